@@ -1,0 +1,54 @@
+"""Spawn accusers of the Mavryk network, and control them, in Trio's structured concurrency."""
+
+# The rooms, in the order in which data goes through them; imports go one way only.
+#
+#   _process   a child in a group of its own          _pipe      the FIFO for its events
+#   _decode    bytes -> Event | Malformed (pure)      _history   the log, broadcast to cursors
+#   _session   one run: spawn, read, stop, drain      _daemon    the handle: waits, handlers
+#   _node, _accuser     what differs: command line, readiness
+#   _client    one process a command                  _rpc, _http   requests, external nodes
+#   _toolchain, _protocol, _parameters, _keys         what runs, and with what
+#   _temp, _ports, _logs, _command, _groups           helpers;   _errors   a leaf
+#
+#   scenarios  what upstream tests with its accuser   sandbox/   executables of our own
+
+from ._accuser import Accuser as Accuser
+from ._accuser import open_accuser as open_accuser
+from ._client import Client as Client
+from ._client import init_with_protocol as init_with_protocol
+from ._client import open_client as open_client
+from ._daemon import DEFAULT as DEFAULT
+from ._daemon import Daemon as Daemon
+from ._daemon import Expectation as Expectation
+from ._daemon import Mark as Mark
+from ._decode import Event as Event
+from ._decode import Malformed as Malformed
+from ._errors import AccuserError as AccuserError
+from ._errors import AlreadyRunning as AlreadyRunning
+from ._errors import BinaryNotFound as BinaryNotFound
+from ._errors import CommandFailed as CommandFailed
+from ._errors import DaemonExited as DaemonExited
+from ._errors import EventPipeError as EventPipeError
+from ._errors import EventTimeout as EventTimeout
+from ._errors import HandlerFailed as HandlerFailed
+from ._errors import HttpError as HttpError
+from ._errors import Lagged as Lagged
+from ._errors import NodeUnreachable as NodeUnreachable
+from ._errors import NoFreePort as NoFreePort
+from ._errors import NotRunning as NotRunning
+from ._errors import RpcError as RpcError
+from ._errors import ScenarioFailed as ScenarioFailed
+from ._errors import SpawnFailed as SpawnFailed
+from ._errors import TerminatedBeforeEvent as TerminatedBeforeEvent
+from ._errors import UnknownProtocol as UnknownProtocol
+from ._logs import LogFormatter as LogFormatter
+from ._logs import reset_names as reset_names
+from ._logs import setup_logging as setup_logging
+from ._logs import wants_color as wants_color
+from ._node import Node as Node
+from ._node import open_node as open_node
+from ._protocol import Protocol as Protocol
+from ._rpc import Endpoint as Endpoint
+from ._toolchain import SANDBOX as SANDBOX
+from ._toolchain import Toolchain as Toolchain
+from ._toolchain import installed as installed

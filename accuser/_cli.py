@@ -1,0 +1,153 @@
+"""``accuser``: commands for a terminal.
+
+Exit statuses: 0 done, 1 it failed, 2 a wrong argument, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+import trio
+from rich.console import Console
+from rich.text import Text
+
+from ._errors import AccuserError, UnknownProtocol
+from ._groups import plain_errors
+from ._logs import setup_logging
+from ._protocol import Protocol
+from ._toolchain import SANDBOX, Toolchain, installed
+from .scenarios import double_baking
+
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+
+
+class _ProtocolType(click.ParamType):
+    name = "protocol"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, context: click.Context | None
+    ) -> Protocol:
+        if isinstance(value, Protocol):
+            return value
+        try:
+            return Protocol.parse(str(value))
+        except UnknownProtocol as error:
+            self.fail(str(error), param, context)
+
+
+class _ToolchainType(click.ParamType):
+    name = "toolchain"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, context: click.Context | None
+    ) -> Toolchain:
+        if isinstance(value, Toolchain):
+            return value
+        if value == "sandbox":
+            return SANDBOX
+        if not Path(str(value)).is_dir():
+            self.fail(f"{value!r} is neither 'sandbox' nor a folder with Mavkit's binaries", param, context)
+        return installed(str(value))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="accuser")
+def cli() -> None:
+    """Spawn Mavryk accusers and control them."""
+
+
+@cli.command()
+@click.option(
+    "--toolchain",
+    type=_ToolchainType(),
+    default=SANDBOX,
+    metavar="sandbox|DIR",
+    help="What runs: the embedded sandbox (the default), or the Mavkit binaries in DIR.",
+)
+@click.option(
+    "--protocol",
+    type=_ProtocolType(),
+    default=Protocol.BOREAS,
+    metavar="|".join(protocol.tag for protocol in Protocol),
+    help="The protocol of the chain; boreas by default.",
+)
+@click.option(
+    "--accuser",
+    "accuser_path",
+    type=click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
+    help="An accuser's executable, in place of the toolchain's.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+@click.option("--keep", is_flag=True, help="Keep the directories of the daemons, and say where they are.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Show on standard error every line that the daemons print."
+)
+def demo(
+    toolchain: Toolchain,
+    protocol: Protocol,
+    accuser_path: Path | None,
+    as_json: bool,
+    keep: bool,
+    verbose: bool,
+) -> None:
+    """Run the flagship scenario: a double baking, denounced.
+
+    Three nodes, their clients and an accuser run; bootstrap1 bakes two blocks of one level; the
+    accuser finds them and injects the evidence, and the next block includes it. The exit status
+    is 0 only if the evidence was found in that block.
+    """
+    if verbose:
+        setup_logging(logging.DEBUG)
+    console = Console(highlight=False, soft_wrap=True, quiet=as_json)
+    start = time.monotonic()
+
+    def report(step: str) -> None:
+        line = Text.assemble((f"{time.monotonic() - start:6.2f} s  ", "dim"), step)
+        console.print(line)
+
+    result = trio.run(
+        partial(
+            double_baking,
+            toolchain,
+            protocol,
+            accuser_path=accuser_path,
+            keep=keep,
+            report=report,
+        )
+    )
+    if as_json:
+        click.echo(json.dumps(attrs.asdict(result)))
+    else:
+        console.print(Text(f"denounced and included, in {result.seconds:.2f} s", "bold green"))
+
+
+def run() -> int:
+    """Run the command that the arguments name; return the exit status."""
+    try:
+        with plain_errors():
+            status = cli.main(prog_name="accuser", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _fail("interrupted; every daemon was stopped", INTERRUPTED)
+    except KeyboardInterrupt:
+        return _fail("interrupted; every daemon was stopped", INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except AccuserError as error:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        return _fail(f"{type(error).__name__}: {error}{notes}", FAILED)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(text: str, status: int) -> int:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("accuser: ", "bold red"), text))
+    return status

@@ -1,0 +1,240 @@
+"""Every exception of this package. A leaf: imports nothing of it.
+
+One root, flat children, told apart by who is at fault. Facts are attributes; ``str()`` builds
+the sentence, which ends in what to do next. Further facts (exit status, last output) come as
+notes, which tracebacks show.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from pathlib import Path
+
+import attrs
+
+
+class AccuserError(Exception):
+    """Root of the exceptions of this package."""
+
+
+# The caller's mistakes.
+
+
+@attrs.define(eq=False, str=False)
+class UnknownProtocol(AccuserError):
+    """A protocol name that does not exist."""
+
+    name: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"unknown protocol {self.name!r}: the known ones are {', '.join(self.known)}"
+
+
+@attrs.define(eq=False, str=False)
+class AlreadyRunning(AccuserError):
+    """``run`` of a daemon that is running (upstream's message)."""
+
+    daemon: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.daemon} is already running"
+
+
+@attrs.define(eq=False, str=False)
+class NotRunning(AccuserError):
+    """An operation that needs a running daemon."""
+
+    daemon: str
+    operation: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"cannot {self.operation} {self.daemon}: it is not running"
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+@attrs.define(eq=False, str=False)
+class BinaryNotFound(AccuserError):
+    """An executable of the chosen toolchain is in none of the places that were searched."""
+
+    binary: str
+    searched: tuple[str, ...]
+
+    def __str__(self) -> str:
+        places = "".join(f"\n  - {place}" for place in self.searched)
+        return (
+            f"no executable {self.binary!r} was found; searched:{places}\n"
+            "Give the folder of the Mavkit binaries (bin_dir, or the environment variable "
+            "MAVKIT_BIN_DIR), or choose the embedded sandbox: toolchain=SANDBOX "
+            "(on the command line: --toolchain sandbox)"
+        )
+
+
+@attrs.define(eq=False, str=False)
+class EventPipeError(AccuserError):
+    """The named pipe for a daemon's events cannot be made or used."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"event pipe {self.path}: {self.reason}"
+
+
+# The world's faults.
+
+
+@attrs.define(eq=False, str=False)
+class SpawnFailed(AccuserError):
+    """The operating system refused to start an executable that is there."""
+
+    command: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"cannot start {shlex.join(self.command)}: {self.reason}"
+
+
+@attrs.define(eq=False, str=False)
+class CommandFailed(AccuserError):
+    """A command that runs to its end (of the client, or of the node's set-up) failed."""
+
+    command: tuple[str, ...]
+    status: int
+    """Exit status; the negative number of the signal if one ended it."""
+    stdout: str
+    stderr: str
+
+    def __str__(self) -> str:
+        said = "\n".join((self.stderr.strip() or self.stdout.strip() or "(no output)").splitlines()[-12:])
+        return f"{shlex.join(self.command)}: {describe_status(self.status)}\n{said}"
+
+
+@attrs.define(eq=False, str=False)
+class DaemonExited(AccuserError):
+    """A daemon ended although nobody had asked for it."""
+
+    daemon: str
+    status: int
+    """Exit status; the negative number of the signal if one ended it."""
+    tail: tuple[str, ...]
+    """The last lines of standard error, or of standard output if there are none."""
+    directory: Path | None = None
+    """Where the daemon's files are."""
+
+    def __str__(self) -> str:
+        said = "".join(f"\n  {line}" for line in self.tail) or "\n  (it printed nothing)"
+        return f"{self.daemon} ended unasked: {describe_status(self.status)}; its last output:{said}"
+
+
+@attrs.define(eq=False, str=False)
+class TerminatedBeforeEvent(AccuserError):
+    """A daemon ended before what was waited for (upstream's exception and message)."""
+
+    daemon: str
+    event: str
+    where: str | None = None
+    status: int | None = None
+    """Exit status, the negative number of the signal, or None if the daemon never started."""
+
+    def __str__(self) -> str:
+        where = "" if self.where is None else f" where {self.where}"
+        return f"{self.daemon} terminated before event occurred: {self.event}{where}"
+
+
+@attrs.define(eq=False, str=False)
+class EventTimeout(AccuserError):
+    """What was waited for did not come in time."""
+
+    daemon: str
+    event: str
+    where: str | None
+    seconds: float
+    seen: int
+    """How many events of that name came while waiting; the filter took none of them."""
+
+    def __str__(self) -> str:
+        where = "" if self.where is None else f" where {self.where}"
+        return (
+            f"{self.daemon}: no {self.event}{where} within {self.seconds:g} s "
+            f"({self.seen} of that name came and the filter took none)"
+        )
+
+
+@attrs.define(eq=False, str=False)
+class HandlerFailed(AccuserError):
+    """A handler that a user registered raised; the cause is its exception."""
+
+    daemon: str
+    handler: str
+    what: str
+    """What it was called with: an event's name, or a line of output."""
+
+    def __str__(self) -> str:
+        return f"handler {self.handler} of {self.daemon} failed on {self.what}: {self.__cause__!r}"
+
+
+@attrs.define(eq=False, str=False)
+class Lagged(AccuserError):
+    """Records were dropped from the bounded history before this consumer read them."""
+
+    daemon: str
+    missed: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.daemon}: {self.missed} records left the history before they were read; "
+            "read faster, or give the daemon a larger history"
+        )
+
+
+@attrs.define(eq=False, str=False)
+class NodeUnreachable(AccuserError):
+    """No connection to a node could be opened."""
+
+    url: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot connect to the node at {self.url}: {self.reason}. "
+            "Is it running, and is this its RPC address?"
+        )
+
+
+class HttpError(AccuserError):
+    """A connection broke during a request, or the peer does not speak HTTP."""
+
+
+@attrs.define(eq=False, str=False)
+class RpcError(AccuserError):
+    """A node answered a request with an error status."""
+
+    method: str
+    url: str
+    status: int
+    body: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url} returned {self.status}: {self.body.strip() or '(empty answer)'}"
+
+
+class NoFreePort(AccuserError):
+    """No TCP port outside the ephemeral range could be reserved."""
+
+
+class ScenarioFailed(AccuserError):
+    """A scenario ran to the point where what it must show is not so."""
+
+
+def describe_status(status: int) -> str:
+    """``exit status 1``, or ``killed by SIGKILL`` for a negative number."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"

@@ -1,0 +1,113 @@
+"""The named pipe that a daemon's event sink writes to. Only this room touches its descriptors.
+
+The reader opens first: a sink blocks in open(2) on a FIFO without a reader, and creates a
+regular file where there is none. A write end of our own stays open until the daemon has exited,
+so that the reader neither sees an end of file too early nor polls for a writer; closing it then
+lets the reader get the tail and a true end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from ._errors import EventPipeError
+
+MODE: Final = 0o640
+"""As upstream's harness makes it (``tezt/lib_tezos/daemon.ml``)."""
+
+_EXPRESSIBLE: Final = re.compile(r"[A-Za-z0-9._/+-]+")
+
+
+def check_expressible(path: Path) -> None:
+    """Refuse a path that the sink's URI cannot carry.
+
+    The sink takes the path percent-encoded, and would create a regular file of another name
+    beside the pipe; blanks split its variable (``src/lib_base/unix/internal_event_unix.ml``).
+
+    Raises:
+        EventPipeError: ``path`` is relative or has other characters than ``A-Za-z0-9._/+-``.
+    """
+    if not path.is_absolute():
+        raise EventPipeError(path, "the path must be absolute")
+    if not _EXPRESSIBLE.fullmatch(str(path)):
+        raise EventPipeError(
+            path,
+            "the sink cannot write to a path with other characters than A-Z a-z 0-9 . _ / + -; "
+            "choose another path, or another TMPDIR",
+        )
+
+
+@attrs.define(eq=False)
+class EventPipe:
+    """A FIFO that this object made, with its two descriptors."""
+
+    path: Path
+    reader: trio.lowlevel.FdStream
+    _keeper: int | None
+    _inode: int
+
+    @classmethod
+    def make(cls, path: Path) -> EventPipe:
+        """Create the FIFO and open it.
+
+        A FIFO that is there without a reader is what a killed run left, and is replaced.
+
+        Raises:
+            EventPipeError: the path is no FIFO, is in use, or cannot be made.
+        """
+        check_expressible(path)
+        try:
+            _remove_leftover(path)
+            os.mkfifo(path, MODE)
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            raise EventPipeError(path, f"cannot be made: {error.strerror}") from error
+        try:
+            inode = os.fstat(reader).st_ino
+            keeper = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            os.close(reader)
+            path.unlink(missing_ok=True)
+            raise EventPipeError(path, f"cannot be opened: {error.strerror}") from error
+        return cls(path, trio.lowlevel.FdStream(reader), keeper, inode)
+
+    def release(self) -> None:
+        """Close our write end: the reader ends when the last other writer has gone."""
+        if self._keeper is not None:
+            os.close(self._keeper)
+            self._keeper = None
+
+    async def aclose(self) -> None:
+        """Close everything and remove the FIFO, if it is still ours."""
+        self.release()
+        await trio.aclose_forcefully(self.reader)
+        try:
+            if os.lstat(self.path).st_ino == self._inode:
+                self.path.unlink()
+        except FileNotFoundError:
+            pass
+
+
+def _remove_leftover(path: Path) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISFIFO(mode):
+        raise EventPipeError(path, "there is something that is no named pipe; it is left alone")
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        path.unlink()
+    else:
+        raise EventPipeError(path, "is in use: somebody reads from it")

@@ -1,0 +1,64 @@
+"""TCP ports for daemons that are told their port before they listen on it.
+
+A port that is only probed may be taken by another process a moment later. So ports come from
+outside the kernel's ephemeral range, and each is held by a lock file for as long as this
+process lives: parallel test workers never meet.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import socket
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from ._errors import NoFreePort
+
+LOWEST: Final = 10_000
+_EPHEMERAL_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_EPHEMERAL_ELSEWHERE: Final = 49_152
+"""Where the ephemeral range begins by IANA's rule, which macOS follows."""
+
+_held: Final[dict[int, int]] = {}
+
+
+def reserve_port() -> int:
+    """Reserve a free port on the loopback interface until this process ends.
+
+    Raises:
+        NoFreePort: several thousand candidates were all taken.
+    """
+    folder = Path(tempfile.gettempdir()) / f"accuser-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    candidates = list(range(LOWEST, _ephemeral_start()))
+    random.SystemRandom().shuffle(candidates)
+    for port in candidates[:5_000]:
+        if port not in _held and _reserve(port, folder):
+            return port
+    raise NoFreePort(f"no free TCP port among 5000 tried between {LOWEST} and {_ephemeral_start()}")
+
+
+def _ephemeral_start() -> int:
+    try:
+        start = int(_EPHEMERAL_FILE.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        start = _EPHEMERAL_ELSEWHERE
+    # A machine may be set to use nearly all ports as ephemeral ones.
+    return start if start > LOWEST + 5_000 else _EPHEMERAL_ELSEWHERE
+
+
+def _reserve(port: int, folder: Path) -> bool:
+    lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("0.0.0.0", port))
+    except OSError:
+        os.close(lock)
+        return False
+    _held[port] = lock
+    return True

@@ -1,0 +1,60 @@
+"""Temporary directories: predictable names, removed on success, kept on request."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+-]")
+
+
+def safe_name(name: str) -> str:
+    """Make a file name of any daemon name: every other character becomes ``_``."""
+    return _UNSAFE.sub("_", name).lstrip(".") or "_"
+
+
+@attrs.define(eq=False, weakref_slot=True)
+class Workspace:
+    """A directory of one daemon, made when first asked for.
+
+    It is removed by `remove`, and at the latest when this object is collected or the
+    interpreter ends, unless it was kept.
+    """
+
+    name: str
+    _path: Path | None = attrs.field(default=None, init=False)
+    _finalizer: weakref.finalize[[str, bool], Workspace] | None = attrs.field(default=None, init=False)
+
+    @property
+    def path(self) -> Path:
+        """The directory, as in ``/tmp/accuser-accuser1-k2x9``."""
+        if self._path is None:
+            self._path = Path(tempfile.mkdtemp(prefix=f"accuser-{safe_name(self.name)}-")).absolute()
+            self._finalizer = weakref.finalize(self, shutil.rmtree, str(self._path), True)
+        return self._path
+
+    def folder(self, name: str) -> Path:
+        """A folder in it, made if it is not there."""
+        path = self.path / safe_name(name)
+        path.mkdir(exist_ok=True)
+        return path
+
+    def keep(self) -> Path | None:
+        """Never remove the directory; return it, or None if there is none."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+            self._finalizer = None
+        return self._path
+
+    def remove(self) -> None:
+        """Remove the directory, unless it was kept. The next use makes another one."""
+        if self._finalizer is not None:
+            self._finalizer()
+            self._finalizer = None
+            self._path = None

@@ -1,0 +1,77 @@
+"""Which executables run: the real ones of Mavkit, or the embedded sandbox."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from ._errors import BinaryNotFound
+
+BIN_DIR_VARIABLE: Final = "MAVKIT_BIN_DIR"
+
+
+@attrs.frozen
+class Toolchain:
+    """A set of executables with Mavkit's names and command lines.
+
+    Use `SANDBOX` or `installed`.
+    """
+
+    name: str
+    """``sandbox`` or ``mavkit``; reports say it."""
+    bin_dir: Path | None = None
+    """The folder that is searched first; None for the sandbox, and for the PATH alone."""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether these are the executables that this package carries."""
+        return self.name == "sandbox"
+
+    def command(self, binary: str) -> tuple[str, ...]:
+        """Give the words that start ``binary``, to be followed by its arguments.
+
+        Raises:
+            BinaryNotFound: it is in none of the places that were searched.
+        """
+        if self.is_sandbox:
+            # By path, not by module name: the working directory and PYTHONPATH then have no say.
+            # -P keeps the folder of the script out of the module search.
+            return (sys.executable, "-P", str(_SANDBOX_MAIN), binary)
+        searched = []
+        for origin, folder in self._folders():
+            if (path := shutil.which(binary, path=folder)) is not None:
+                return (str(Path(path).absolute()),)
+            searched.append(f"{folder or '(nothing)'} ({origin})")
+        raise BinaryNotFound(binary, tuple(searched))
+
+    def _folders(self) -> list[tuple[str, str]]:
+        folders = []
+        if self.bin_dir is not None:
+            folders.append(("the argument bin_dir", str(self.bin_dir)))
+        if from_environment := os.environ.get(BIN_DIR_VARIABLE):
+            folders.append((f"the environment variable {BIN_DIR_VARIABLE}", from_environment))
+        folders.append(("PATH", os.environ.get("PATH", "")))
+        return folders
+
+    def __str__(self) -> str:
+        return self.name if self.bin_dir is None else f"{self.name} in {self.bin_dir}"
+
+
+_SANDBOX_MAIN: Final = Path(__file__).resolve().parent / "sandbox" / "__main__.py"
+
+SANDBOX: Final = Toolchain("sandbox")
+"""The node, accuser and client that this package carries, on a small honest chain."""
+
+
+def installed(bin_dir: str | os.PathLike[str] | None = None) -> Toolchain:
+    """The Mavkit executables that are installed here.
+
+    Each is searched in ``bin_dir``, then in the folder that ``MAVKIT_BIN_DIR`` names, then in
+    the PATH, at the time of its start. The sandbox is never among them.
+    """
+    return Toolchain("mavkit", None if bin_dir is None else Path(bin_dir).absolute())

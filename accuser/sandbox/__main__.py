@@ -1,0 +1,41 @@
+"""The sandbox's executables: ``python -m accuser.sandbox mavkit-node run ...``.
+
+One entry for all of them, told apart by the name of the real executable that comes first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Final
+
+if not __package__:
+    # Started by its path: the package must be the one that this file belongs to.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+MODULES: Final = {
+    "mavkit-node": "node_daemon",
+    "mavkit-client": "client",
+    "mavkit-admin-client": "client",
+    "mavkit-accuser-PtAtLas": "accuser_daemon",
+    "mavkit-accuser-PtBoreas": "accuser_daemon",
+    "mavkit-accuser-alpha": "accuser_daemon",
+}
+
+
+def main() -> int:
+    """Run the executable that the first argument names; return its exit status."""
+    program = sys.argv[1] if len(sys.argv) > 1 else ""
+    module = MODULES.get(Path(program).name)
+    if module is None:
+        print("The sandbox's executables are:", file=sys.stderr)
+        for name in MODULES:
+            print(f"  python -m accuser.sandbox {name} ...", file=sys.stderr)
+        return 1
+    status: int = importlib.import_module(f"accuser.sandbox.{module}").main(program, sys.argv[2:])
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

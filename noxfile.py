@@ -1,0 +1,43 @@
+"""Sessions of this project: ``python3 run.py SESSION``, or ``nox -s SESSION`` with a nox at hand."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2024.4.15"  # 2024.4.15: uv and venv backends fall back to one another
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the flagship scenario on the sandbox; arguments go to ``accuser demo``."""
+    session.install("-q", ".[sandbox,cli]")
+    session.run("accuser", "demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite; arguments go to pytest."""
+    session.install("-q", ".[sandbox,cli]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, and the rules of asynchronous code."""
+    session.install("-q", *nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("flake8-async", "--enable=ASYNC", "accuser", "tests", "noxfile.py", "run.py")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types, strictly."""
+    session.install("-q", "nox", ".[sandbox,cli]", *nox.project.dependency_groups(PROJECT, "types"))
+    session.run("mypy")
+
+
+PROJECT = nox.project.load_toml("pyproject.toml")
