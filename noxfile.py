@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.4.15"  # 2024.4.15: uv and venv backends fall back to one another
@@ -30,7 +32,13 @@ def lint(session: nox.Session) -> None:
     session.install("-q", *nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    session.run("flake8-async", "--enable=ASYNC", "accuser", "tests", "noxfile.py", "run.py")
+    session.run(
+        "flake8-async",
+        # 109: a time-out is part of the interface. 114, 128: `started` is called one room further.
+        # 900 to 913 want a checkpoint on every path, which single reads from a buffer need not.
+        "--disable=ASYNC109,ASYNC114,ASYNC128,ASYNC900,ASYNC910,ASYNC911,ASYNC912,ASYNC913",
+        *(str(path) for folder in ("accuser", "tests") for path in Path(folder).rglob("*.py")),
+    )
 
 
 @nox.session

@@ -29,15 +29,16 @@ def main() -> int:
         print("usage: python3 run.py SESSION [ARGUMENT...]", file=sys.stderr)
         print("sessions: demo, tests, lint, types; more in noxfile.py", file=sys.stderr)
         return 2
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file meets the Python that is there
         print("accuser needs Python 3.11 or later, and this is", sys.version, file=sys.stderr)
         return 2
     if not MARK.exists() and (status := _prepare()):
         return status
     session, *arguments = sys.argv[1:]
     command = [str(PYTHON), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), "-s", session]
+    # In place of this process, so that signals and the exit status are nox's own.
     os.chdir(ROOT)
-    os.execv(command[0], [*command, "--", *arguments] if arguments else command)
+    return os.execv(command[0], [*command, "--", *arguments] if arguments else command)
 
 
 def _prepare() -> int:

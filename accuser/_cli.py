@@ -29,33 +29,20 @@ FAILED: Final = 1
 INTERRUPTED: Final = 130
 
 
-class _ProtocolType(click.ParamType):
-    name = "protocol"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, context: click.Context | None
-    ) -> Protocol:
-        if isinstance(value, Protocol):
-            return value
-        try:
-            return Protocol.parse(str(value))
-        except UnknownProtocol as error:
-            self.fail(str(error), param, context)
+def _protocol(context: click.Context, param: click.Parameter, value: str) -> Protocol:
+    try:
+        return Protocol.parse(value)
+    except UnknownProtocol as error:
+        raise click.BadParameter(str(error), context, param) from error
 
 
-class _ToolchainType(click.ParamType):
-    name = "toolchain"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, context: click.Context | None
-    ) -> Toolchain:
-        if isinstance(value, Toolchain):
-            return value
-        if value == "sandbox":
-            return SANDBOX
-        if not Path(str(value)).is_dir():
-            self.fail(f"{value!r} is neither 'sandbox' nor a folder with Mavkit's binaries", param, context)
-        return installed(str(value))
+def _toolchain(context: click.Context, param: click.Parameter, value: str) -> Toolchain:
+    if value == SANDBOX.name:
+        return SANDBOX
+    if not Path(value).is_dir():
+        text = f"{value!r} is neither 'sandbox' nor a folder with Mavkit's binaries"
+        raise click.BadParameter(text, context, param)
+    return installed(value)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,15 +54,15 @@ def cli() -> None:
 @cli.command()
 @click.option(
     "--toolchain",
-    type=_ToolchainType(),
-    default=SANDBOX,
+    callback=_toolchain,
+    default=SANDBOX.name,
     metavar="sandbox|DIR",
     help="What runs: the embedded sandbox (the default), or the Mavkit binaries in DIR.",
 )
 @click.option(
     "--protocol",
-    type=_ProtocolType(),
-    default=Protocol.BOREAS,
+    callback=_protocol,
+    default=Protocol.BOREAS.tag,
     metavar="|".join(protocol.tag for protocol in Protocol),
     help="The protocol of the chain; boreas by default.",
 )

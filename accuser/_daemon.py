@@ -399,10 +399,9 @@ class Daemon:
                 if isinstance(record, Event):
                     yield record
                     self._check_lag(mark._session, index)
-            if index == history.next_index:
-                if history.closed:
-                    return
-                index = await history.more(None, index)
+            if index == history.next_index and history.closed:
+                return
+            index = await history.more(None, index)
 
     def _check_lag(self, session: Session, index: int) -> None:
         if (missed := session.events.first_index - index) > 0:
@@ -487,8 +486,9 @@ class Daemon:
                     yield self
                     await self.terminate()
         except BaseException as error:
-            if isinstance(error, Exception) and (kept := self._workspace.keep()) is not None:
-                error.add_note(f"the files of {self.name} are kept in {kept}")
+            # What never ran left nothing to look at; a cancelled block did not fail.
+            if isinstance(error, Exception) and self.pid is not None:
+                error.add_note(f"the files of {self.name} are kept in {self.keep_directory()}")
             raise
         finally:
             self._nursery = None
@@ -524,7 +524,8 @@ class Expectation(Generic[T]):
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            await self._wait()
+            # The end of the block is where the caller asked to wait, not a clean-up.
+            await self._wait()  # noqa: ASYNC102
 
     async def _wait(self) -> T:
         if not self._result:

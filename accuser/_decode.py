@@ -11,6 +11,7 @@ Lines end in LF alone; U+0085 and U+2028 occur raw inside items (recorded events
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -103,6 +104,7 @@ class _Item(msgspec.Struct, gc=False, rename={"item": "fd-sink-item.v0"}):
 
 
 _decoder: Final = msgspec.json.Decoder(_Item)
+_json: Final = json.JSONDecoder()
 
 
 @attrs.define(eq=False)
@@ -205,10 +207,29 @@ def _decode_line(line: bytes, found: Callable[[Record], None]) -> None:
     # An item may be glued to the tail of one whose writing was aborted (recorded events
     # 45-reader-died-inside-large-event). Inside a JSON string the quotes of the mark would be
     # escaped, so each mark begins an item.
-    if starts[0] > 0:
+    if line[: starts[0]].strip():
         found(_decode_piece(line[: starts[0]]))
     for start, end in zip(starts, [*starts[1:], len(line)], strict=True):
-        found(_decode_piece(line[start:end]))
+        _decode_item(line[start:end], found)
+
+
+def _decode_item(piece: bytes, found: Callable[[Record], None]) -> None:
+    record = _decode_piece(piece)
+    end = 0 if isinstance(record, Event) else _object_end(piece)
+    if end and isinstance(item := _decode_piece(piece[:end]), Event):
+        found(item)
+        found(Malformed(piece[end:], "not an item, after one on the same line"))
+    else:
+        found(record)
+
+
+def _object_end(piece: bytes) -> int:
+    """Where the JSON object that a piece begins with ends; 0 if it does not."""
+    try:
+        # Latin-1 keeps positions; whether the object is UTF-8 is msgspec's to say.
+        return _json.raw_decode(piece.decode("latin-1"))[1]
+    except (ValueError, RecursionError):
+        return 0
 
 
 def _item_starts(line: bytes) -> list[int]:

@@ -1,0 +1,93 @@
+"""Options, and what every test checks when it ends: that nothing was left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import accuser
+from accuser import SANDBOX, Toolchain, installed
+
+NEEDS_MAVKIT = "needs the real binaries: --mavkit DIR"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mavkit", metavar="DIR", help="run the scenarios on the Mavkit binaries in DIR too")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    bin_dir = config.getoption("--mavkit")
+    return f"toolchains: sandbox{f', mavkit in {bin_dir}' if bin_dir else ''}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "toolchain" in metafunc.fixturenames:
+        metafunc.parametrize("toolchain", ["sandbox", "mavkit"], indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """In CI only what needs the real binaries may be skipped."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [report.longrepr[2] for report in reporter.stats.get("skipped", [])] if reporter else []
+    unwanted = [reason for reason in skipped if NEEDS_MAVKIT not in reason]
+    if os.environ.get("CI") and unwanted:
+        reporter.write_line(f"skipped in CI: {unwanted}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def toolchain(request: pytest.FixtureRequest) -> Toolchain:
+    if request.param == "sandbox":
+        return SANDBOX
+    bin_dir = request.config.getoption("--mavkit")
+    if bin_dir is None:
+        pytest.skip(NEEDS_MAVKIT)
+    return installed(bin_dir)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_names() -> None:
+    accuser.reset_names()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that leaves a process, a descriptor, a FIFO or a directory."""
+    # A folder of its own; not tmp_path, whose name the sink could not carry.
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        before = _descriptors()
+        yield
+        left = sorted(
+            path.name for path in Path(folder).iterdir() if not path.name.startswith("accuser-ports-")
+        )
+        new = {target for target in _descriptors() - before if "accuser-ports-" not in target}
+        children = _children()
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        assert (left, new, children) == ([], set(), [])
+
+
+def _descriptors() -> set[str]:
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(f"{link.name} {os.readlink(link)}")
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _children() -> list[int]:
+    pids: list[int] = []
+    for file in Path("/proc/self/task").glob("*/children"):
+        pids += map(int, file.read_text().split())
+    return pids
