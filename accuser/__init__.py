@@ -4,7 +4,8 @@
 #
 #   _process   a child in a group of its own          _pipe      the FIFO for its events
 #   _decode    bytes -> Event | Malformed (pure)      _history   the log, broadcast to cursors
-#   _session   one run: spawn, read, stop, drain      _daemon    the handle: waits, handlers
+#   _session   one run: spawn, read, stop, drain      _waits     cursors, filters, time-outs
+#   _daemon    the handle of one session after the other
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes
 #   _toolchain, _protocol, _parameters, _keys         what runs, and with what
@@ -17,10 +18,7 @@ from ._accuser import open_accuser as open_accuser
 from ._client import Client as Client
 from ._client import init_with_protocol as init_with_protocol
 from ._client import open_client as open_client
-from ._daemon import DEFAULT as DEFAULT
 from ._daemon import Daemon as Daemon
-from ._daemon import Expectation as Expectation
-from ._daemon import Mark as Mark
 from ._decode import Event as Event
 from ._decode import Malformed as Malformed
 from ._errors import AccuserError as AccuserError
@@ -52,3 +50,6 @@ from ._rpc import Endpoint as Endpoint
 from ._toolchain import SANDBOX as SANDBOX
 from ._toolchain import Toolchain as Toolchain
 from ._toolchain import installed as installed
+from ._waits import DEFAULT as DEFAULT
+from ._waits import Expectation as Expectation
+from ._waits import Mark as Mark

@@ -6,22 +6,23 @@ import contextlib
 import json
 import logging
 import signal
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
+from typing import Any, Final, Literal, Self, TypeVar, overload
 
 import attrs
 import trio
 
 from ._decode import Event
-from ._errors import AlreadyRunning, EventTimeout, Lagged, NotRunning, TerminatedBeforeEvent, describe_status
+from ._errors import AlreadyRunning, NotRunning, TerminatedBeforeEvent
 from ._groups import plain_errors
 from ._logs import log
 from ._session import DaemonSpec, Handlers, Session, State
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
+from ._waits import DEFAULT, Default, Expectation, Filter, Mark, events_from, terminated, time_limit
 
 STOP_GRACE: Final = 30.0
 """Seconds between SIGTERM and SIGKILL, as upstream (``[tezt] process.ml``)."""
@@ -34,28 +35,6 @@ EventLevel = Literal["debug", "info", "notice"]
 T = TypeVar("T")
 S = TypeVar("S")
 D = TypeVar("D", bound="Daemon")
-
-Filter = Callable[[Any], T | None]
-"""Gets an event's value, or the whole item; answers None to go on waiting."""
-
-
-class _Unset:
-    """The type of `DEFAULT`."""
-
-    def __repr__(self) -> str:
-        return "DEFAULT"
-
-
-DEFAULT: Final = _Unset()
-"""Stands for the daemon's own time-out."""
-
-
-@attrs.frozen(eq=False)
-class Mark:
-    """A place in the events of one session; see `Daemon.mark`."""
-
-    _session: Session
-    _index: int
 
 
 @attrs.define(eq=False)
@@ -258,7 +237,7 @@ class Daemon:
 
     # Waiting.
 
-    async def wait_for_ready(self, *, timeout: float | _Unset | None = DEFAULT) -> None:
+    async def wait_for_ready(self, *, timeout: float | Default | None = DEFAULT) -> None:
         """Wait until the daemon is ready: at once if it is, after the start if it was not run.
 
         Raises:
@@ -267,12 +246,15 @@ class Daemon:
         """
         await self._wait_until_ready(self._session, timeout)
 
-    async def _wait_until_ready(self, session: Session, timeout: float | _Unset | None = DEFAULT) -> None:
+    async def _wait_until_ready(self, session: Session, timeout: float | Default | None = DEFAULT) -> None:
         label = self._spec.ready.label
-        with self._limit(session, timeout, label, None, lambda: 0):
+        with time_limit(session, self._seconds(timeout), label, None, lambda: 0):
             await session.settled.wait()
         if not session.ready.is_set() or session.state is State.ENDED:
-            raise self._terminated(session, label, None)
+            raise terminated(session, label, None)
+
+    def _seconds(self, timeout: float | Default | None) -> float | None:
+        return self._wait_timeout if isinstance(timeout, Default) else timeout
 
     def mark(self) -> Mark:
         """Remember this moment, for ``since=``: what comes from now on."""
@@ -290,7 +272,7 @@ class Daemon:
         *,
         where: str | None = None,
         since: Mark | None = None,
-        timeout: float | _Unset | None = DEFAULT,
+        timeout: float | Default | None = DEFAULT,
         full: bool = False,
     ) -> Any: ...
     @overload
@@ -301,7 +283,7 @@ class Daemon:
         *,
         where: str | None = None,
         since: Mark | None = None,
-        timeout: float | _Unset | None = DEFAULT,
+        timeout: float | Default | None = DEFAULT,
         full: bool = False,
     ) -> T: ...
     async def wait_for(
@@ -311,7 +293,7 @@ class Daemon:
         *,
         where: str | None = None,
         since: Mark | None = None,
-        timeout: float | _Unset | None = DEFAULT,
+        timeout: float | Default | None = DEFAULT,
         full: bool = False,
     ) -> Any:
         """Wait for an event.
@@ -343,7 +325,7 @@ class Daemon:
         *,
         where: str | None = None,
         since: Mark | None = None,
-        timeout: float | _Unset | None = DEFAULT,
+        timeout: float | Default | None = DEFAULT,
         full: bool = False,
     ) -> Expectation[Any]: ...
     @overload
@@ -354,7 +336,7 @@ class Daemon:
         *,
         where: str | None = None,
         since: Mark | None = None,
-        timeout: float | _Unset | None = DEFAULT,
+        timeout: float | Default | None = DEFAULT,
         full: bool = False,
     ) -> Expectation[T]: ...
     def expect(
@@ -364,7 +346,7 @@ class Daemon:
         *,
         where: str | None = None,
         since: Mark | None = None,
-        timeout: float | _Unset | None = DEFAULT,
+        timeout: float | Default | None = DEFAULT,
         full: bool = False,
     ) -> Expectation[Any]:
         """As `wait_for`, but the waiting begins with this call, not with the ``await``.
@@ -372,9 +354,10 @@ class Daemon:
         ``await`` the result later, or put what causes the event into an ``async with`` block of
         it, whose end waits. The time-out counts from the ``await``.
         """
-        log(logging.DEBUG, self.name, self.color, f"Waiting for event [{name}]{_where(where)}")
+        condition = "" if where is None else f" where {where}"
+        log(logging.DEBUG, self.name, self.color, f"Waiting for event [{name}]{condition}")
         mark = self.mark() if since is None else since
-        return Expectation(self, mark, name, filter, where, timeout, full)
+        return Expectation(mark, name, filter, where, self._seconds(timeout), full)
 
     @asynccontextmanager
     async def subscribe(self, *, since: Mark | None = None) -> AsyncGenerator[AsyncGenerator[Event]]:
@@ -387,53 +370,8 @@ class Daemon:
             Lagged: from the iteration; this consumer is so slow that events were dropped.
         """
         mark = self.mark() if since is None else since
-        async with contextlib.aclosing(self._events_from(mark)) as events:
+        async with contextlib.aclosing(events_from(mark)) as events:
             yield events
-
-    async def _events_from(self, mark: Mark) -> AsyncGenerator[Event]:
-        history, index = mark._session.events, mark._index
-        while True:
-            self._check_lag(mark._session, index)
-            for position, record in history.read(index):
-                index = position + 1
-                if isinstance(record, Event):
-                    yield record
-                    self._check_lag(mark._session, index)
-            if index == history.next_index and history.closed:
-                return
-            index = await history.more(None, index)
-
-    def _check_lag(self, session: Session, index: int) -> None:
-        if (missed := session.events.first_index - index) > 0:
-            raise Lagged(self.name, missed)
-
-    @contextlib.contextmanager
-    def _limit(
-        self,
-        session: Session,
-        timeout: float | _Unset | None,
-        event: str,
-        where: str | None,
-        seen: Callable[[], int],
-    ) -> Generator[None]:
-        seconds = self._wait_timeout if isinstance(timeout, _Unset) else timeout
-        if seconds is None:
-            yield
-            return
-        with trio.move_on_after(seconds) as scope:
-            yield
-        if scope.cancelled_caught:
-            error = EventTimeout(self.name, event, where, seconds, seen())
-            error.add_note(f"{self.name} is {session.state.value}, process {session.pid}")
-            _note_tail(error, session)
-            raise error
-
-    def _terminated(self, session: Session, event: str, where: str | None) -> TerminatedBeforeEvent:
-        error = TerminatedBeforeEvent(self.name, event, where, session.status)
-        if session.status is not None:
-            error.add_note(f"{self.name}: {describe_status(session.status)}")
-        _note_tail(error, session)
-        return error
 
     # Handlers.
 
@@ -493,78 +431,3 @@ class Daemon:
         finally:
             self._nursery = None
             self._workspace.remove()
-
-
-@attrs.define(eq=False)
-class Expectation(Generic[T]):
-    """A wait that has begun; see `Daemon.expect`. Awaiting it again gives the same result."""
-
-    _daemon: Daemon
-    _mark: Mark
-    _name: str
-    _filter: Filter[T] | None
-    _where: str | None
-    _timeout: float | _Unset | None
-    _full: bool
-    _result: list[T] = attrs.field(factory=list, init=False)
-    _seen: int = attrs.field(default=0, init=False)
-
-    @property
-    def value(self) -> T:
-        """The result, once it has been awaited."""
-        if not self._result:
-            raise RuntimeError("the expectation has not been awaited yet")
-        return self._result[0]
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self._wait().__await__()
-
-    async def __aenter__(self) -> Expectation[T]:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            # The end of the block is where the caller asked to wait, not a clean-up.
-            await self._wait()  # noqa: ASYNC102
-
-    async def _wait(self) -> T:
-        if not self._result:
-            session = self._mark._session
-            with self._daemon._limit(session, self._timeout, self._name, self._where, lambda: self._seen):
-                self._result.append(await self._search(session, self._mark._index))
-        return self._result[0]
-
-    async def _search(self, session: Session, index: int) -> T:
-        history = session.events
-        await trio.lowlevel.checkpoint()
-        while True:
-            self._daemon._check_lag(session, index)
-            for position, record in history.read(index):
-                index = position + 1
-                if record.name == self._name and isinstance(record, Event):
-                    self._seen += 1
-                    if (found := self._ask(record)) is not None:
-                        return found[0]
-            if history.closed:
-                raise self._daemon._terminated(session, self._name, self._where)
-            index = await history.more(self._name, index)
-
-    def _ask(self, event: Event) -> tuple[T] | None:
-        item: Any = event.full() if self._full else event.value
-        if self._filter is None:
-            return (item,)
-        try:
-            answer = self._filter(item)
-        except Exception as error:
-            error.add_note(f"in the filter for event {self._name} of {self._daemon.name}")
-            raise
-        return None if answer is None else (answer,)
-
-
-def _where(where: str | None) -> str:
-    return "" if where is None else f" where {where}"
-
-
-def _note_tail(error: BaseException, session: Session) -> None:
-    if tail := session.tail():
-        error.add_note("its last output:\n" + "\n".join(f"  {line}" for line in tail))

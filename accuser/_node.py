@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from ._command import run_command
-from ._daemon import DEFAULT, WAIT_TIMEOUT, Daemon, EventLevel, _Unset
+from ._daemon import WAIT_TIMEOUT, Daemon, EventLevel
 from ._decode import Event
 from ._logs import fresh_name, next_color
 from ._ports import reserve_port
@@ -23,6 +23,7 @@ from ._rpc import call_rpc
 from ._session import ReadyEvent, Session
 from ._temp import Workspace
 from ._toolchain import Toolchain, installed
+from ._waits import DEFAULT, Default, terminated, time_limit
 
 HOST: Final = "127.0.0.1"
 """Deliberately no host name (``tezt/lib_tezos/constant.ml``)."""
@@ -211,7 +212,7 @@ class Node(Daemon):
         """The highest level that this session's events have told; 0 before the first."""
         return self._level
 
-    async def wait_for_level(self, level: int, *, timeout: float | _Unset | None = DEFAULT) -> int:
+    async def wait_for_level(self, level: int, *, timeout: float | Default | None = DEFAULT) -> int:
         """Wait until the node's head has reached ``level``; return the highest level seen.
 
         Raises as `wait_for` does.
@@ -220,18 +221,18 @@ class Node(Daemon):
         await self._wait_until(lambda: self._level >= level, " / ".join(LEVEL_EVENTS[:2]), where, timeout)
         return self._level
 
-    async def wait_for_identity(self, *, timeout: float | _Unset | None = DEFAULT) -> str:
+    async def wait_for_identity(self, *, timeout: float | Default | None = DEFAULT) -> str:
         """Wait for the node to tell its identity, as in ``idrP8q...``. Raises as `wait_for` does."""
         await self._wait_until(lambda: self._identity is not None, "read_identity.v0", None, timeout)
         assert self._identity is not None
         return self._identity
 
-    async def wait_for_connections(self, count: int, *, timeout: float | _Unset | None = DEFAULT) -> None:
+    async def wait_for_connections(self, count: int, *, timeout: float | Default | None = DEFAULT) -> None:
         """Wait until ``count`` connections were made in this session. Raises as `wait_for` does."""
         where = f"{count} in this session"
         await self._wait_until(lambda: self._connections >= count, "connection.v0", where, timeout)
 
-    async def wait_for_request(self, request: str, *, timeout: float | _Unset | None = DEFAULT) -> Any:
+    async def wait_for_request(self, request: str, *, timeout: float | Default | None = DEFAULT) -> Any:
         """Wait for the next request of this kind that the mempool completes; return its view.
 
         ``inject`` and ``flush`` come at every level, ``notify`` and ``arrived`` at ``debug``.
@@ -239,7 +240,7 @@ class Node(Daemon):
         """
         return await self.expect_request(request, timeout=timeout)
 
-    def expect_request(self, request: str, *, timeout: float | _Unset | None = DEFAULT) -> Any:
+    def expect_request(self, request: str, *, timeout: float | Default | None = DEFAULT) -> Any:
         """As `wait_for_request`, with the waiting beginning now; see `expect`."""
         level = "info" if request in ("inject", "flush") else "debug"
 
@@ -250,16 +251,16 @@ class Node(Daemon):
         return self.expect(f"request_completed_{level}.v0", view, where=where, timeout=timeout)
 
     async def _wait_until(
-        self, condition: Callable[[], bool], event: str, where: str | None, timeout: float | _Unset | None
+        self, condition: Callable[[], bool], event: str, where: str | None, timeout: float | Default | None
     ) -> None:
         session = self._session
-        with self._limit(session, timeout, event, where, lambda: 0):
+        with time_limit(session, self._seconds(timeout), event, where, lambda: 0):
             await trio.lowlevel.checkpoint()
             index = session.events.next_index
             # Handlers have run when waiters wake, so the condition is up to date here.
             while not condition():
                 if session.events.closed:
-                    raise self._terminated(session, event, where)
+                    raise terminated(session, event, where)
                 await session.events.more(None, index)
                 index = session.events.next_index
 

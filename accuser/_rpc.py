@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from ._daemon import DEFAULT, WAIT_TIMEOUT, _Unset
+from ._daemon import WAIT_TIMEOUT
 from ._errors import EventTimeout, RpcError
 from ._http import HttpClient, without_slash
+from ._waits import DEFAULT, Default
 
 
 async def call_rpc(url: str, method: str, path: str, data: object = None) -> Any:
@@ -70,7 +71,7 @@ class Endpoint:
         """Whether the node answers in Mavkit's binary format; taken for granted here."""
         return True
 
-    async def wait_for_ready(self, *, timeout: float | _Unset | None = DEFAULT) -> None:
+    async def wait_for_ready(self, *, timeout: float | Default | None = DEFAULT) -> None:
         """Wait until the node says that it is bootstrapped, by the end of ``/monitor/bootstrapped``.
 
         Args:
@@ -81,7 +82,7 @@ class Endpoint:
             RpcError: it answers with an error.
             EventTimeout: it is not bootstrapped in time.
         """
-        seconds = WAIT_TIMEOUT if isinstance(timeout, _Unset) else timeout
+        seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
         path = "/monitor/bootstrapped"
         with trio.move_on_after(float("inf") if seconds is None else seconds) as scope:
             async with HttpClient(self.url).stream("GET", path) as response:

@@ -35,9 +35,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """In CI only what needs the real binaries may be skipped."""
     yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = [report.longrepr[2] for report in reporter.stats.get("skipped", [])] if reporter else []
-    unwanted = [reason for reason in skipped if NEEDS_MAVKIT not in reason]
-    if os.environ.get("CI") and unwanted:
+    if reporter is None or not os.environ.get("CI"):
+        return
+    reasons = [report.longrepr[2] for report in reporter.stats.get("skipped", [])]
+    if unwanted := [reason for reason in reasons if NEEDS_MAVKIT not in reason]:
         reporter.write_line(f"skipped in CI: {unwanted}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

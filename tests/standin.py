@@ -17,6 +17,9 @@ PRELUDE = """\
 #!{python} -IS
 import os, signal, sys, time
 
+# Taken by until_term alone, so that a script always gets as far as that.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
 PATH = os.environ["MAVRYK_EVENTS_CONFIG"].split("//", 1)[1].split("?")[0]
 READY = "Waiting for protocol 002-PtBoreas to start..."
 
@@ -44,7 +47,6 @@ def ready():
     line(READY)
 
 def until_term(status=127):
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     signal.sigwait([signal.SIGTERM])
     return status
 
@@ -67,7 +69,6 @@ class _ThereAlready(Endpoint):
 NODE = _ThereAlready("http://127.0.0.1:9")
 
 FOLLOWS_SIGTERM = """
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 ready()
 event("started.v0")
 sys.exit(until_term())

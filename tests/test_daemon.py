@@ -33,7 +33,6 @@ from .kept import remove_kept
 from .standin import FOLLOWS_SIGTERM, NODE, open_standin, write_standin
 
 COUNTS = """
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 ready()
 for number in range(5):
     event("count.v0", str(number))
@@ -43,7 +42,6 @@ os._exit(127)
 """
 
 IGNORES_SIGTERM = """
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
 ready()
 event("started.v0")
 while True:
@@ -398,11 +396,9 @@ async def test_a_stopped_daemon_terminates(tmp_path: Path) -> None:
 
 async def test_the_whole_group_ends(tmp_path: Path) -> None:
     body = """
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         ready()
         child = os.fork()
         if child == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
                 time.sleep(100)
         event("child.v0", str(child))

@@ -1,0 +1,51 @@
+"""The programs in the documents run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / document).read_text(), re.M | re.S)
+
+
+PROGRAMS = [
+    pytest.param(block, id=f"{path.relative_to(ROOT)}:{number}")
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    for number, block in enumerate(blocks(str(path.relative_to(ROOT)), "python"), 1)
+]
+
+
+async def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    process = partial(trio.run_process, capture_stdout=True, capture_stderr=True, check=False)
+    return await process([sys.executable, *command], cwd=cwd, env=os.environ)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(program)
+    done = await run("program.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    assert done.stdout
+
+
+def test_there_are_programs_in_the_documents() -> None:
+    assert len(PROGRAMS) >= 3
+
+
+async def test_the_test_in_the_readme(tmp_path: Path) -> None:
+    (test,) = blocks("README.md", "python")
+    (tmp_path / "test_readme.py").write_text(test)
+    done = await run("-m", "pytest", "-q", "-o", "trio_mode=true", "test_readme.py", cwd=tmp_path)
+    assert "1 passed" in done.stdout.decode()
+    assert len([line for line in test.splitlines() if line.strip()]) == 12
