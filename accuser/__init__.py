@@ -26,6 +26,7 @@ from ._errors import AlreadyRunning as AlreadyRunning
 from ._errors import BinaryNotFound as BinaryNotFound
 from ._errors import CommandFailed as CommandFailed
 from ._errors import DaemonExited as DaemonExited
+from ._errors import DirectoryError as DirectoryError
 from ._errors import EventPipeError as EventPipeError
 from ._errors import EventTimeout as EventTimeout
 from ._errors import HandlerFailed as HandlerFailed

@@ -21,7 +21,7 @@ from ._node import Node
 from ._protocol import Protocol
 from ._rpc import Endpoint
 from ._session import ReadyLine
-from ._temp import Workspace
+from ._temp import Workspace, writing
 from ._toolchain import Toolchain, installed
 
 READY: Final = ReadyLine(re.compile(r"^Waiting for protocol .+ to start...$"), "Accuser started.")
@@ -52,12 +52,13 @@ class _AccuserSpec:
 
     async def prepare(self) -> None:
         base_dir = self.base_dir()
-        base_dir.mkdir(parents=True, exist_ok=True)
         config = base_dir / "config"
-        if self.asks_json and not config.exists():
-            # The real accuser asks for binary answers; this file changes its mind, where an
-            # argument would change its command line (recorded run 12c).
-            config.write_text(json.dumps({"base_dir": str(base_dir), "media_type": "json"}))
+        with writing(base_dir):
+            base_dir.mkdir(parents=True, exist_ok=True)
+            if self.asks_json and not config.exists():
+                # The real accuser asks for binary answers; this file changes its mind, where an
+                # argument would change its command line (recorded run 12c).
+                config.write_text(json.dumps({"base_dir": str(base_dir), "media_type": "json"}))
 
     def arguments(self) -> tuple[str, ...]:
         levels = () if self.preserved_levels is None else ("--preserved-levels", str(self.preserved_levels))

@@ -21,7 +21,7 @@ from ._node import Node
 from ._parameters import write_parameter_file
 from ._protocol import Protocol
 from ._rpc import Endpoint
-from ._temp import Workspace
+from ._temp import Workspace, writing
 from ._toolchain import Toolchain, installed
 
 ACTIVATION_AGE: Final = datetime.timedelta(days=1)
@@ -191,15 +191,16 @@ class Client:
 
 def _write_wallet(folder: Path, accounts: Sequence[Account]) -> None:
     # Upstream writes the files too, rather than importing six keys with six commands.
-    folder.mkdir(parents=True, exist_ok=True)
     values = {
         "public_key_hashs": [(account.alias, account.pkh) for account in accounts],
         "public_keys": [(account.alias, f"unencrypted:{account.public_key}") for account in accounts],
         "secret_keys": [(account.alias, f"unencrypted:{account.secret_key}") for account in accounts],
     }
-    for name, entries in values.items():
-        content = [{"name": alias, "value": value} for alias, value in entries]
-        (folder / name).write_text(json.dumps(content))
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, entries in values.items():
+            content = [{"name": alias, "value": value} for alias, value in entries]
+            (folder / name).write_text(json.dumps(content))
 
 
 @asynccontextmanager

@@ -88,6 +88,17 @@ class EventPipeError(AccuserError):
 
 
 @attrs.define(eq=False, str=False)
+class DirectoryError(AccuserError):
+    """A directory or file of ours cannot be made: a full disk, no permission, no such folder."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"cannot write {self.path}: {self.reason}; the environment variable TMPDIR chooses the place"
+
+
+@attrs.define(eq=False, str=False)
 class SpawnFailed(AccuserError):
     """The operating system refused to start an executable that is there."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ._errors import NoFreePort
+from ._temp import writing
 
 LOWEST: Final = 10_000
 _EPHEMERAL_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -29,10 +30,12 @@ def reserve_port() -> int:
     """Reserve a free port on the loopback interface until this process ends.
 
     Raises:
+        DirectoryError: the folder of the lock files cannot be made.
         NoFreePort: several thousand candidates were all taken.
     """
     folder = Path(tempfile.gettempdir()) / f"accuser-ports-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
     candidates = list(range(LOWEST, _ephemeral_start()))
     random.SystemRandom().shuffle(candidates)
     for port in candidates[:5_000]:

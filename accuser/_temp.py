@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import attrs
+
+from ._errors import DirectoryError
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+-]")
 
@@ -17,6 +22,15 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+-]")
 def safe_name(name: str) -> str:
     """Make a file name of any daemon name: every other character becomes ``_``."""
     return _UNSAFE.sub("_", name).lstrip(".") or "_"
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turn an operating-system error of the block into `DirectoryError`, about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise DirectoryError(path, error.strerror or str(error)) from error
 
 
 @attrs.define(eq=False, weakref_slot=True)
@@ -33,16 +47,18 @@ class Workspace:
 
     @property
     def path(self) -> Path:
-        """The directory, as in ``/tmp/accuser-accuser1-k2x9``."""
+        """The directory, as in ``/tmp/accuser-accuser1-k2x9``. Raises `DirectoryError`."""
         if self._path is None:
-            self._path = Path(tempfile.mkdtemp(prefix=f"accuser-{safe_name(self.name)}-")).absolute()
+            with writing(Path(os.environ.get("TMPDIR", "/tmp"))):
+                self._path = Path(tempfile.mkdtemp(prefix=f"accuser-{safe_name(self.name)}-")).absolute()
             self._finalizer = weakref.finalize(self, shutil.rmtree, str(self._path), True)
         return self._path
 
     def folder(self, name: str) -> Path:
         """A folder in it, made if it is not there."""
         path = self.path / safe_name(name)
-        path.mkdir(exist_ok=True)
+        with writing(path):
+            path.mkdir(exist_ok=True)
         return path
 
     def keep(self) -> Path | None:

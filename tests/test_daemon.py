@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from accuser import (
     AlreadyRunning,
     BinaryNotFound,
     DaemonExited,
+    DirectoryError,
     Endpoint,
     EventPipeError,
     EventTimeout,
@@ -625,6 +627,16 @@ async def test_a_pipe_that_a_killed_run_left_is_replaced(tmp_path: Path) -> None
     async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=path):
         pass
     assert not path.exists()
+
+
+async def test_a_temporary_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("/proc", str(tmp_path / "missing")):
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        with pytest.raises(DirectoryError, match="TMPDIR"):
+            async with open_standin(tmp_path, FOLLOWS_SIGTERM):
+                pytest.fail("it cannot run")
 
 
 async def test_a_node_that_is_not_there() -> None:
