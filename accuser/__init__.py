@@ -13,44 +13,23 @@
 #
 #   scenarios  what upstream tests with its accuser   sandbox/   executables of our own
 
-from ._accuser import Accuser as Accuser
-from ._accuser import open_accuser as open_accuser
-from ._client import Client as Client
-from ._client import init_with_protocol as init_with_protocol
-from ._client import open_client as open_client
-from ._daemon import Daemon as Daemon
-from ._decode import Event as Event
-from ._decode import Malformed as Malformed
-from ._errors import AccuserError as AccuserError
-from ._errors import AlreadyRunning as AlreadyRunning
-from ._errors import BinaryNotFound as BinaryNotFound
-from ._errors import CommandFailed as CommandFailed
-from ._errors import DaemonExited as DaemonExited
-from ._errors import DirectoryError as DirectoryError
-from ._errors import EventPipeError as EventPipeError
-from ._errors import EventTimeout as EventTimeout
-from ._errors import HandlerFailed as HandlerFailed
-from ._errors import HttpError as HttpError
-from ._errors import Lagged as Lagged
-from ._errors import NodeUnreachable as NodeUnreachable
-from ._errors import NoFreePort as NoFreePort
-from ._errors import NotRunning as NotRunning
-from ._errors import RpcError as RpcError
-from ._errors import ScenarioFailed as ScenarioFailed
-from ._errors import SpawnFailed as SpawnFailed
-from ._errors import TerminatedBeforeEvent as TerminatedBeforeEvent
-from ._errors import UnknownProtocol as UnknownProtocol
-from ._logs import LogFormatter as LogFormatter
-from ._logs import reset_names as reset_names
-from ._logs import setup_logging as setup_logging
-from ._logs import wants_color as wants_color
-from ._node import Node as Node
-from ._node import open_node as open_node
-from ._protocol import Protocol as Protocol
-from ._rpc import Endpoint as Endpoint
-from ._toolchain import SANDBOX as SANDBOX
-from ._toolchain import Toolchain as Toolchain
-from ._toolchain import installed as installed
-from ._waits import DEFAULT as DEFAULT
-from ._waits import Expectation as Expectation
-from ._waits import Mark as Mark
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._public import *  # noqa: F403
+else:
+    # On first use: the sandbox's programs are modules of this package too, start dozens of times
+    # in a scenario, and need none of it.
+    def __getattr__(name: str) -> object:
+        public = importlib.import_module("accuser._public")
+        if name.startswith("_") or not hasattr(public, name):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(public, name)
+        return value
+
+    def __dir__() -> list[str]:
+        public = importlib.import_module("accuser._public")
+        return sorted({*globals(), *(name for name in vars(public) if not name.startswith("_"))})

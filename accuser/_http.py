@@ -29,11 +29,6 @@ MAX_BODY: Final = 256 * 1024 * 1024
 Connect = Callable[[], Awaitable[trio.abc.Stream]]
 
 
-def without_slash(url: str) -> str:
-    """Drop the slashes at the end of a URL, to which paths are appended."""
-    return url.rstrip("/")
-
-
 @attrs.frozen
 class Response:
     """A complete answer. ``body`` is at most 256 MiB."""
@@ -76,7 +71,7 @@ class HttpClient:
         connect: opens the connections, in place of TCP (or TLS, for ``https``).
     """
 
-    url: str = attrs.field(converter=without_slash)
+    url: str = attrs.field(converter=lambda url: str(url).rstrip("/"))
     _connect: Connect | None = attrs.field(default=None, kw_only=True)
 
     async def request(

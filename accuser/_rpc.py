@@ -11,8 +11,11 @@ import trio
 
 from ._daemon import WAIT_TIMEOUT
 from ._errors import EventTimeout, RpcError
-from ._http import HttpClient, without_slash
 from ._waits import DEFAULT, Default
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
 
 
 async def call_rpc(url: str, method: str, path: str, data: object = None) -> Any:
@@ -26,6 +29,8 @@ async def call_rpc(url: str, method: str, path: str, data: object = None) -> Any
         RpcError: any status but a 2xx one, or an answer that is not JSON.
         HttpError: the connection broke.
     """
+    from ._http import HttpClient  # h11 costs what many programs never use
+
     body = None if data is None else json.dumps(data).encode()
     headers = () if data is None else (("content-type", "application/json"),)
     response = await HttpClient(url).request(method.upper(), path, body=body, headers=headers)
@@ -47,7 +52,7 @@ class Endpoint:
     Takes the place of a `Node` wherever only its RPC is needed.
     """
 
-    url: str = attrs.field(converter=without_slash)
+    url: str = attrs.field(converter=_without_slash)
 
     @url.validator
     def _check(self, _: object, url: str) -> None:
@@ -82,6 +87,8 @@ class Endpoint:
             RpcError: it answers with an error.
             EventTimeout: it is not bootstrapped in time.
         """
+        from ._http import HttpClient
+
         seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
         path = "/monitor/bootstrapped"
         with trio.move_on_after(float("inf") if seconds is None else seconds) as scope:

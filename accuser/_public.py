@@ -1,0 +1,50 @@
+"""The public names, which `accuser` hands out on first use."""
+
+from types import FunctionType as _FunctionType
+
+from ._accuser import Accuser as Accuser
+from ._accuser import open_accuser as open_accuser
+from ._client import Client as Client
+from ._client import init_with_protocol as init_with_protocol
+from ._client import open_client as open_client
+from ._daemon import Daemon as Daemon
+from ._decode import Event as Event
+from ._decode import Malformed as Malformed
+from ._errors import AccuserError as AccuserError
+from ._errors import AlreadyRunning as AlreadyRunning
+from ._errors import BinaryNotFound as BinaryNotFound
+from ._errors import CommandFailed as CommandFailed
+from ._errors import DaemonExited as DaemonExited
+from ._errors import DirectoryError as DirectoryError
+from ._errors import EventPipeError as EventPipeError
+from ._errors import EventTimeout as EventTimeout
+from ._errors import HandlerFailed as HandlerFailed
+from ._errors import HttpError as HttpError
+from ._errors import Lagged as Lagged
+from ._errors import NodeUnreachable as NodeUnreachable
+from ._errors import NoFreePort as NoFreePort
+from ._errors import NotRunning as NotRunning
+from ._errors import RpcError as RpcError
+from ._errors import ScenarioFailed as ScenarioFailed
+from ._errors import SpawnFailed as SpawnFailed
+from ._errors import TerminatedBeforeEvent as TerminatedBeforeEvent
+from ._errors import UnknownProtocol as UnknownProtocol
+from ._logs import LogFormatter as LogFormatter
+from ._logs import reset_names as reset_names
+from ._logs import setup_logging as setup_logging
+from ._logs import wants_color as wants_color
+from ._node import Node as Node
+from ._node import open_node as open_node
+from ._protocol import Protocol as Protocol
+from ._rpc import Endpoint as Endpoint
+from ._toolchain import SANDBOX as SANDBOX
+from ._toolchain import Toolchain as Toolchain
+from ._toolchain import installed as installed
+from ._waits import DEFAULT as DEFAULT
+from ._waits import Expectation as Expectation
+from ._waits import Mark as Mark
+
+# Users see these names as members of the package, in tracebacks and documents too.
+for _value in list(globals().values()):
+    if isinstance(_value, type | _FunctionType) and _value.__module__.startswith("accuser._"):
+        _value.__module__ = "accuser"
