@@ -48,4 +48,4 @@ async def test_the_test_in_the_readme(tmp_path: Path) -> None:
     (tmp_path / "test_readme.py").write_text(test)
     done = await run("-m", "pytest", "-q", "-o", "trio_mode=true", "test_readme.py", cwd=tmp_path)
     assert "1 passed" in done.stdout.decode()
-    assert len([line for line in test.splitlines() if line.strip()]) == 12
+    assert len([line for line in test.splitlines() if line.strip()]) <= 12

@@ -38,4 +38,4 @@ async def test_double_baking_without_the_evidence_in_the_block_fails(toolchain: 
         ScenarioFailed, match=r"evidence was not found: o.* not in validation pass 2"
     ) as caught:
         await double_baking(toolchain, withhold_evidence=True)
-    remove_kept(caught.value, count=3)
+    remove_kept(caught.value, count=4)
