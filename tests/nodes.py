@@ -97,6 +97,7 @@ class Stand:
 
 def serve_memory(handler: Handler, nursery: trio.Nursery) -> Callable[[], Any]:
     async def connect() -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
         ours, theirs = trio.testing.memory_stream_pair()
         nursery.start_soon(serve_connection, theirs, handler)
         return ours
@@ -124,6 +125,7 @@ async def standing(
     point = Point("127.0.0.1", number)
 
     async def open_stream(wanted: Point) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
         if wanted not in others:
             raise OSError("refused")
         ours, theirs = trio.testing.memory_stream_pair()
@@ -145,6 +147,7 @@ async def standing(
         stand = Stand(node, network, recorder, HttpClient("http://node", connect=connect), nursery)
         others[point] = stand
         with trio.fail_after(60):
+            await trio.lowlevel.checkpoint()
             yield stand
         others.pop(point)
         nursery.cancel_scope.cancel()
