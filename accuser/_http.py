@@ -62,6 +62,10 @@ class StreamingResponse:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
 @attrs.define(eq=False)
 class HttpClient:
     """A client of one server.
@@ -71,7 +75,7 @@ class HttpClient:
         connect: opens the connections, in place of TCP (or TLS, for ``https``).
     """
 
-    url: str = attrs.field(converter=lambda url: str(url).rstrip("/"))
+    url: str = attrs.field(converter=_without_slash)
     _connect: Connect | None = attrs.field(default=None, kw_only=True)
 
     async def request(

@@ -8,16 +8,30 @@ from typing import Any
 import attrs
 
 from accuser import Protocol
-from accuser.sandbox.activation import Activation
-from accuser.sandbox.base58 import Kind, encode
-from accuser.sandbox.block import NO_OPERATIONS, Block, Operations
-from accuser.sandbox.bson import encode as bson
-from accuser.sandbox.chain import Chain
-from accuser.sandbox.crypto import ACTIVATOR, BOOTSTRAP, GENESIS_TIME, Key, Watermark, payload_hash, watermark
-from accuser.sandbox.economic_rules import stamp_is_good
-from accuser.sandbox.forge import BlockHeader, ProtocolData, fitness
-from accuser.sandbox.operations import Consensus, DoubleBaking, DoubleConsensus, InlinedConsensus, Operation
-from accuser.sandbox.preapply import NO_PAYLOAD, construct, construct_activation
+from accuser.sandbox.chain.activation import Activation
+from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Operations
+from accuser.sandbox.chain.chain import Chain
+from accuser.sandbox.chain.economic_rules import stamp_is_good
+from accuser.sandbox.chain.preapply import NO_PAYLOAD, construct, construct_activation
+from accuser.sandbox.codec.base58 import Kind, encode
+from accuser.sandbox.codec.bson import encode as bson
+from accuser.sandbox.codec.crypto import (
+    ACTIVATOR,
+    BOOTSTRAP,
+    GENESIS_TIME,
+    Key,
+    Watermark,
+    payload_hash,
+    watermark,
+)
+from accuser.sandbox.codec.forge import BlockHeader, ProtocolData, fitness
+from accuser.sandbox.codec.operations import (
+    Consensus,
+    DoubleBaking,
+    DoubleConsensus,
+    InlinedConsensus,
+    Operation,
+)
 
 KEYS = {key.pkh: key for key in BOOTSTRAP}
 NULL_SIGNATURE = bytes(64)

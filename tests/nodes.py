@@ -14,18 +14,18 @@ import trio.testing
 
 from accuser import Protocol
 from accuser._http import HttpClient, Response
-from accuser.sandbox import routes
-from accuser.sandbox.base58 import Kind, encode
-from accuser.sandbox.block import NO_OPERATIONS, Block, Operations
-from accuser.sandbox.chain import Chain
-from accuser.sandbox.crypto import BOOTSTRAP
-from accuser.sandbox.forge import BlockHeader
-from accuser.sandbox.http_server import Handler, serve_connection
-from accuser.sandbox.node import Node
-from accuser.sandbox.p2p import PeerNetwork
-from accuser.sandbox.points import Point
-from accuser.sandbox.sink import Level
-from accuser.sandbox.synchronisation import Synchronisation
+from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Operations
+from accuser.sandbox.chain.chain import Chain
+from accuser.sandbox.codec.base58 import Kind, encode
+from accuser.sandbox.codec.crypto import BOOTSTRAP
+from accuser.sandbox.codec.forge import BlockHeader
+from accuser.sandbox.node import routes
+from accuser.sandbox.node.http_server import Handler, serve_connection
+from accuser.sandbox.node.node import Node
+from accuser.sandbox.node.p2p import PeerNetwork
+from accuser.sandbox.node.points import Point
+from accuser.sandbox.node.synchronisation import Synchronisation
+from accuser.sandbox.sink.sink import Level
 
 from .forger import header
 

@@ -21,14 +21,14 @@ from trio.testing import MockClock, memory_stream_pair
 
 from accuser import Protocol
 from accuser._http import HttpClient
-from accuser.sandbox import accuser_daemon
-from accuser.sandbox.accuser_daemon import last_words
-from accuser.sandbox.accuser_loop import Accuser, Console, Unexpected
-from accuser.sandbox.answers import chain_id
-from accuser.sandbox.denunciation import Request, RpcFailed
+from accuser.sandbox.accuser import daemon as accuser_daemon
+from accuser.sandbox.accuser.answers import chain_id
+from accuser.sandbox.accuser.daemon import last_words
+from accuser.sandbox.accuser.denunciation import Request, RpcFailed
+from accuser.sandbox.accuser.loop import Accuser, Console, Unexpected
 from accuser.sandbox.rpc import ACCEPT, Items, MediaType, Rpc
-from accuser.sandbox.sink import Output, Sink
-from accuser.sandbox.sink_uri import parse
+from accuser.sandbox.sink.sink import Output, Sink
+from accuser.sandbox.sink.uri import parse
 
 from .replay import RUNS, URL, Recording, ReplayedNode, item, lines, streams_apart
 

@@ -11,18 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accuser import Protocol
-from accuser.sandbox import block_rules, bson, economic_rules
-from accuser.sandbox.activation import Activation
-from accuser.sandbox.base58 import Kind, encode
-from accuser.sandbox.block import NO_OPERATIONS, Block, Operations
-from accuser.sandbox.chain import Chain, HeadChange, UnknownBlock
-from accuser.sandbox.crypto import BOOTSTRAP, operation_list_list_hash
-from accuser.sandbox.forge import BlockHeader, ProtocolData, ShellHeader, fitness
-from accuser.sandbox.mempool import Class, Mempool
-from accuser.sandbox.operations import DoubleBaking, DoubleConsensus, Operation
-from accuser.sandbox.parameters import Parameters, ParametersError
-from accuser.sandbox.preapply import NO_PAYLOAD, construct
-from accuser.sandbox.state import Fitness
+from accuser.sandbox.chain import block_rules, economic_rules
+from accuser.sandbox.chain.activation import Activation
+from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Operations
+from accuser.sandbox.chain.chain import Chain, HeadChange, UnknownBlock
+from accuser.sandbox.chain.mempool import Class, Mempool
+from accuser.sandbox.chain.parameters import Parameters, ParametersError
+from accuser.sandbox.chain.preapply import NO_PAYLOAD, construct
+from accuser.sandbox.chain.state import Fitness
+from accuser.sandbox.codec import bson
+from accuser.sandbox.codec.base58 import Kind, encode
+from accuser.sandbox.codec.crypto import BOOTSTRAP, operation_list_list_hash
+from accuser.sandbox.codec.forge import BlockHeader, ProtocolData, ShellHeader, fitness
+from accuser.sandbox.codec.operations import DoubleBaking, DoubleConsensus, Operation
 from accuser.sandbox.trace import NodeError
 
 from .forger import (

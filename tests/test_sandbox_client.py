@@ -16,9 +16,11 @@ import trio
 import trio.testing
 
 from accuser._protocol import Protocol
-from accuser.sandbox import client, routes
-from accuser.sandbox.base58 import Kind, encode
-from accuser.sandbox.crypto import (
+from accuser.sandbox.client import main as client
+from accuser.sandbox.client.json_text import pretty
+from accuser.sandbox.client.wallet import Wallet, WalletError
+from accuser.sandbox.codec.base58 import Kind, encode
+from accuser.sandbox.codec.crypto import (
     ACTIVATOR,
     BOOTSTRAP,
     CHAIN_ID,
@@ -29,13 +31,12 @@ from accuser.sandbox.crypto import (
     verify,
     watermark,
 )
-from accuser.sandbox.forge import BlockHeader, ProtocolData
-from accuser.sandbox.http_server import serve_connection
-from accuser.sandbox.json_text import pretty
-from accuser.sandbox.node import Node
-from accuser.sandbox.operations import Consensus
-from accuser.sandbox.p2p import PeerNetwork
-from accuser.sandbox.wallet import Wallet, WalletError
+from accuser.sandbox.codec.forge import BlockHeader, ProtocolData
+from accuser.sandbox.codec.operations import Consensus
+from accuser.sandbox.node import routes
+from accuser.sandbox.node.http_server import serve_connection
+from accuser.sandbox.node.node import Node
+from accuser.sandbox.node.p2p import PeerNetwork
 
 STARTED = GENESIS_TIME + 1000
 """Time of the first block."""
@@ -356,9 +357,7 @@ async def test_too_little_voting_power(tmp_path: Path) -> None:
         await bake(w, "--minimal-timestamp")
         outcome = await w.run("bake", "for", "bootstrap1", "--minimal-timestamp")
         power = len(w.head.state.calendar.slots(2)[BOOTSTRAP[0].pkh])
-        text = (
-            f"Delegates do not have enough voting power. Only {power} is available while 256 is required."
-        )
+        text = f"Delegates do not have enough voting power. Only {power} is available while 256 is required."
         assert outcome == Outcome(1, "", f"Fatal error:\n  {text}\n")
         await bake(w, "--minimal-timestamp")
         assert w.head.level == 3
@@ -604,7 +603,7 @@ async def test_a_node_that_is_not_there(tmp_path: Path) -> None:
         w.connect = None  # type: ignore[assignment]
         reason = (
             "  Rpc request failed:\n     - meth: GET\n     - uri: {}\n"
-            '     - error: Unable to connect to the node: '
+            "     - error: Unable to connect to the node: "
             '"Unix.Unix_error(Unix.ECONNREFUSED, "connect", "")"\n'
         )
         outcome = await w.run("--endpoint", url, "rpc", "get", "/version")

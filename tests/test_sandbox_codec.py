@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accuser.sandbox import crypto
-from accuser.sandbox.base58 import Base58Error, Kind, decode, encode
-from accuser.sandbox.crypto import ACTIVATOR, BOOTSTRAP, CHAIN_ID, Key, Watermark
-from accuser.sandbox.fields import ForgeError
-from accuser.sandbox.forge import (
+from accuser.sandbox.codec import crypto
+from accuser.sandbox.codec.base58 import Base58Error, Kind, decode, encode
+from accuser.sandbox.codec.crypto import ACTIVATOR, BOOTSTRAP, CHAIN_ID, Key, Watermark
+from accuser.sandbox.codec.fields import ForgeError
+from accuser.sandbox.codec.forge import (
     BlockHeader,
     ProtocolData,
     ShellHeader,
@@ -31,7 +31,7 @@ from accuser.sandbox.forge import (
     parse_timestamp,
     rfc3339,
 )
-from accuser.sandbox.operations import (
+from accuser.sandbox.codec.operations import (
     Consensus,
     DoubleBaking,
     DoubleConsensus,

@@ -9,10 +9,8 @@ import attrs
 import pytest
 
 from accuser import Protocol
-from accuser.sandbox import answers
-from accuser.sandbox.base58 import Kind, decode, encode
-from accuser.sandbox.crypto import BOOTSTRAP, GENESIS_BLOCK, blake2b, operation_hash
-from accuser.sandbox.denunciation import (
+from accuser.sandbox.accuser import answers
+from accuser.sandbox.accuser.denunciation import (
     Denunciator,
     Emit,
     Request,
@@ -21,8 +19,10 @@ from accuser.sandbox.denunciation import (
     Steps,
     branch_offset,
 )
-from accuser.sandbox.forge import BlockHeader, ProtocolData, ShellHeader, fitness, full_header_json
-from accuser.sandbox.operations import Consensus, InlinedConsensus, Operation
+from accuser.sandbox.codec.base58 import Kind, decode, encode
+from accuser.sandbox.codec.crypto import BOOTSTRAP, GENESIS_BLOCK, blake2b, operation_hash
+from accuser.sandbox.codec.forge import BlockHeader, ProtocolData, ShellHeader, fitness, full_header_json
+from accuser.sandbox.codec.operations import Consensus, InlinedConsensus, Operation
 
 CHAIN = "NetXXAAR1wWQhhe"
 OTHER_CHAIN = encode(Kind.CHAIN, b"\1\2\3\4")

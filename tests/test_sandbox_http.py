@@ -9,8 +9,8 @@ import pytest
 import trio
 import trio.testing
 
-from accuser.sandbox import http_server
-from accuser.sandbox.http_server import Answer, Feed, Request, serve_connection
+from accuser.sandbox.node import http_server
+from accuser.sandbox.node.http_server import Answer, Feed, Request, serve_connection
 
 # HTTP
 

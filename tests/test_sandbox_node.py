@@ -11,13 +11,13 @@ import trio
 import trio.testing
 
 from accuser import Protocol
-from accuser.sandbox.activation import Activation
-from accuser.sandbox.crypto import ACTIVATOR, BOOTSTRAP, Watermark, watermark
-from accuser.sandbox.feeds import Pacing
-from accuser.sandbox.forge import BlockHeader, ProtocolData, ShellHeader, rfc3339
-from accuser.sandbox.points import Point
-from accuser.sandbox.sink import Level
-from accuser.sandbox.synchronisation import Synchronisation
+from accuser.sandbox.chain.activation import Activation
+from accuser.sandbox.codec.crypto import ACTIVATOR, BOOTSTRAP, Watermark, watermark
+from accuser.sandbox.codec.forge import BlockHeader, ProtocolData, ShellHeader, rfc3339
+from accuser.sandbox.node.feeds import Pacing
+from accuser.sandbox.node.points import Point
+from accuser.sandbox.node.synchronisation import Synchronisation
+from accuser.sandbox.sink.sink import Level
 
 from .forger import activated, activation, double_baking, double_consensus, header, slots, vote
 from .nodes import (

@@ -18,11 +18,11 @@ import trio
 import trio.testing
 
 from accuser._http import HttpClient
-from accuser.sandbox import node_daemon
-from accuser.sandbox.chain import Chain
-from accuser.sandbox.node_arguments import UsageError, parse
-from accuser.sandbox.node_config import Config, ConfigError
-from accuser.sandbox.node_store import FileStore
+from accuser.sandbox.chain.chain import Chain
+from accuser.sandbox.node import daemon as node_daemon
+from accuser.sandbox.node.arguments import UsageError, parse
+from accuser.sandbox.node.config import Config, ConfigError
+from accuser.sandbox.node.store import FileStore
 
 from .forger import activation, double_baking
 from .nodes import BOREAS, recorded_values, shape, standing, two_bakings

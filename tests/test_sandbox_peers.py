@@ -7,11 +7,11 @@ import pytest
 import trio
 import trio.testing
 
-from accuser.sandbox.block import NO_OPERATIONS
-from accuser.sandbox.chain import Chain
-from accuser.sandbox.crypto import BOOTSTRAP
-from accuser.sandbox.peer_connection import Lines
-from accuser.sandbox.peer_messages import (
+from accuser.sandbox.chain.block import NO_OPERATIONS
+from accuser.sandbox.chain.chain import Chain
+from accuser.sandbox.codec.crypto import BOOTSTRAP
+from accuser.sandbox.node.peer_connection import Lines
+from accuser.sandbox.node.peer_messages import (
     BlockIs,
     Fetch,
     FetchDone,
@@ -24,7 +24,7 @@ from accuser.sandbox.peer_messages import (
     read,
     write,
 )
-from accuser.sandbox.points import Point
+from accuser.sandbox.node.points import Point
 from accuser.sandbox.trace import NodeError
 
 from .forger import activated, bake, double_baking, header, slots, vote

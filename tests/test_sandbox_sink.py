@@ -16,9 +16,9 @@ import trio
 import trio.lowlevel
 import trio.testing
 
-from accuser.sandbox.sink import Level, Sink, SinkError, SinkWriteError
-from accuser.sandbox.sink_format import item, json_text, unbreakable, wrapped
-from accuser.sandbox.sink_uri import Format, SinkUriError, parse, path_of
+from accuser.sandbox.sink.item import item, json_text, unbreakable, wrapped
+from accuser.sandbox.sink.sink import Level, Sink, SinkError, SinkWriteError
+from accuser.sandbox.sink.uri import Format, SinkUriError, parse, path_of
 
 EVENTS = Path(__file__).parent / "data" / "recorded-events"
 HOST = "accuser-host"

@@ -15,12 +15,12 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 MODULES: Final = {
-    "mavkit-node": "node_daemon",
-    "mavkit-client": "client",
-    "mavkit-admin-client": "client",
-    "mavkit-accuser-PtAtLas": "accuser_daemon",
-    "mavkit-accuser-PtBoreas": "accuser_daemon",
-    "mavkit-accuser-alpha": "accuser_daemon",
+    "mavkit-node": "node.daemon",
+    "mavkit-client": "client.main",
+    "mavkit-admin-client": "client.main",
+    "mavkit-accuser-PtAtLas": "accuser.daemon",
+    "mavkit-accuser-PtBoreas": "accuser.daemon",
+    "mavkit-accuser-alpha": "accuser.daemon",
 }
 
 

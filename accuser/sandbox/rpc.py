@@ -17,9 +17,9 @@ import trio
 
 from .._errors import HttpError, NodeUnreachable
 from .._http import HttpClient, Response, StreamingResponse
-from .answers import Undecodable
-from .denunciation import Request, RpcFailed
-from .error_text import EMPTY_TRACE, describe
+from .accuser.answers import Undecodable
+from .accuser.denunciation import Request, RpcFailed
+from .accuser.error_text import EMPTY_TRACE, describe
 
 MediaType = Literal["json", "binary", "any"]
 
@@ -184,9 +184,7 @@ class Rpc:
             }
             raise self._request_failed(method, path, error)
 
-    def _decoded(
-        self, method: str, path: str, response: Response, decode: Callable[[object], T]
-    ) -> T:
+    def _decoded(self, method: str, path: str, response: Response, decode: Callable[[object], T]) -> T:
         if response.status not in (200, 201, 202, 204):
             raise self._refused(method, path, response)
         self._check_type(method, path, response.media_type, response.body)

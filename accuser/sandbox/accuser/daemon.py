@@ -1,0 +1,260 @@
+"""``mavkit-accuser-*`` of the sandbox: a real accuser, driven by a node's RPC alone.
+
+It takes upstream's command line, prints its lines, asks in its order and ends with its statuses.
+Two deliberate differences: without ``--media-type`` it asks for JSON as well (upstream's asks for
+the binary format only, which this one does not read), and SIGTERM ends it even when standard error
+is a full pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import trio
+
+from ..._http import HttpClient
+from ..._protocol import Protocol
+from ..cli.clic import Cli, Exit, Refused
+from ..cli.config import ClientConfig, ConfigError, client_config
+from ..cli.global_options import GLOBAL_OPTIONS
+from ..cli.usage import Command, Option, Rest, usage, words
+from ..rpc import Rpc
+from ..sink.descriptor import say
+from ..sink.sink import DEFAULT, Level, Sink, SinkError
+from .denunciation import DEFAULT_PRESERVED_LEVELS, RpcFailed
+from .error_text import describe
+from .loop import COMMIT, VERSION, Accuser, Console, Life, NodeLost, Unexpected
+
+SIGNALLED: Final = 127
+"""Exit status after SIGTERM or SIGINT."""
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_DONE: Final = signal.SIGUSR1
+"""Sent to the thread that waits for signals, and to nobody else, when it is not needed any more."""
+
+
+def _preserved_levels(text: str) -> int:
+    if not re.fullmatch("[0-9]+", text):
+        complaint = f"Expected a positive integer, but given '{text}'"
+        raise Refused(f"Bad argument value for -preserved_levels. {complaint}")
+    return int(text)
+
+
+def _verbosity(text: str) -> int:
+    if text not in ("0", "1", "2", "3"):
+        raise Refused("Level of details out of range")
+    return int(text)
+
+
+def _manual_format(text: str) -> str:
+    if text not in ("colors", "plain", "html"):
+        raise Refused("Unknown manual format")
+    return text
+
+
+_COMMANDS: Final = (
+    Command(
+        "protocols",
+        words("list understood protocols"),
+        "List the protocol versions that this client understands.",
+    ),
+    Command(
+        "run",
+        words("run"),
+        "Launch the accuser daemon",
+        (
+            Option("pidfile", "write process id in file", "filename", "P"),
+            Option(
+                "preserved-levels",
+                "Number of effective levels kept in the accuser's memory",
+                "threshold",
+                parse=_preserved_levels,
+                default=str(DEFAULT_PRESERVED_LEVELS),
+            ),
+            Option(
+                "keep-alive",
+                "Keep the daemon process alive: when the connection with the node is lost, the daemon "
+                "periodically tries to reach it.",
+                short="K",
+            ),
+        ),
+        "Commands related to the accuser daemon.",
+    ),
+    Command(
+        "man",
+        ("man", Rest("keyword", "keyword to search for")),
+        "Print documentation of commands.",
+        (
+            Option("verbosity", "level of details", "0|1|2|3", "v", parse=_verbosity),
+            Option(
+                "format",
+                "the manual's output format",
+                "plain|colors|html",
+                parse=_manual_format,
+                default="plain",
+            ),
+        ),
+        "Access the documentation",
+    ),
+)
+
+
+def protocol_of(program: str) -> Protocol:
+    """The protocol in the name of an executable. Raises ``ValueError``."""
+    name = PurePath(program).name
+    for protocol in Protocol:
+        if name == protocol.accuser_binary:
+            return protocol
+    raise ValueError(f"{name} is the accuser of no known protocol")
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Run the program; its exit status.
+
+    Args:
+        program: as it was called: a path that ends in ``mavkit-accuser-PtBoreas`` or the like.
+        arguments: the rest of the command line.
+    """
+    life = Life()
+    with _stopping_on_signals(program, life):
+        try:
+            return _main(program, arguments, life)
+        except Exit as end:
+            _write_all(1, end.stdout)
+            _write_all(2, end.stderr)
+            return end.status
+
+
+def _main(program: str, arguments: list[str], life: Life) -> int:
+    protocol = protocol_of(program)
+    version = f"{COMMIT} (no commit) (Mavkit {COMMIT} {VERSION})"
+    cli = Cli(PurePath(program).name, version, GLOBAL_OPTIONS, _COMMANDS)
+    options, rest = cli.parse_globals(arguments)
+    try:
+        config = client_config(options, os.environ)
+    except ConfigError as error:
+        raise cli.failure(error.lines) from error
+    if config.deprecated:
+        warning = "Warning:  the --addr --port --tls options are now deprecated; use --endpoint instead\n"
+        _write_all(2, warning)
+    sinks = DEFAULT if config.internal_events is None else config.internal_events
+    try:
+        sink = Sink.from_environment(os.environ, program, default=sinks)
+    except SinkError as error:
+        lines = "".join(f"  {line}\n" for line in error.lines)
+        raise Exit(1, stderr=f"Fatal error:\n{lines}") from error
+    life.running = True
+    try:
+        invocation = cli.parse_command(rest)
+        if invocation.command.name == "protocols":
+            raise Exit(0, stdout=f"{protocol.hash[:12]}\n")
+        if invocation.command.name == "man":
+            raise _manual(cli, invocation.parameters[0], invocation.options["verbosity"])
+        if (pidfile := invocation.options["pidfile"]) is not None:
+            try:
+                Path(pidfile).write_text(str(os.getpid()))
+            except OSError as error:
+                raise cli.failure([f"Unix error in open: {error.strerror}"]) from error
+        trio.run(_run, protocol, config, invocation.options, sink, life)
+    except (RpcFailed, Unexpected) as error:
+        raise Exit(1, stderr=last_words(error)) from error
+    finally:
+        sink.close()
+    return 0
+
+
+async def _run(
+    protocol: Protocol, config: ClientConfig, options: Mapping[str, Any], sink: Sink, life: Life
+) -> None:
+    async def on_retry(attempt: int, delay: float, body: str) -> None:
+        value = {"attempt": attempt, "delay": delay, "text": body}
+        text = f"Attempt number {attempt}/10, will retry after {delay:g} seconds.\n"
+        text += f"Original body follows.\n{body}"
+        await sink.emit((), "rpc_http_attempt", Level.ERROR, value, text, versioned=False)
+
+    accuser = Accuser(
+        protocol=protocol,
+        rpc=Rpc(HttpClient(config.endpoint), config.media_type, on_retry),
+        sink=sink,
+        console=Console(),
+        wall=time.time,
+        life=life,
+        preserved_levels=options["preserved-levels"],
+        keep_alive=options["keep-alive"],
+    )
+    await accuser.run()
+
+
+def _manual(cli: Cli, keywords: list[str], verbosity: int | None) -> Exit:
+    chosen = [
+        command
+        for command in cli.commands
+        if all(any(isinstance(w, str) and key in w for w in command.words) for key in keywords)
+    ]
+    if not chosen:
+        *others, last = keywords
+        listed = f"{', '.join(others)} and {last}" if others else last
+        return cli.failure([f"No manual entry that match {listed}."])
+    full = verbosity == 3 or (verbosity is None and len(chosen) <= 3)
+    return Exit(0, stdout=usage(cli.program, cli.options, chosen, full=full))
+
+
+def last_words(end: RpcFailed | Unexpected) -> str:
+    """What the program says of its end on standard error."""
+    reason = end.reason if isinstance(end, Unexpected) else end
+    texts = [reason.text] if isinstance(reason, NodeLost) else [describe(error) for error in reason.trace]
+    lines = [line for text in texts for line in text.split("\n")]
+    if reason is end:
+        return "".join(f"{line}\n" for line in ["Error:", *(f"  {line}" for line in lines)])
+    head = "  Unexpected error: "
+    shown = "".join(f"{' ' * (len(head) + 2)}{line}\n" for line in lines)
+    return f"Fatal error:\n{head}Error:\n{shown}  . Exiting...\n"
+
+
+@contextmanager
+def _stopping_on_signals(program: str, life: Life) -> Iterator[None]:
+    """End the process at once on SIGTERM and SIGINT, in upstream's words.
+
+    A thread waits for them: a handler would miss a signal that comes just before the main thread
+    blocks in opening a pipe that nobody reads.
+    """
+
+    def wait() -> None:
+        number = signal.sigwait({*_STOPPING, _DONE})
+        if number == _DONE:
+            return
+        name = signal.Signals(number).name.removeprefix("SIG")
+        say(2, f"({program}) {name}: triggering shutdown.\n")
+        if life.running:
+            farewell = "Shutting down the accuser...\n" * life.starts
+            say(1, f"Fatal error:\n  Lwt.Resolution_loop.Canceled\n{farewell}")
+        os._exit(SIGNALLED)
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPPING, _DONE})
+    # The thread has the mask of this moment.
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        assert thread.ident is not None
+        signal.pthread_kill(thread.ident, _DONE)
+        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _write_all(descriptor: int, text: str) -> None:
+    view = memoryview(text.encode("utf-8", "surrogateescape"))
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError:
+        return

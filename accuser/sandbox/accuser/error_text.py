@@ -1,0 +1,156 @@
+"""What upstream's programs print for an error of a trace.
+
+Only the errors that an accuser or a client of this sandbox can meet have their own message; any
+other one is shown as JSON, as upstream shows what is not registered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+MARGIN: Final = 78
+EMPTY_TRACE: Final = "RPC.Empty_error_list"
+
+_NO_TRACE: Final = "The RPC returned with an error code but no associated error.\n"
+
+
+def describe(error: object) -> str:
+    """The message of one error, of one or several lines."""
+    if isinstance(error, Mapping) and isinstance(identifier := error.get("id"), str):
+        known = _TEXTS.get(identifier)
+        if known is None and identifier.startswith("proto."):
+            known = _PROTOCOL_TEXTS.get(identifier.split(".", 2)[-1])
+        if known is not None:
+            kind, message = known
+            try:
+                if error.get("kind") == kind:
+                    return message(error)
+            except (KeyError, TypeError):
+                # Fields that do not fit the definition: upstream does not recognise it either.
+                pass
+    return "\n".join(["Unregistered error:", *_packed(error)])
+
+
+def quoted(text: str) -> str:
+    """A string as OCaml's ``%S`` writes it."""
+    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b"}
+    parts = []
+    for byte in text.encode("utf-8", "surrogateescape"):
+        character = chr(byte)
+        plain = escapes.get(character, character if 32 <= byte < 127 else f"\\{byte:03d}")
+        parts.append(plain)
+    return f'"{"".join(parts)}"'
+
+
+def _packed(value: object) -> list[str]:
+    """JSON in a box that breaks between fields where a line would be too long."""
+    if not isinstance(value, Mapping):
+        return [f"  {json.dumps(value, ensure_ascii=False)}"]
+    fields = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in value.items()]
+    pieces = [f"{field}," for field in fields[:-1]] + [f"{field} }}" for field in fields[-1:]]
+    lines = ["  {"]
+    for piece in pieces or ["}"]:
+        if lines[-1].strip() != "{" and len(lines[-1]) + 1 + len(piece) + 2 > MARGIN:
+            lines.append(f"    {piece}")
+        else:
+            lines[-1] += f" {piece}"
+    return lines
+
+
+def _request_failed(error: Mapping[str, Any]) -> str:
+    lines = ["Rpc request failed:", f"   - meth: {error['meth']}", f"   - uri: {error['uri']}"]
+    first, *more = _client_error(error["error"]).split("\n")
+    lines.append(f"   - error: {first}")
+    lines += [f"            {line}" for line in more]
+    return "\n".join(lines)
+
+
+def _client_error(error: Mapping[str, Any]) -> str:
+    match error["kind"]:
+        case "connection_failed":
+            return f'Unable to connect to the node: "{error["message"]}"'
+        case "bad_request":
+            return f"Oops! It looks like we forged an invalid HTTP request.\n  {error['message']}"
+        case "forbidden":
+            return "The server forbids access."
+        case "unauthorized_uri":
+            return "The server doesn't authorize this endpoint (ACL filtering)."
+        case "method_not_allowed":
+            methods = "\n   ".join(error["allowed"])
+            return f"The requested service only accepts the following method:\n   {methods}"
+        case "unsupported_media_type":
+            return "The server wants to known the media type we used."
+        case "not_acceptable":
+            return (
+                "No intersection between the media types we accept and  the ones the server is able "
+                f"to send.\n   We proposed: {error['proposed']}\n"
+                f"   The server is only able to serve: {error['acceptable']}."
+            )
+        case "unexpected_status_code":
+            return f"Unexpected error {error['code']}:\n  {quoted(error['content'])}"
+        case "unexpected_content_type":
+            head = f"The server answered with a media type we do not understand: {error['received']}."
+            return f"{head}\nThe response body was:\n{error['body']}"
+        case "unexpected_content":
+            complaint = str(error["error"]).replace("\n", "\n    ")
+            return (
+                f"Failed to parse the answer ({error['media_type']}):\n"
+                f"  error:\n    {complaint}\n  content:\n    {quoted(error['content'])}"
+            )
+        case "empty_answer":
+            return "The server answered with an empty response."
+        case _:
+            raise KeyError(error["kind"])
+
+
+_Text = tuple[str, Callable[[Mapping[str, Any]], str]]
+
+_DENUNCIATIONS: Final = {"preattestation": "preattestation", "attestation": "attestation", "block": "block"}
+
+
+def _already_denounced(error: Mapping[str, Any]) -> str:
+    level = error["level"]["level"]
+    what = _DENUNCIATIONS[error["denunciation_kind"]]
+    return f"Delegate {error['delegate']} at level {level} has already been denounced for a double {what}."
+
+
+def _conflicting(error: Mapping[str, Any]) -> str:
+    what = _DENUNCIATIONS[error["denunciation_kind"]]
+    return (
+        f"Double {what} evidence already exists in the current validation state as operation "
+        f"{error['conflict']['existing']}."
+    )
+
+
+def _inconsistent(error: Mapping[str, Any]) -> str:
+    what = _DENUNCIATIONS[error["kind"]]
+    first, second = str(error["delegate1"])[:15], str(error["delegate2"])[:15]
+    return f"Inconsistent double-{what} evidence (distinct delegate: {first} and {second})"
+
+
+_TEXTS: Final[Mapping[str, _Text]] = {
+    "failure": ("temporary", lambda error: str(error["msg"])),
+    "rpc_client.request_failed": ("permanent", _request_failed),
+    "RPC_context.Not_found": (
+        "branch",
+        lambda error: f"Did not find service: {error['method']} {error['uri']}",
+    ),
+    "RPC_context.Gone": (
+        "branch",
+        lambda error: f"Requested data from service have been deleted: {error['method']} {error['uri']}",
+    ),
+    "RPC_context.Generic_error": (
+        "branch",
+        lambda error: f"Generic error: {error['method']} {error['uri']}",
+    ),
+    EMPTY_TRACE: ("branch", lambda error: _NO_TRACE),
+}
+
+_PROTOCOL_TEXTS: Final[Mapping[str, _Text]] = {
+    "validate.operation.already_denounced": ("branch", _already_denounced),
+    "validate.operation.conflicting_denunciation": ("branch", _conflicting),
+    "validate.operation.block.inconsistent_denunciation": ("permanent", _inconsistent),
+    "invalid_fitness": ("permanent", lambda error: "Invalid fitness"),
+}

@@ -1,0 +1,372 @@
+"""The loop of an accuser: subscribe, take blocks and operations, denounce, over RPC alone.
+
+The order of its requests, events and lines is that of ``lib_delegate/client_daemon.ml`` and
+``client_baking_denunciation.ml``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+from ..._protocol import Protocol
+from ..codec.forge import parse_timestamp
+from ..codec.operations import InlinedConsensus
+from ..rpc import ConnectionFailed, Rpc
+from ..sink.descriptor import Descriptor
+from ..sink.sink import Level, Sink, SinkWriteError, unbreakable
+from . import answers
+from .denunciation import (
+    DEFAULT_PRESERVED_LEVELS,
+    Denunciator,
+    Emit,
+    Request,
+    RpcFailed,
+    SeenBlock,
+    Steps,
+)
+
+VERSION: Final = "0.0+dev"
+COMMIT: Final = "sandbox"
+BOOTSTRAP_PATIENCE: Final = 0.3
+"""Seconds before it says that it waits for the node."""
+
+_MEMPOOL: Final = (
+    "/chains/main/mempool/monitor_operations?version=1&validated=yes&refused=no&outdated=no"
+    "&branch_refused=no&branch_delayed=yes"
+)
+
+
+T = TypeVar("T")
+
+
+class NodeLost(RpcFailed):
+    """The stream of blocks has ended."""
+
+
+class Unexpected(Exception):
+    """What ends an accuser that was told to keep alive."""
+
+    def __init__(self, reason: RpcFailed) -> None:
+        self.reason: Final = reason
+        super().__init__(str(reason))
+
+
+_Batch = tuple[InlinedConsensus, ...]
+
+
+@attrs.frozen
+class _NextBlock:
+    block: SeenBlock | None
+
+
+@attrs.frozen
+class _NextBatch:
+    batch: _Batch | None
+
+
+class Console:
+    """Standard output and standard error, line by line; what nobody reads any more is lost."""
+
+    def __init__(self, stdout: Descriptor | None = None, stderr: Descriptor | None = None) -> None:
+        self._stdout = stdout or Descriptor(1)
+        self._stderr = stderr or Descriptor(2)
+
+    async def message(self, text: str) -> None:
+        """A line on standard output."""
+        await self._write(self._stdout, text)
+
+    async def warning(self, text: str) -> None:
+        """A line on standard error."""
+        await self._write(self._stderr, text)
+
+    async def _write(self, descriptor: Descriptor, text: str) -> None:
+        try:
+            await descriptor.write(f"{text}\n".encode("utf-8", "surrogateescape"))
+        except OSError:
+            return
+
+
+@attrs.define(eq=False)
+class Life:
+    """How far the program has come: what there is to say when it is stopped."""
+
+    running: bool = False
+    """The event sinks are open."""
+    starts: int = 0
+    """How often the accuser has started."""
+
+
+@attrs.define(eq=False)
+class Accuser:
+    """The daemon without its process.
+
+    ``wall`` gives seconds since the epoch, for messages only; delays follow trio's clock.
+    """
+
+    protocol: Protocol
+    rpc: Rpc
+    sink: Sink
+    console: Console
+    wall: Callable[[], float]
+    life: Life = attrs.Factory(Life)
+    preserved_levels: int = DEFAULT_PRESERVED_LEVELS
+    keep_alive: bool = False
+
+    async def run(self) -> None:
+        """Accuse until the node is lost.
+
+        Raises:
+            RpcFailed: the end, with its reason.
+            Unexpected: the same with ``keep_alive``, which only a lost node survives.
+        """
+        failure: RpcFailed | Unexpected | None = None
+        async with trio.open_nursery() as streams:
+            try:
+                await self._run(streams)
+            except (RpcFailed, Unexpected) as error:
+                # Raised outside the nursery, which would make a group of it.
+                failure = error
+            streams.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _run(self, streams: trio.Nursery) -> None:
+        await self._wait_bootstrapped(tries=5)
+        await self.console.message(f"Waiting for protocol {self.protocol.long_name} to start...")
+        await self._wait_protocol(streams)
+        while True:
+            try:
+                await self._accuse(streams)
+            except NodeLost:
+                if not self.keep_alive:
+                    raise
+            except RpcFailed as error:
+                if not self.keep_alive:
+                    raise
+                raise Unexpected(error) from error
+            await self.console.warning("Lost connection with the node. Retrying to establish connection...")
+            await self._wait_bootstrapped(tries=None, max_delay=10.0)
+
+    # Start-up
+
+    async def _wait_bootstrapped(self, *, tries: int | None, max_delay: float = float("inf")) -> None:
+        shown = False
+
+        async def tell_if_it_takes_long() -> None:
+            nonlocal shown
+            await trio.sleep(BOOTSTRAP_PATIENCE)
+            shown = True
+            await self.console.message("Waiting for the node to be bootstrapped...")
+
+        failure: RpcFailed | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tell_if_it_takes_long)
+            delay = 1.0
+            while True:
+                failure = None
+                try:
+                    async with self.rpc.stream("/monitor/bootstrapped", answers.bootstrapped) as heads:
+                        async for block, timestamp in heads:
+                            if shown:
+                                await self.console.message(self._current_head(block, timestamp))
+                except RpcFailed as error:
+                    failure = error
+                if not isinstance(failure, ConnectionFailed) or tries == 0:
+                    break
+                tries = None if tries is None else tries - 1
+                await self.console.message(f"Connection failed. Retrying in {delay:.2f} seconds...")
+                await trio.sleep(delay)
+                delay = min(delay * 1.5, max_delay)
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        await self.console.message("Node is bootstrapped.")
+
+    def _current_head(self, block: str, timestamp: str) -> str:
+        made = _moment(parse_timestamp(timestamp))
+        return f"Current head: {block[:12]} (timestamp: {made}, validation: {_moment(self.wall())})"
+
+    async def _wait_protocol(self, streams: trio.Nursery) -> None:
+        """Wait for a head whose next protocol is ours; the stream stays open, unread, as upstream's."""
+
+        async def watch(*, task_status: trio.TaskStatus[RpcFailed | None]) -> None:
+            path = f"/monitor/heads/main?next_protocol={self.protocol.hash}"
+            try:
+                async with self.rpc.stream(path, answers.head) as heads:
+                    async for _ in heads:
+                        task_status.started(None)
+                        await trio.sleep_forever()
+            except RpcFailed as error:
+                task_status.started(error)
+            else:
+                task_status.started(None)
+
+        failure: RpcFailed | None = await streams.start(watch)
+        if failure is not None:
+            raise failure
+
+    # One life
+
+    async def _accuse(self, streams: trio.Nursery) -> None:
+        short = self.protocol.hash[:12]
+        await self.console.message(f"Accuser {VERSION} ({COMMIT}) for {short} started.")
+        path = f"/monitor/applied_blocks?next_protocol={self.protocol.hash}&chain=main"
+        blocks = await self._subscribe(streams, path, answers.applied_block)
+        self.life.starts += 1
+        name = self.protocol.long_name
+        await self._schedule("daemon_setup", Level.INFO, name, f"setting up before the {name} can start")
+        operations = await self._subscribe(streams, _MEMPOOL, answers.mempool)
+        denunciator = Denunciator(
+            self.protocol.hash,
+            name,
+            dal=self.protocol is not Protocol.ATLAS,
+            preserved_levels=self.preserved_levels,
+        )
+        chain = await self.rpc.call(Request("GET", "/chains/main/chain_id", answers.chain_id))
+        await self._schedule("daemon_start", Level.INFO, name, f"starting {name} daemon")
+        failure = await self._watch(streams, blocks, operations, denunciator, chain)
+        raise failure
+
+    async def _watch(
+        self,
+        streams: trio.Nursery,
+        blocks: trio.MemoryReceiveChannel[answers.AppliedBlock],
+        operations: trio.MemoryReceiveChannel[_Batch],
+        denunciator: Denunciator,
+        chain: str,
+    ) -> RpcFailed:
+        """The main loop; gives the reason of its end.
+
+        One block or one batch at a time. The next block is taken, and shown as seen, only after
+        the one before is done with.
+        """
+        async with trio.open_nursery() as nursery:
+            send, happenings = trio.open_memory_channel[_NextBlock | _NextBatch](2)
+
+            async def next_block() -> None:
+                await send.send(_NextBlock(await self._seen(blocks)))
+
+            async def next_batch(of: trio.MemoryReceiveChannel[_Batch]) -> None:
+                await send.send(_NextBatch(await _next(of)))
+
+            nursery.start_soon(next_block)
+            nursery.start_soon(next_batch, operations)
+            failure: RpcFailed
+            async for happening in happenings:
+                match happening:
+                    case _NextBlock(None):
+                        failure = await self._lose()
+                        break
+                    case _NextBlock(SeenBlock() as block):
+                        await self._drive(denunciator.block(block))
+                        nursery.start_soon(next_block)
+                    case _NextBatch(None):
+                        try:
+                            operations = await self._subscribe(streams, _MEMPOOL, answers.mempool)
+                        except RpcFailed as error:
+                            failure = error
+                            break
+                        nursery.start_soon(next_batch, operations)
+                    case _NextBatch(batch):
+                        assert batch is not None
+                        await self._process(denunciator.operations(batch, chain))
+                        nursery.start_soon(next_batch, operations)
+            nursery.cancel_scope.cancel()
+        return failure
+
+    async def _subscribe(
+        self, streams: trio.Nursery, path: str, decode: Callable[[object], T]
+    ) -> trio.MemoryReceiveChannel[T]:
+        """Open a stream that is read at once, whoever takes its items; it ends with the channel."""
+        send, receive = trio.open_memory_channel[T](math.inf)
+
+        async def pump(*, task_status: trio.TaskStatus[RpcFailed | None]) -> None:
+            with send:
+                try:
+                    async with self.rpc.stream(path, decode) as items:
+                        task_status.started(None)
+                        async for item in items:
+                            send.send_nowait(item)
+                except RpcFailed as error:
+                    task_status.started(error)
+
+        failure: RpcFailed | None = await streams.start(pump)
+        if failure is not None:
+            raise failure
+        return receive
+
+    async def _seen(self, blocks: trio.MemoryReceiveChannel[answers.AppliedBlock]) -> SeenBlock | None:
+        """The next block with its protocols; None when the node is lost."""
+        block = await _next(blocks)
+        if block is None:
+            return None
+        value = {
+            "hash": block.hash,
+            "occurrence": {"occurrence-kind": "valid-blocks", "chain-id": block.chain_id},
+            "header": block.header,
+        }
+        name = f"block-seen-{self.protocol.long_name}"
+        try:
+            await self.sink.emit((), name, Level.INFO, value, f"Saw block {block.hash[:12]}", strict=True)
+            path = f"/chains/{block.chain_id}/blocks/{block.hash}/protocols"
+            protocol, following = await self.rpc.call(Request("GET", path, answers.protocols))
+        except (SinkWriteError, RpcFailed):
+            return None
+        return SeenBlock(block.hash, block.chain_id, block.level, protocol, following)
+
+    async def _process(self, steps: Steps) -> None:
+        name = self.protocol.long_name
+        try:
+            await self._drive(steps)
+        except RpcFailed as error:
+            value = {"worker": name, "errors": error.trace}
+            text = f"{name}: error while baking: {unbreakable(error.text)}"
+            await self._schedule("daemon_error", Level.ERROR, value, text)
+
+    async def _drive(self, steps: Steps) -> None:
+        """Do what the steps ask for, to their end. Raises what comes out of them."""
+        answer: object = None
+        failure: RpcFailed | None = None
+        while True:
+            try:
+                step = steps.send(answer) if failure is None else steps.throw(failure)
+            except StopIteration:
+                return
+            answer = failure = None
+            match step:
+                case Emit():
+                    await self.sink.emit(step.section, step.name, step.level, step.value, step.text)
+                case Request():
+                    try:
+                        answer = await self.rpc.call(step)
+                    except RpcFailed as error:
+                        failure = error
+
+    async def _lose(self) -> NodeLost:
+        name = self.protocol.long_name
+        text = f"connection to node lost, {name} exiting"
+        await self._schedule("daemon_connection_lost", Level.ERROR, name, text)
+        identifier = f"baker.{name}.Baking_scheduling.node_connection_lost"
+        return NodeLost([{"kind": "temporary", "id": identifier}], "Lost connection with the node")
+
+    async def _schedule(self, name: str, level: Level, value: object, text: str) -> None:
+        section = (self.protocol.long_name, "delegate", "baking-scheduling")
+        await self.sink.emit(section, name, level, value, text)
+
+
+async def _next(channel: trio.MemoryReceiveChannel[T]) -> T | None:
+    try:
+        return await channel.receive()
+    except trio.EndOfChannel:
+        return None
+
+
+def _moment(seconds: float) -> str:
+    at = datetime.fromtimestamp(seconds, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}-00:00"

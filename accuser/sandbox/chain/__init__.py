@@ -1,0 +1,1 @@
+"""The chain, pure: blocks, branches, heads by fitness, mempool, evidence, rights."""

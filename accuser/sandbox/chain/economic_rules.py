@@ -1,0 +1,214 @@
+"""Whether a block is valid for a protocol with delegates.
+
+The checks and their order are those of ``lib_protocol/block_header_repr.ml`` and ``validate.ml``.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from ..codec.crypto import blake2b, payload_hash
+from ..codec.fields import ForgeError
+from ..codec.forge import BlockHeader, ProtocolData, rfc3339
+from ..codec.operations import Consensus, Operation
+from ..trace import PERMANENT, invalid_block, protocol_error
+from . import consensus, evidence
+from .activation import ZERO_SIGNATURE
+from .block import Block, Network, Operations
+from .parameters import Calendar, Parameters
+from .rights import Delegate
+from .state import Fitness, Misbehaviour, State
+
+
+def validate(
+    network: Network, predecessor: Block, calendar: Calendar, header: BlockHeader, operations: Operations
+) -> Block:
+    """Validate a block of a protocol with delegates, but for what the shell checks.
+
+    Raises:
+        NodeError: the protocol refuses it.
+    """
+    shell, state = header.shell, predecessor.state
+    try:
+        data = ProtocolData.from_bytes(header.protocol_data)
+    except ForgeError as error:
+        raise invalid_block(header.hash, {"error": "cannot_parse_block_header"}) from error
+    fitness = Fitness.parse(shell.fitness)
+    if fitness is None:
+        raise protocol_error(state.protocol, PERMANENT, "invalid_fitness")
+    baker, proposer = _check_header(network, predecessor, calendar, header, data, fitness)
+    check_commitment(state, calendar, shell.level, data)
+    context = consensus.BlockContext(
+        level=shell.level,
+        round=fitness.round,
+        locked_round=fitness.locked_round,
+        payload_hash=data.payload_hash,
+        predecessor_round=predecessor.round,
+        predecessor_payload=predecessor.payload_hash,
+    )
+    misbehaviours = check_contents(network, state, context, operations)
+    payload = payload_hash(
+        shell.predecessor,
+        data.payload_round,
+        [operation.hash for passed in operations[1:] for operation in passed],
+    )
+    if payload != data.payload_hash:
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "validate.block.invalid_payload_hash",
+            {"expected": payload, "provided": data.payload_hash},
+        )
+    _check_power(state, calendar, shell.level, fitness, operations[0])
+    after = state.with_denounced(misbehaviours, shell.level)
+    return Block(
+        hash=header.hash,
+        header=header,
+        operations=operations,
+        protocol=state.protocol,
+        state=upgraded(network, after, shell.level),
+        baker=baker,
+        proposer=proposer,
+    )
+
+
+def _check_header(
+    network: Network,
+    predecessor: Block,
+    calendar: Calendar,
+    header: BlockHeader,
+    data: ProtocolData,
+    fitness: Fitness,
+) -> tuple[Delegate, Delegate]:
+    shell, state, parameters = header.shell, predecessor.state, calendar.parameters
+    if not stamp_is_good(header, parameters):
+        raise protocol_error(state.protocol, PERMANENT, "block_header.invalid_stamp")
+    baker = calendar.baker(shell.level, fitness.round)
+    assert baker is not None
+    if not evidence.block_signature_is_good(header, baker.public_key, network.chain_id):
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "block_header.invalid_block_signature",
+            {"block": header.hash, "expected": baker.pkh},
+        )
+    check_payload_round(state, data, fitness.round)
+    expected = parameters.timestamp(predecessor.header.shell.timestamp, predecessor.round, fitness.round)
+    if shell.timestamp != expected:
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "block_header.wrong_timestamp",
+            {"block_timestamp": rfc3339(shell.timestamp), "expected_timestamp": rfc3339(expected)},
+        )
+    if fitness.level != shell.level or fitness.predecessor_round != predecessor.round:
+        raise protocol_error(state.protocol, PERMANENT, "wrong_fitness")
+    proposer = calendar.baker(shell.level, data.payload_round)
+    assert proposer is not None
+    return baker, proposer
+
+
+def check_payload_round(state: State, data: ProtocolData, round: int) -> None:
+    """A payload cannot come from a later round. Raises ``NodeError``."""
+    if data.payload_round > round:
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "block_header.invalid_payload_round",
+            {"payload_round": data.payload_round, "round": round},
+        )
+
+
+def check_commitment(state: State, calendar: Calendar, level: int, data: ProtocolData) -> None:
+    """Some levels need a seed nonce hash, the others forbid it. Raises ``NodeError``."""
+    expected = bool(calendar.level_info(level)["expected_commitment"])
+    if (data.seed_nonce_hash is not None) != expected:
+        raise protocol_error(
+            state.protocol, PERMANENT, "block_header.invalid_commitment", {"expected": expected}
+        )
+
+
+def stamp_is_good(header: BlockHeader, parameters: Parameters) -> bool:
+    """Whether the header's proof-of-work nonce does its work."""
+    unsigned = header.protocol_data[: -len(ZERO_SIGNATURE)] + ZERO_SIGNATURE
+    digest = blake2b(header.shell.to_bytes() + unsigned)
+    return int.from_bytes(digest[:8], "big") <= parameters.proof_of_work_threshold
+
+
+def check_contents(
+    network: Network, state: State, context: consensus.BlockContext, operations: Operations
+) -> list[Misbehaviour]:
+    """Validate the operations of a block against the state before it and among themselves.
+
+    Returns:
+        What they denounce.
+
+    Raises:
+        NodeError: of the first one that is wrong.
+    """
+    misbehaviours = []
+    seen: dict[tuple[object, ...], str] = {}
+    for passed in operations:
+        for operation in passed:
+            misbehaviour = check_content(network, state, context, operation, seen)
+            if misbehaviour is not None:
+                misbehaviours.append(misbehaviour)
+    return misbehaviours
+
+
+def check_content(
+    network: Network,
+    state: State,
+    context: consensus.BlockContext,
+    operation: Operation,
+    seen: dict[tuple[object, ...], str],
+) -> Misbehaviour | None:
+    """Validate one operation of a block, after those of ``seen``, where it is noted."""
+    content = operation.content
+    if isinstance(content, Consensus):
+        consensus.check_in_block(operation, state, context, network.chain_id)
+        key, conflict = consensus.conflict_key(operation), consensus.conflict_error
+        misbehaviour = None
+    else:
+        misbehaviour = evidence.check(content, state, context.level, network.chain_id)
+        key, conflict = evidence.conflict_key(operation), evidence.conflict_error
+    assert key is not None
+    if key in seen:
+        raise conflict(operation, seen[key], state.protocol)
+    seen[key] = operation.hash
+    return misbehaviour
+
+
+def _check_power(
+    state: State, calendar: Calendar, level: int, fitness: Fitness, votes: tuple[Operation, ...]
+) -> None:
+    threshold = calendar.parameters.consensus_threshold
+    power = {"preattestation": 0, "attestation": 0}
+    for operation in votes:
+        content = operation.content
+        assert isinstance(content, Consensus)
+        owner = calendar.owner(content.level, content.slot)
+        assert owner is not None
+        kind = "preattestation" if content.kind == "preattestation" else "attestation"
+        power[kind] += len(calendar.slots(content.level)[owner.pkh])
+    if fitness.locked_round is not None and not power["preattestation"] >= max(threshold, 1):
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "validate.block.insufficient_locked_round_evidence",
+            {"voting_power": power["preattestation"], "consensus_threshold": threshold},
+        )
+    # The successor of the activation block has nothing to attest.
+    if level > calendar.first_level + 1 and power["attestation"] < threshold:
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "validate.block.not_enough_attestations",
+            {"required": threshold, "provided": power["attestation"]},
+        )
+
+
+def upgraded(network: Network, state: State, level: int) -> State:
+    """The state after a block of that level, with the upgrade that its users want there."""
+    protocol = network.upgrades.get(level)
+    return state if protocol is None else attrs.evolve(state, protocol=protocol)

@@ -1,0 +1,161 @@
+"""Operations that wait for a block, by what the node thinks of them.
+
+Pure. The classes are upstream's (``src/lib_shell/prevalidator_classification.ml``); an operation is
+in one of them at most. A new head makes all but the refused ones be judged again.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import attrs
+
+from ..codec.operations import Consensus, Operation
+from ..trace import BRANCH, OUTDATED, PERMANENT, NodeError, failure
+from . import consensus, evidence
+from .chain import Chain, HeadChange
+
+
+class Class(enum.Enum):
+    """What becomes of an operation; the values are the names in RPCs."""
+
+    VALIDATED = "validated"
+    REFUSED = "refused"
+    """Never valid: forgotten at no flush."""
+    OUTDATED = "outdated"
+    BRANCH_REFUSED = "branch_refused"
+    """Valid on another branch at most."""
+    BRANCH_DELAYED = "branch_delayed"
+    """May become valid."""
+
+
+_CLASS_OF_KIND: Final = {PERMANENT: Class.REFUSED, BRANCH: Class.BRANCH_REFUSED, OUTDATED: Class.OUTDATED}
+
+MAX_REFUSED: Final = 1000
+"""How many operations of each class but the validated ones are remembered (upstream's bound)."""
+
+
+@attrs.frozen(eq=False)
+class Classified:
+    """An operation and the judgement on it. ``error`` is None for a validated one."""
+
+    operation: Operation
+    kind: Class
+    error: NodeError | None = None
+
+
+@attrs.define(eq=False)
+class Mempool:
+    """The mempool on top of a chain's head; call `flush` whenever the head changes."""
+
+    chain: Chain
+    entries: dict[str, Classified] = attrs.field(init=False, factory=dict)
+    """By operation hash, oldest first."""
+    _seen: dict[tuple[object, ...], str] = attrs.field(init=False, factory=dict)
+
+    def known(self, operation: str) -> bool:
+        """Whether the operation needs no judgement any more: it is here or in a live block."""
+        return operation in self.entries or self.chain.is_included(
+            operation, self.chain.live_blocks(self.chain.head)
+        )
+
+    def of(self, kind: Class) -> list[Classified]:
+        """The operations of a class, oldest first."""
+        return [entry for entry in self.entries.values() if entry.kind is kind]
+
+    def is_live(self, operation: Operation) -> bool:
+        """Whether its branch is one that it may still be included on."""
+        return operation.branch in self.chain.live_blocks(self.chain.head)
+
+    def classify(self, operation: Operation) -> Classified:
+        """Judge an operation on top of the head; nothing is kept.
+
+        Whether its branch is live is not asked: upstream does not ask it of forced ones.
+        """
+        state, head = self.chain.head.state, self.chain.head
+        try:
+            if state.calendar is None:
+                raise failure("The mempool of the genesis protocol takes no operations.")
+            key = self._check(operation)
+            if key is not None and (existing := self._seen.get(key)) not in (None, operation.hash):
+                assert existing is not None
+                conflicts = consensus if isinstance(operation.content, Consensus) else evidence
+                raise conflicts.conflict_error(operation, existing, head.state.protocol)
+        except NodeError as error:
+            return Classified(operation, _CLASS_OF_KIND.get(error.kind, Class.BRANCH_DELAYED), error)
+        return Classified(operation, Class.VALIDATED)
+
+    def _check(self, operation: Operation) -> tuple[object, ...] | None:
+        head, network = self.chain.head, self.chain.network
+        content = operation.content
+        if isinstance(content, Consensus):
+            consensus.check_in_mempool(operation, head.state, head.level, network.chain_id)
+            return consensus.conflict_key(operation)
+        evidence.check(content, head.state, head.level + 1, network.chain_id)
+        return evidence.conflict_key(operation)
+
+    def add(self, entry: Classified) -> None:
+        """Keep a judged operation."""
+        operation = entry.operation
+        self.entries[operation.hash] = entry
+        if entry.kind is Class.VALIDATED:
+            conflicts = consensus if isinstance(operation.content, Consensus) else evidence
+            key = conflicts.conflict_key(operation)
+            assert key is not None
+            self._seen[key] = operation.hash
+            return
+        others = self.of(entry.kind)
+        for old in others[: len(others) - MAX_REFUSED]:
+            del self.entries[old.operation.hash]
+
+    def not_live(self, operation: Operation) -> str:
+        """Why an operation's branch is refused, in upstream's words."""
+        count = len(self.chain.live_blocks(self.chain.head))
+        return (
+            f"Operation {operation.hash} is branched on either:\n"
+            f" - a block {operation.branch} which is too old ({count} blocks in the past)\n"
+            " - a predecessor block from an alternative branch which is now unknown"
+        )
+
+    def flush(self, change: HeadChange, left: list[Operation]) -> list[Classified]:
+        """Judge everything again on a new head.
+
+        Args:
+            change: what happened to the head.
+            left: operations of the blocks that the head's branch lost.
+
+        Returns:
+            What was kept, in its new classes.
+        """
+        old, self.entries, self._seen = self.entries, {}, {}
+        live = self.chain.live_blocks(self.chain.head)
+        again = list(left)
+        for entry in old.values():
+            if entry.kind is Class.REFUSED:
+                self.entries[entry.operation.hash] = entry
+            # An operation that the branch refuses has another chance on another branch only.
+            elif entry.kind is not Class.BRANCH_REFUSED or change is HeadChange.SWITCH:
+                again.append(entry.operation)
+            else:
+                self.entries[entry.operation.hash] = entry
+        kept = []
+        for operation in again:
+            if operation.hash in self.entries or operation.branch not in live:
+                continue
+            if self.chain.is_included(operation.hash, live):
+                continue
+            entry = self.classify(operation)
+            self.add(entry)
+            kept.append(entry)
+        for entry in list(self.entries.values()):
+            if entry.kind is not Class.VALIDATED and entry.operation.branch not in live:
+                del self.entries[entry.operation.hash]
+        return kept
+
+    def payload(self) -> tuple[tuple[Operation, ...], ...]:
+        """The validated operations by validation pass."""
+        passes: list[list[Operation]] = [[], [], [], []]
+        for entry in self.of(Class.VALIDATED):
+            passes[entry.operation.validation_pass].append(entry.operation)
+        return tuple(tuple(passed) for passed in passes)

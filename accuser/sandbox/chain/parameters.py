@@ -1,0 +1,216 @@
+"""The constants of a protocol, and what follows from them alone: cycles, rounds, rights.
+
+A constant that the activation does not give has its value on upstream's sandbox network
+(``src/proto_002_PtBoreas/lib_parameters/default_parameters.ml``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from ..codec.base58 import Base58Error
+from ..codec.crypto import public_key_hash
+from .rights import Delegate, Rights
+
+MAX_SLASHING_PERIOD: Final = 2
+"""A misbehaviour may be denounced in its own cycle and the next one."""
+
+PASS_QUOTAS: Final = (
+    {"max_size": 4 * 1024 * 1024, "max_op": 2048},
+    {"max_size": 32 * 1024},
+    {"max_size": 132 * 1024, "max_op": 132},
+    {"max_size": 512 * 1024},
+)
+"""Limits of the four validation passes (``lib_protocol/main.ml``)."""
+
+MAX_OPERATION_SIZE: Final = 32 * 1024
+MAX_HEADER_SIZE: Final = 289
+
+FIXED_CONSTANTS: Final[Mapping[str, object]] = {
+    "proof_of_work_nonce_size": 8,
+    "nonce_length": 32,
+    "max_anon_ops_per_block": 132,
+    "max_operation_data_length": MAX_OPERATION_SIZE,
+    "max_slashing_period": MAX_SLASHING_PERIOD,
+}
+
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "consensus_rights_delay": 2,
+    "blocks_preservation_cycles": 1,
+    "blocks_per_cycle": 8,
+    "blocks_per_commitment": 4,
+    "nonce_revelation_threshold": 4,
+    "cycles_per_voting_period": 8,
+    "minimal_stake": "6000000000",
+    "max_operations_time_to_live": 8,
+    "minimal_block_delay": "1",
+    "delay_increment_per_round": "1",
+    "consensus_committee_size": 256,
+    "consensus_threshold": 0,
+    "proof_of_work_threshold": str(2**62 - 1),
+}
+
+_NOT_CONSTANTS: Final = frozenset(
+    {
+        "bootstrap_accounts",
+        "bootstrap_contracts",
+        "bootstrap_smart_rollups",
+        "commitments",
+        "security_deposit_ramp_up_cycles",
+        "no_reward_cycles",
+        "chain_id",
+    }
+)
+
+
+class ParametersError(ValueError):
+    """Parameters of a protocol that cannot be used; says which one and why."""
+
+
+@attrs.frozen(eq=False)
+class Parameters:
+    """Times are in seconds, sizes in blocks; ``raw`` is the JSON object of the activation."""
+
+    raw: Mapping[str, Any]
+    rights: Rights
+    blocks_per_cycle: int
+    blocks_per_commitment: int
+    cycles_per_voting_period: int
+    max_operations_time_to_live: int
+    minimal_block_delay: int
+    delay_increment_per_round: int
+    consensus_threshold: int
+    proof_of_work_threshold: int
+
+    @classmethod
+    def from_json(cls, raw: object) -> Parameters:
+        """Read the parameters of an activation. Raises ``ParametersError``."""
+        if not isinstance(raw, Mapping):
+            raise ParametersError("the parameters of a protocol are a JSON object")
+        size = _number(raw, "consensus_committee_size", 1, 65535)
+        return cls(
+            raw=raw,
+            rights=Rights(_delegates(raw), size),
+            blocks_per_cycle=_number(raw, "blocks_per_cycle", 1),
+            blocks_per_commitment=_number(raw, "blocks_per_commitment", 1),
+            cycles_per_voting_period=_number(raw, "cycles_per_voting_period", 1),
+            max_operations_time_to_live=_number(raw, "max_operations_time_to_live", 1),
+            minimal_block_delay=_number(raw, "minimal_block_delay", 1),
+            delay_increment_per_round=_number(raw, "delay_increment_per_round", 1),
+            consensus_threshold=_number(raw, "consensus_threshold", 0),
+            proof_of_work_threshold=_number(raw, "proof_of_work_threshold", -1, 2**63 - 1) % 2**64,
+        )
+
+    def round_duration(self, round: int) -> int:
+        """Seconds that a round lasts."""
+        return self.minimal_block_delay + round * self.delay_increment_per_round
+
+    def round_at(self, predecessor_time: int, predecessor_round: int, time: int) -> int | None:
+        """The round of the next level that a time is in; None before the level begins."""
+        rest = time - predecessor_time - self.round_duration(predecessor_round)
+        if rest < 0:
+            return None
+        # The sum of the durations, solved for the round as upstream does.
+        increment, twice_first = self.delay_increment_per_round, 2 * self.minimal_block_delay
+        discriminant = (twice_first - increment) ** 2 + 8 * increment * rest
+        return (increment - twice_first + math.isqrt(discriminant)) // (2 * increment)
+
+    def timestamp(self, predecessor_time: int, predecessor_round: int, round: int) -> int:
+        """When a round of the next level begins, in seconds since the epoch."""
+        before = round * self.minimal_block_delay + round * (round - 1) // 2 * self.delay_increment_per_round
+        return predecessor_time + self.round_duration(predecessor_round) + before
+
+    def constants(self) -> dict[str, object]:
+        """All constants as the ``context/constants`` RPC gives them."""
+        given = {name: value for name, value in self.raw.items() if name not in _NOT_CONSTANTS}
+        return {**FIXED_CONSTANTS, **_DEFAULTS, **given}
+
+
+@attrs.frozen
+class Calendar:
+    """Cycles and voting periods, counted from the first block of the first protocol."""
+
+    first_level: int
+    parameters: Parameters
+
+    def cycle(self, level: int) -> int:
+        """The cycle of a level; negative before the first protocol."""
+        return (level - self.first_level) // self.parameters.blocks_per_cycle
+
+    def level_info(self, level: int) -> dict[str, object]:
+        """The five fields of ``level_info``."""
+        position = level - self.first_level
+        cycle_position = position % self.parameters.blocks_per_cycle
+        commitment = self.parameters.blocks_per_commitment
+        return {
+            "level": level,
+            "level_position": position,
+            "cycle": position // self.parameters.blocks_per_cycle,
+            "cycle_position": cycle_position,
+            "expected_commitment": cycle_position % commitment == commitment - 1,
+        }
+
+    def voting_period_info(self, level: int) -> dict[str, object]:
+        """The period of a level. Nobody votes here, so every period is for proposals."""
+        length = self.parameters.blocks_per_cycle * self.parameters.cycles_per_voting_period
+        index, position = divmod(level - self.first_level, length)
+        return {
+            "voting_period": {"index": index, "kind": "proposal", "start_position": index * length},
+            "position": position,
+            "remaining": length - position - 1,
+        }
+
+    def owner(self, level: int, slot: int) -> Delegate | None:
+        """Who owns a slot of a level."""
+        if level < self.first_level:
+            return None
+        return self.parameters.rights.owner(level, self.cycle(level), slot)
+
+    def baker(self, level: int, round: int) -> Delegate | None:
+        """Who may bake a round of a level."""
+        if level < self.first_level:
+            return None
+        return self.parameters.rights.baker(level, self.cycle(level), round)
+
+    def slots(self, level: int) -> dict[str, list[int]]:
+        """The slots of a level by delegate."""
+        if level < self.first_level:
+            return {}
+        return self.parameters.rights.slots(level, self.cycle(level))
+
+
+def _number(raw: Mapping[str, Any], name: str, least: int, most: int = 2**31 - 1) -> int:
+    value = raw.get(name, _DEFAULTS[name])
+    try:
+        # Numbers of 64 bits are texts in the protocol's JSON.
+        number = int(value) if isinstance(value, str) else value
+    except ValueError:
+        number = None
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        raise ParametersError(f"{name} is {value!r}: a number from {least} to {most} is needed")
+    return number
+
+
+def _delegates(raw: Mapping[str, Any]) -> tuple[Delegate, ...]:
+    accounts = raw.get("bootstrap_accounts")
+    if not isinstance(accounts, (list, tuple)):
+        raise ParametersError("bootstrap_accounts is missing: a list of [public key, balance] is needed")
+    minimal = int(raw.get("minimal_stake", _DEFAULTS["minimal_stake"]))
+    delegates = []
+    for account in accounts:
+        try:
+            key, stake = str(account[0]), int(account[1])
+            # An account known by its hash alone, or with a delegate, does not bake.
+            if key.startswith("edpk") and len(account) == 2 and stake >= minimal:
+                delegates.append(Delegate(public_key_hash(key), key, stake))
+        except (LookupError, TypeError, ValueError, Base58Error) as error:
+            raise ParametersError(f"bootstrap_accounts has {account!r}: {error}") from error
+    if not delegates:
+        raise ParametersError("bootstrap_accounts names nobody who could bake")
+    return tuple(delegates)

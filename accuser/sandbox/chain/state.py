@@ -1,0 +1,95 @@
+"""What a block leaves behind for those that follow it: the part of a ledger that matters here."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from ..._protocol import Protocol
+from ..codec.forge import FITNESS_VERSION
+from .parameters import MAX_SLASHING_PERIOD, Calendar
+
+MisbehaviourKind: TypeAlias = Literal["block", "attestation", "preattestation"]
+"""What somebody did twice, as upstream's errors call it."""
+
+
+@attrs.frozen
+class Misbehaviour:
+    """Who did what twice, and where."""
+
+    delegate: str
+    level: int
+    round: int | None
+    kind: MisbehaviourKind
+
+
+@attrs.frozen(eq=False)
+class State:
+    """The state after a block. It is immutable; each branch has its own."""
+
+    protocol: str
+    """Hash of the protocol that makes the next block."""
+    calendar: Calendar | None = None
+    """None before the first activation."""
+    denounced: frozenset[Misbehaviour] = frozenset()
+
+    def is_denounced(self, misbehaviour: Misbehaviour) -> bool:
+        """Whether an evidence of it is in the chain already."""
+        return memory_key(self.protocol, misbehaviour) in self.denounced
+
+    def with_denounced(self, misbehaviours: list[Misbehaviour], level: int) -> State:
+        """The state after a block of that level with evidence of these."""
+        if not misbehaviours or self.calendar is None:
+            return self
+        cycle = self.calendar.cycle
+        kept = {known for known in self.denounced if cycle(known.level) + MAX_SLASHING_PERIOD >= cycle(level)}
+        kept.update(memory_key(self.protocol, misbehaviour) for misbehaviour in misbehaviours)
+        return attrs.evolve(self, denounced=frozenset(kept))
+
+
+def memory_key(protocol: str, misbehaviour: Misbehaviour) -> Misbehaviour:
+    """What the ledger remembers of a misbehaviour.
+
+    Atlas forgets the round, and whether an operation was an attestation or a preattestation
+    (``already_slashed_for_double_attesting``); later protocols keep both.
+    """
+    if protocol != Protocol.ATLAS.hash:
+        return misbehaviour
+    kind: MisbehaviourKind = "block" if misbehaviour.kind == "block" else "attestation"
+    return attrs.evolve(misbehaviour, round=None, kind=kind)
+
+
+@attrs.frozen
+class Fitness:
+    """A fitness taken apart (``lib_protocol/fitness_repr.ml``)."""
+
+    level: int
+    locked_round: int | None
+    predecessor_round: int
+    round: int
+
+    @classmethod
+    def parse(cls, raw: tuple[bytes, ...]) -> Fitness | None:
+        """None where upstream says ``invalid_fitness``."""
+        if len(raw) != 5 or raw[0] != FITNESS_VERSION or len(raw[2]) not in (0, _SIZE):
+            return None
+        if any(len(raw[index]) != _SIZE for index in (1, 3, 4)):
+            return None
+        level, locked, negated, at_round = (int.from_bytes(item, "big", signed=True) for item in raw[1:])
+        predecessor_round = -1 - negated
+        locked_round = locked if raw[2] else None
+        if level < 0 or predecessor_round < 0 or at_round < 0 or (locked_round or 0) < 0:
+            return None
+        if locked_round is not None and locked_round >= at_round:
+            return None
+        return cls(level, locked_round, predecessor_round, at_round)
+
+
+_SIZE: Final = 4
+
+
+def round_of(raw: tuple[bytes, ...]) -> int:
+    """The round of a block's fitness; 0 for the genesis block, which has none."""
+    parsed = Fitness.parse(raw)
+    return parsed.round if parsed is not None else 0

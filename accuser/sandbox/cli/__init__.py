@@ -1,0 +1,1 @@
+"""Command lines as upstream reads them: global options, commands, usage, errors."""

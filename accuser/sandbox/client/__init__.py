@@ -1,0 +1,1 @@
+"""The client: wallet, activation, baking, votes, peers, RPC calls."""

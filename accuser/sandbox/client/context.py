@@ -1,0 +1,95 @@
+"""What every command of the client works with: the node, the wallet, and its two outputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TextIO
+
+import attrs
+
+from ..._http import HttpClient
+from ..accuser.denunciation import Request
+from ..cli.config import MediaType
+from ..rpc import Rpc
+from .wallet import Wallet
+
+ZERO_SIGNATURE: Final = bytes(64)
+
+
+class Failure(Exception):
+    """A command cannot go on; the text is upstream's, after ``Fatal error:``."""
+
+
+class Refusal(Exception):
+    """A command failed; the text is upstream's, after ``Error:``."""
+
+
+def unreadable(what: str, error: Exception) -> Failure:
+    """The node answers something else than it should."""
+    return Failure(f"The node's answer to {what} cannot be read: {error!r}")
+
+
+@attrs.define(eq=False)
+class Context:
+    """The surroundings of one command.
+
+    ``wall`` gives seconds since the epoch; waits follow trio's clock.
+    """
+
+    http: HttpClient
+    media_type: MediaType
+    wallet: Wallet
+    chain: str
+    """``main``, ``test`` or a chain id."""
+    block: str
+    """What commands about a block are about: ``head`` by default."""
+    stdout: TextIO
+    stderr: TextIO
+    environ: Mapping[str, str]
+    program: str
+    wall: Callable[[], float] = time.time
+    timings: bool = False
+    log_requests: bool = False
+    _requests: int = attrs.field(default=0, init=False)
+
+    def message(self, text: str) -> None:
+        """A line on standard output, seen at once."""
+        self.stdout.write(f"{text}\n")
+        self.stdout.flush()
+
+    def warning(self, text: str) -> None:
+        """A line on standard error."""
+        self.stderr.write(f"{text}\n")
+        self.stderr.flush()
+
+    @property
+    def rpc(self) -> Rpc:
+        """The typed calls of the node."""
+        return Rpc(self.http, self.media_type, self._told)
+
+    async def call(self, method: str, path: str, body: object = None) -> Any:
+        """Call the node; the decoded answer. Raises ``RpcFailed``."""
+        number, self._requests = self._requests, self._requests + 1
+        start = self.wall()
+        if self.log_requests:
+            shown = "" if body is None else f"\n  {body}"
+            self.warning(f">>>>{number}: {method} {self.http.url}{path}{shown}")
+        answer = await self.rpc.call(Request(method, path, _as_it_is, body))
+        if self.log_requests:
+            self.warning(f"<<<<{number}: 200 OK\n  {answer}")
+        if self.timings:
+            self.warning(f"Request to {self.http.url}{path} succeeded in {self.wall() - start:g}s")
+        return answer
+
+    async def get(self, path: str) -> Any:
+        """Call the node with GET. Raises ``RpcFailed``."""
+        return await self.call("GET", path)
+
+    async def _told(self, attempt: int, delay: float, body: str) -> None:
+        self.warning(f"Attempt number {attempt}/10, will retry after {delay:g} seconds.")
+        self.warning(f"Original body follows.\n{body}")
+
+
+def _as_it_is(value: object) -> object:
+    return value

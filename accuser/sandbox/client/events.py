@@ -1,0 +1,74 @@
+"""The events of baking and voting, on the client's sinks: by default, lines on standard error.
+
+Sections, names, levels and texts are those of ``lib_delegate/baking_events.ml``.
+"""
+
+from __future__ import annotations
+
+from ..._protocol import Protocol
+from ..accuser.denunciation import RpcFailed
+from ..accuser.error_text import describe
+from ..codec.crypto import Key
+from ..sink.sink import Level, Sink, SinkError
+from .context import Context, Refusal
+from .delegates import named, signer_json
+
+
+class BakingEvents:
+    """Emits events until it is closed. A value that is a secret is never shown, only written."""
+
+    def __init__(self, context: Context, protocol: str) -> None:
+        name = next((known.long_name for known in Protocol if known.hash == protocol), protocol)
+        try:
+            self._sink = Sink.from_environment(context.environ, context.program)
+        except SinkError as error:
+            raise Refusal("\n".join(error.lines)) from error
+        self._section = (name, "baker")
+
+    def close(self) -> None:
+        """Close the sinks."""
+        self._sink.close()
+
+    async def votes(self, liquidity_baking: str, adaptive_issuance: str) -> None:
+        """What the block says in its two votes."""
+        section = (*self._section, "actions")
+        text = f"Voting {liquidity_baking} for liquidity baking toggle vote"
+        await self._sink.emit(
+            section, "vote_for_liquidity_baking_toggle", Level.NOTICE, liquidity_baking, text
+        )
+        text = f"Voting {adaptive_issuance} for adaptive issuance vote"
+        await self._sink.emit(section, "vote_for_adaptive_issuance", Level.NOTICE, adaptive_issuance, text)
+
+    async def double_baking(self, level: int, round: int) -> None:
+        """A block of that round, or a later one, was baked before."""
+        text = f"potential double baking detected at level {level}, round {round}"
+        value = {"level": level, "round": round}
+        await self._emit("potential_double_baking", Level.WARNING, value, text)
+
+    async def block(self, block: str, level: int, round: int, key: Key, delegate: str) -> None:
+        """A block was injected."""
+        text = f"block {block} at level {level}, round {round} injected for {named(key, delegate)}"
+        value = {"block": block, "level": level, "round": round, "delegate": signer_json(key, delegate)}
+        await self._emit("block_injected", Level.NOTICE, value, text)
+
+    async def vote(self, kind: str, operation: str, key: Key, delegate: str, level: int, round: int) -> None:
+        """An attestation or preattestation was injected."""
+        text = f"injected {kind} {operation} for {named(key, delegate)} for level {level}, round {round}"
+        value = {
+            "vote_kind": kind,
+            "ophash": operation,
+            "delegate": signer_json(key, delegate),
+            "level": level,
+            "round": round,
+        }
+        await self._emit("consensus_vote_injected", Level.NOTICE, value, text)
+
+    async def vote_failed(self, kind: str, key: Key, delegate: str, error: RpcFailed) -> None:
+        """One was refused by the node."""
+        trace = "\n".join(describe(one) for one in error.trace)
+        text = f"failed to inject {kind} for {named(key, delegate)} -- {trace}"
+        value = {"vote_kind": kind, "delegate": signer_json(key, delegate), "trace": error.trace}
+        await self._emit("failed_to_inject_consensus_vote", Level.ERROR, value, text)
+
+    async def _emit(self, name: str, level: Level, value: object, text: str) -> None:
+        await self._sink.emit((*self._section, "actions"), name, level, value, text)

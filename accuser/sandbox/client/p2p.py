@@ -1,0 +1,93 @@
+"""Peers and points of a node (``src/lib_client_commands/client_p2p_commands.ml``)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..accuser.denunciation import RpcFailed
+from ..cli.clic import Refused
+from .context import Context
+
+DEFAULT_PORT: Final = 9732
+CONNECT_TIMEOUT: Final = 10
+"""Seconds that the node may take to connect."""
+
+Address = tuple[str, int]
+
+
+def address(text: str) -> Address:
+    """``host:port``, ``[IPv6]:port``, or without port. Raises ``Refused``."""
+    match = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::(\d{1,5}))?", text)
+    if match is None or not (host := match[1] or match[2]):
+        raise Refused(f"Failed to parse the address: {text}")
+    port = DEFAULT_PORT if match[3] is None else int(match[3])
+    if port > 65535:
+        raise Refused(f"Failed to parse the address: {text}")
+    return host, port
+
+
+def _point(where: Address) -> str:
+    host, port = where
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _host(where: Address) -> str:
+    return where[0]
+
+
+async def connect(context: Context, where: Address) -> None:
+    """Make the node connect to another. Raises ``RpcFailed``."""
+    point = _point(where)
+    try:
+        await context.call("PUT", f"/network/points/{point}?timeout={CONNECT_TIMEOUT}", {})
+    except RpcFailed as error:
+        first = str(error.trace[0].get("id", "")) if error.trace and isinstance(error.trace[0], dict) else ""
+        if first.endswith("pending_connection"):
+            context.warning(f"Already connecting to peer {point}")
+        elif first.endswith(".connected"):
+            context.warning(f"Already connected to peer {point}")
+        else:
+            raise
+    else:
+        context.message(f"Connection to {point} established.")
+
+
+async def _patch(context: Context, where: Address, acl: str) -> None:
+    await context.call("PATCH", f"/network/points/{_point(where)}", {"acl": acl})
+
+
+async def trust(context: Context, where: Address) -> None:
+    """Let the node trust a point."""
+    await _patch(context, where, "trust")
+    context.message(f"Address {_point(where)} is now trusted.")
+
+
+async def untrust(context: Context, where: Address) -> None:
+    """Undo `trust`."""
+    await _patch(context, where, "open")
+    context.message(f"Address {_point(where)} is now untrusted.")
+
+
+async def ban(context: Context, where: Address) -> None:
+    """Refuse an address, whatever its port, and leave it."""
+    await _patch(context, (where[0], 0), "ban")
+    context.message(f"Address {_host(where)}:* is now banned.")
+
+
+async def unban(context: Context, where: Address) -> None:
+    """Undo `ban`."""
+    await _patch(context, (where[0], 0), "open")
+    context.message(f"Address {_host(where)}:* is now unbanned.")
+
+
+async def is_banned(context: Context, where: Address) -> None:
+    """Say whether an address is banned."""
+    banned = await context.get(f"/network/points/{_point(where)}/banned")
+    context.message(f"The given ip address is {'banned' if banned else 'not banned'}")
+
+
+async def kick(context: Context, peer: str) -> None:
+    """End the connection to a peer."""
+    await context.call("DELETE", f"/network/connections/{peer}")
+    context.message(f"Connection to {peer} interrupted.")

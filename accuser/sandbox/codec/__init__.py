@@ -1,0 +1,1 @@
+"""Hashes, keys and signatures; headers and operations in binary and in JSON."""

@@ -1,0 +1,1 @@
+"""The node: RPC server, streams, peers, store, command line."""

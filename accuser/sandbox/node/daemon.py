@@ -1,0 +1,257 @@
+"""``mavkit-node``: a node of the sandbox network as a process.
+
+``main`` reads the command line; ``serve`` is the node itself, which ends when it is cancelled.
+Exit statuses: 0, 1 for every error (the command line included), 127 after SIGTERM or SIGINT, as
+every program of upstream's that uses ``Lwt_exit``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from ..chain.chain import Chain
+from ..sink.descriptor import Descriptor
+from ..sink.sink import Level, Sink, SinkError
+from ..trace import NodeError
+from . import arguments as node_arguments
+from . import commands as node_commands
+from . import routes
+from .arguments import Arguments, UsageError
+from .config import Config, ConfigError
+from .events import NodeEvents
+from .http_server import Handler, serve_connection
+from .identity import IDENTITY_FILE, Identity, IdentityError
+from .node import Node
+from .p2p import PeerNetwork
+from .points import Point
+from .store import STORE_FILE, DataDirError, FileStore, ensure_data_dir, lock_data_dir
+from .synchronisation import Synchronisation
+
+VERSION_TEXT: Final = "sandbox (Mavkit 0.0+dev, played by the Python package accuser)"
+SIGNALLED: Final = 127
+SHUTDOWN_LIMIT: Final = 3.0
+"""Seconds that the last events may take; their reader may be gone or asleep."""
+
+
+class StartError(Exception):
+    """The node cannot start; says why."""
+
+
+@attrs.frozen
+class Setup:
+    """What a node runs with."""
+
+    config: Config
+    identity: Identity
+    data_dir: Path
+    is_new: bool
+    """Whether the identity was made just now."""
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Run a command line (without the program's name); return the exit status."""
+    try:
+        parsed = node_arguments.parse(arguments)
+        if parsed is None:
+            sys.stdout.write(node_arguments.help_text())
+        elif parsed.flag("version"):
+            sys.stdout.write(VERSION_TEXT + "\n")
+        elif parsed.command.path == ("run",):
+            return _run(program, parsed, os.environ)
+        elif parsed.command.path[0] == "identity":
+            node_commands.identity(parsed)
+        else:
+            node_commands.config(parsed)
+    except UsageError as error:
+        sys.stderr.write(str(error))
+        return 1
+    except (ConfigError, IdentityError, DataDirError, StartError) as error:
+        sys.stderr.write(f"mavkit-node: {error}\n")
+        return 1
+    except SinkError as error:
+        sys.stderr.write("mavkit-node: " + "\n  ".join(error.lines).rstrip() + "\n")
+        return 1
+    return 0
+
+
+def _run(program: str, arguments: Arguments, environ: Mapping[str, str]) -> int:
+    config = Config.read(node_commands.config_path_of(arguments))
+    config.patch(arguments)
+    data_dir = node_commands.data_dir_of(arguments)
+    ensure_data_dir(data_dir)
+    lock = lock_data_dir(data_dir)
+    try:
+        sink = Sink.from_environment(environ, program)
+        try:
+            path = data_dir / IDENTITY_FILE
+            is_new = not path.exists()
+            if is_new:
+                # Upstream's node makes one too when there is none.
+                identity = Identity.generate(float(config.get("p2p", "expected-proof-of-work", default=26.0)))
+                identity.write(path)
+            else:
+                identity = Identity.read(path)
+            setup = Setup(config, identity, data_dir, is_new)
+            return trio.run(_run_until_signal, program, setup, sink)
+        finally:
+            sink.close()
+    finally:
+        os.close(lock)
+
+
+async def _run_until_signal(program: str, setup: Setup, sink: Sink) -> int:
+    received = 0
+    failed: StartError | ConfigError | None = None
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                nonlocal received
+                async for number in signals:
+                    received = number
+                    break
+                nursery.cancel_scope.cancel(reason="signal")
+
+            nursery.start_soon(watch)
+            try:
+                await serve(setup, sink)
+            except (StartError, ConfigError) as error:
+                # Kept out of the nursery, which would wrap it into a group.
+                failed = error
+                nursery.cancel_scope.cancel(reason="no start")
+    if failed is not None:
+        raise failed
+    name = signal.Signals(received).name.removeprefix("SIG")
+    events = NodeEvents(sink, time.time)
+    with trio.move_on_after(SHUTDOWN_LIMIT):
+        await _tell(f"({program}) {name}: triggering shutdown.\n")
+        await events.main("shutting_down_node", {}, "shutting down the Mavryk node")
+        text = "shutting down the local RPC server"
+        await events.main("shutting_down_local_rpc_server", {}, text, Level.INFO)
+        await events.main("bye", SIGNALLED, "bye")
+    return SIGNALLED
+
+
+async def _tell(text: str) -> None:
+    await Descriptor(2).write(text.encode())
+
+
+async def serve(
+    setup: Setup,
+    sink: Sink,
+    *,
+    task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Be the node, until cancelled; ``started`` with it once it is ready.
+
+    Raises:
+        StartError: an address cannot be listened on.
+        ConfigError: the configuration makes no node.
+    """
+    config = setup.config
+    network = config.network()
+    chain = Chain(network)
+    store = FileStore(setup.data_dir / STORE_FILE)
+    synchronisation = Synchronisation(config.threshold, config.latency)
+    node = Node(
+        setup.identity.peer_id,
+        chain,
+        sink,
+        store=store,
+        synchronisation=synchronisation,
+        use_mempool=not config.get("p2p", "disable_mempool", default=False),
+    )
+    await _tell_start(node, setup)
+    try:
+        store.load(chain)
+        async with (
+            _listening([config.net_point()]) as peers,
+            _listening(config.rpc_points()) as clients,
+            trio.open_nursery() as nursery,
+        ):
+            own_port = peers[0].socket.getsockname()[1]
+            advertised = int(config.get("p2p", "advertised-net-port", default=own_port))
+            private = bool(config.get("p2p", "private-mode", default=False))
+            peer_network = PeerNetwork(node, nursery, advertised, private)
+            for listener in peers:
+                nursery.start_soon(_accept, listener, peer_network)
+            handler = routes.router(node, peer_network)
+            for listener in clients:
+                host, port = listener.socket.getsockname()[:2]
+                value = {"host": host, "port": port, "acl_policy": "AllowAll"}
+                text = f"starting local RPC server on {host}:{port} (acl = AllowAll)"
+                await node.events.main("starting_local_rpc_server", value, text)
+                nursery.start_soon(_serve_clients, listener, handler)
+            if synchronisation.is_bootstrapped:
+                await node.events.bootstrapped()
+            await node.events.main("node_is_ready", {}, "the Mavryk node is now running")
+            task_status.started(node)
+            for point in config.bootstrap_peers():
+                peer_network.set_acl(point, "trust")
+                nursery.start_soon(_connect_once, peer_network, point)
+    finally:
+        store.close()
+
+
+async def _tell_start(node: Node, setup: Setup) -> None:
+    events, peer_id = node.events, setup.identity.peer_id
+    if setup.is_new:
+        await events.identity("generating_identity", {}, "generating an identity file")
+        await events.identity("identity_generated", peer_id, "identity file generated")
+    else:
+        await events.identity("read_identity", peer_id, "read identity file")
+    text = f"starting the Mavkit node 0.0+dev ({routes.COMMIT})"
+    await events.starting(node.chain.network.chain_name, routes.VERSION, routes.COMMIT, text)
+    if setup.config.get("p2p", "discovery-addr") is None:
+        await events.main("disabled_discovery_addr", {}, "disabled local peer discovery")
+
+
+@asynccontextmanager
+async def _listening(points: list[Point]) -> AsyncGenerator[list[trio.SocketListener]]:
+    """Listeners on these points. Raises ``StartError``."""
+    listeners: list[trio.SocketListener] = []
+    try:
+        for point in points:
+            try:
+                listeners += await trio.open_tcp_listeners(point.port, host=point.host)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise StartError(
+                        f"Another mavryk node is probably running on one of these addresses ({point}). "
+                        "Please choose another RPC port."
+                    ) from error
+                raise StartError(f"Cannot listen on {point}: {error}") from error
+        yield listeners
+    finally:
+        for listener in listeners:
+            listener.socket.close()
+
+
+async def _accept(listener: trio.SocketListener, network: PeerNetwork) -> None:
+    await trio.serve_listeners(network.accept, [listener])
+
+
+async def _serve_clients(listener: trio.SocketListener, handler: Handler) -> None:
+    async def serve_one(stream: trio.SocketStream) -> None:
+        await serve_connection(stream, handler)
+
+    await trio.serve_listeners(serve_one, [listener])
+
+
+async def _connect_once(network: PeerNetwork, point: Point) -> None:
+    try:
+        await network.connect(point)
+    except NodeError:
+        # A node starts as well when the peers that it was told of are away.
+        return

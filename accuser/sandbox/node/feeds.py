@@ -1,0 +1,185 @@
+"""The streams that clients have open, and what goes into which of them.
+
+Nothing here waits. `Pacing` is about clients that open one stream after another.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+from ..chain.block import Block
+from ..chain.chain import Chain
+from ..chain.mempool import Class, Classified
+from . import render
+from .http_server import Feed
+
+T = TypeVar("T")
+
+PACING_LIMIT: Final = 5.0
+"""Seconds that blocks of peers wait for clients at most."""
+
+
+@attrs.frozen
+class ProtocolFilter:
+    """The blocks that a stream wants, by hashes of protocols; an empty set wants all."""
+
+    protocols: frozenset[str] = frozenset()
+    next_protocols: frozenset[str] = frozenset()
+
+    def takes(self, block: Block) -> bool:
+        """Whether a block is wanted."""
+        wanted = not self.protocols or block.protocol in self.protocols
+        return wanted and (not self.next_protocols or block.state.protocol in self.next_protocols)
+
+
+@attrs.frozen
+class OperationFilter:
+    """The operations that a stream wants; no validation pass means all of them."""
+
+    classes: frozenset[Class]
+    passes: frozenset[int] = frozenset()
+    legacy: bool = False
+
+    def takes(self, entry: Classified) -> bool:
+        """Whether an operation is wanted."""
+        wanted = not self.passes or entry.operation.validation_pass in self.passes
+        return wanted and entry.kind in self.classes
+
+
+@attrs.define(eq=False)
+class Pacing:
+    """Holds back the blocks of peers while clients go from heads to applied blocks.
+
+    An accuser waits on ``/monitor/heads`` for a head of its protocol, and only then subscribes to
+    ``/monitor/applied_blocks``, which tells no block of before. A real node takes long enough for
+    the first blocks of a new protocol, so that it subscribes in time. This node takes microseconds.
+    So after a block that made silent clients of ``/monitor/heads`` hear of their protocol, further
+    blocks of peers wait until each of them has subscribed or left, for `PACING_LIMIT` at most.
+    """
+
+    limit: float = PACING_LIMIT
+    _expected: dict[Feed, ProtocolFilter] = attrs.field(init=False, factory=dict)
+    _changed: trio.Event = attrs.field(init=False, factory=trio.Event)
+
+    def heard(self, feed: Feed, wanted: ProtocolFilter) -> None:
+        """A client of heads got its first item after a silence."""
+        self._expected[feed] = wanted
+        feed.on_close.append(lambda: self._done(feed))
+
+    def subscribed(self, wanted: ProtocolFilter) -> None:
+        """A client has subscribed to applied blocks."""
+        for feed, expected in self._expected.items():
+            if expected.next_protocols == wanted.next_protocols:
+                self._done(feed)
+                return
+
+    def _done(self, feed: Feed) -> None:
+        if self._expected.pop(feed, None) is not None:
+            self._changed.set()
+
+    async def wait(self) -> None:
+        """Wait for the expected clients."""
+        with trio.move_on_after(self.limit):
+            while self._expected:
+                self._changed = trio.Event()
+                await self._changed.wait()
+        self._expected.clear()
+
+
+@attrs.define(eq=False)
+class Feeds:
+    """All open streams of a node."""
+
+    chain: Chain
+    pacing: Pacing = attrs.field(factory=Pacing)
+    _heads: dict[Feed, ProtocolFilter] = attrs.field(init=False, factory=dict)
+    _silent: set[Feed] = attrs.field(init=False, factory=set)
+    _applied: dict[Feed, ProtocolFilter] = attrs.field(init=False, factory=dict)
+    _operations: dict[Feed, OperationFilter] = attrs.field(init=False, factory=dict)
+    _bootstrapping: dict[Feed, None] = attrs.field(init=False, factory=dict)
+
+    def heads(self, wanted: ProtocolFilter) -> Feed:
+        """A stream of heads: the present one first, if it is wanted."""
+        feed = _register(self._heads, wanted)
+        if wanted.takes(self.chain.head):
+            feed.push(render.head_item(self.chain.head))
+        else:
+            self._silent.add(feed)
+            feed.on_close.append(lambda: self._silent.discard(feed))
+        return feed
+
+    def applied(self, wanted: ProtocolFilter) -> Feed:
+        """A stream of the blocks, on any branch, that are applied from now on."""
+        feed = _register(self._applied, wanted)
+        self.pacing.subscribed(wanted)
+        return feed
+
+    def operations(self, wanted: OperationFilter, present: list[Classified]) -> Feed:
+        """A stream of operations: those of ``present`` first, in one item; ends with the head."""
+        feed = _register(self._operations, wanted)
+        feed.push([self._operation(entry, wanted) for entry in present if wanted.takes(entry)])
+        return feed
+
+    def bootstrapping(self) -> Feed:
+        """A stream of heads that begins with the present one and ends once bootstrapped."""
+        feed = _register(self._bootstrapping, None)
+        feed.push(_block_time(self.chain.head))
+        return feed
+
+    def block_applied(self, block: Block) -> None:
+        """A block was found valid."""
+        item = None
+        for feed, wanted in tuple(self._applied.items()):
+            if wanted.takes(block):
+                item = item or render.applied_item(self.chain, block)
+                feed.push(item)
+
+    def head_changed(self, block: Block) -> None:
+        """A block became the head."""
+        for feed in self._bootstrapping:
+            feed.push(_block_time(block))
+        for feed, wanted in tuple(self._heads.items()):
+            if wanted.takes(block):
+                feed.push(render.head_item(block))
+                if feed in self._silent:
+                    self._silent.discard(feed)
+                    self.pacing.heard(feed, wanted)
+
+    def mempool_flushed(self) -> None:
+        """The mempool begins anew: its streams end."""
+        for feed in tuple(self._operations):
+            feed.end()
+        self._operations.clear()
+
+    def operation_classified(self, entry: Classified) -> None:
+        """An operation has come into the mempool."""
+        for feed, wanted in tuple(self._operations.items()):
+            if wanted.takes(entry):
+                feed.push([self._operation(entry, wanted)])
+
+    def bootstrapped(self) -> None:
+        """The node is bootstrapped: the streams that wait for it end."""
+        for feed in tuple(self._bootstrapping):
+            feed.end()
+        self._bootstrapping.clear()
+
+    def _operation(self, entry: Classified, wanted: OperationFilter) -> render.Json:
+        return render.monitored(entry, self.chain.head.state.protocol, legacy=wanted.legacy)
+
+
+def _register(feeds: dict[Feed, T], wanted: T) -> Feed:
+    feed = Feed()
+    feeds[feed] = wanted
+
+    def forget() -> None:
+        feeds.pop(feed, None)
+
+    feed.on_close.append(forget)
+    return feed
+
+
+def _block_time(block: Block) -> render.Json:
+    return {"block": block.hash, "timestamp": block.header.shell.to_json()["timestamp"]}
