@@ -6,8 +6,9 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.4.15"  # 2024.4.15: uv and venv backends fall back to one another
+nox.needs_version = ">=2025.2.9"  # 2025.2.9: dependency groups that include others
 nox.options.sessions = ["lint", "types", "tests"]
+nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
