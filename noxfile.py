@@ -49,4 +49,11 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the package against floors and print the table; arguments go to ``benchmarks/run.py``."""
+    session.install("-q", ".")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
 PROJECT = nox.project.load_toml("pyproject.toml")

@@ -2,16 +2,20 @@
 
 # The rooms, in the order in which data goes through them; imports go one way only.
 #
-#   _process   a child in a group of its own          _pipe      the FIFO for its events
-#   _decode    bytes -> Event | Malformed (pure)      _history   the log, broadcast to cursors
-#   _session   one run: spawn, read, stop, drain      _waits     cursors, filters, time-outs
-#   _daemon    the handle of one session after the other
+#   _process   a child in a group of its own          _pipe       the FIFO for its events
+#   _decode    bytes -> Event | Malformed (pure);     _netstring  the other framing
+#   _history   the log, broadcast to consumers        _watch      what a wait looks for (pure)
+#   _transcript  what a session wrote; handlers       _session    one run: spawn, read, stop, drain
+#   _waits     expectations; _explain why they fail   _observed   waits and handlers of a handle
+#   _daemon    the handle of one session after the other;   _record, _replay   recordings
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes
 #   _toolchain, _protocol, _parameters, _keys         what runs, and with what
 #   _temp, _ports, _logs, _command, _groups           helpers;   _errors   a leaf
+#   _public    the names that users see
 #
-#   scenarios  what upstream tests with its accuser   sandbox/   executables of our own
+#   events     events as classes                      scenarios  what upstream tests
+#   sandbox/   executables of our own
 
 from __future__ import annotations
 
@@ -25,6 +29,8 @@ else:
     # in a scenario, and need none of it.
     def __getattr__(name: str) -> object:
         public = importlib.import_module("accuser._public")
+        if name == "__all__":
+            return [public_name for public_name in vars(public) if not public_name.startswith("_")]
         if name.startswith("_") or not hasattr(public, name):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(public, name)

@@ -10,34 +10,28 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Self, TypedDict, Unpack
+from typing import Final, Self, Unpack
 
 import attrs
 import trio
 
-from ._daemon import WAIT_TIMEOUT, Daemon, EventLevel
-from ._logs import fresh_name, next_color
+from ._daemon import Daemon, DaemonOptions, EventLevel
+from ._logs import fresh_name
 from ._node import Node
 from ._protocol import Protocol
 from ._rpc import Endpoint
-from ._session import ReadyLine
-from ._temp import Workspace, writing
-from ._toolchain import Toolchain, installed
+from ._temp import writing
+from ._toolchain import installed
+from ._transcript import ReadyLine
 
 READY: Final = ReadyLine(re.compile(r"^Waiting for protocol .+ to start...$"), "Accuser started.")
 
 
-class AccuserOptions(TypedDict, total=False):
-    """The options of `Accuser`."""
+class AccuserOptions(DaemonOptions, total=False):
+    """The options of `Accuser`, which tells what they mean."""
 
-    name: str | None
-    color: str | None
-    event_pipe: str | Path | None
     base_dir: str | Path | None
     preserved_levels: int | None
-    path: str | Path | None
-    toolchain: Toolchain | None
-    wait_timeout: float | None
 
 
 @attrs.define(eq=False)
@@ -72,17 +66,12 @@ class Accuser(Daemon):
     Args:
         protocol: chooses the executable.
         node: whom it watches.
-        name: by default ``accuser1``, ``accuser2``, ...
-        color: SGR sequence of its log lines.
-        event_pipe: absolute path of the FIFO; by default a temporary one.
         base_dir: value of ``--base-dir``, made if missing; by default a temporary folder.
         preserved_levels: levels that it remembers; by default its own default, 200.
-        path: the executable, in place of the toolchain's.
-        toolchain: where the executable comes from; by default that of the node.
-        wait_timeout: seconds that waits last by default; None for no limit.
+        options: those of all daemons, `DaemonOptions`; the default toolchain is that of the
+            node, or what is installed.
     """
 
-    protocol: Protocol
     node: Node | Endpoint
     _base_dir: Path | None
 
@@ -91,22 +80,15 @@ class Accuser(Daemon):
         protocol: Protocol,
         node: Node | Endpoint,
         *,
-        name: str | None = None,
-        color: str | None = None,
-        event_pipe: str | Path | None = None,
         base_dir: str | Path | None = None,
         preserved_levels: int | None = None,
-        path: str | Path | None = None,
-        toolchain: Toolchain | None = None,
-        wait_timeout: float | None = WAIT_TIMEOUT,
+        **options: Unpack[DaemonOptions],
     ) -> None:
         if preserved_levels is not None and preserved_levels < 0:
             raise ValueError(f"preserved_levels must not be negative, and is {preserved_levels}")
-        if toolchain is None:
-            toolchain = node.toolchain if isinstance(node, Node) else installed()
-        name = fresh_name("accuser") if name is None else name
-        color = next_color("accuser") if color is None else color
-        is_real = path is not None or not toolchain.is_sandbox
+        inherited = node.toolchain if isinstance(node, Node) else installed()
+        toolchain = options.get("toolchain") or inherited
+        is_real = options.get("path") is not None or not toolchain.is_sandbox
         spec = _AccuserSpec(
             protocol.accuser_binary,
             node.rpc_endpoint,
@@ -114,19 +96,21 @@ class Accuser(Daemon):
             preserved_levels,
             lambda: self.base_dir,
         )
-        self.__attrs_init__(
+        self._init(
             spec,
-            name,
-            color,
+            options.get("name") or fresh_name("accuser"),
             toolchain,
-            None if path is None else Path(path).absolute(),
-            None if event_pipe is None else Path(event_pipe),
-            wait_timeout,
-            Workspace(name),
             protocol,
-            node,
-            None if base_dir is None else Path(base_dir).absolute(),
+            options,
+            node=node,
+            base_dir=None if base_dir is None else Path(base_dir).absolute(),
         )
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol that its executable is for."""
+        assert self._protocol is not None
+        return self._protocol
 
     @classmethod
     async def init(
@@ -158,9 +142,10 @@ class Accuser(Daemon):
         return self._workspace.folder(self.name) if self._base_dir is None else self._base_dir
 
     def _after_run(self) -> None:
-        # An accuser keeps nothing in its folder; a block or a user's nursery that goes on may
-        # still want to look at it, or to restart.
-        if self._nursery is None:
+        # An accuser keeps nothing in its folder, which a block may still want to look at.
+        if not self._in_block:
+            if self._session.ended_with_error(self._may_exit):
+                self._workspace.keep()
             self._workspace.remove()
 
 

@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypedDict, get_args
 
 import attrs
 import trio
 
-from ._decode import Event
+from ._decode import Framer
 from ._errors import AlreadyRunning, NotRunning, TerminatedBeforeEvent
 from ._groups import plain_errors
-from ._logs import log
-from ._session import DaemonSpec, Handlers, Session, State
+from ._logs import next_color
+from ._netstring import NetstringFramer
+from ._observed import WAIT_TIMEOUT, Observed
+from ._protocol import Protocol
+from ._record import Recorder, Recording
+from ._session import STOP_GRACE, DaemonSpec, Session
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
-from ._waits import DEFAULT, Default, Expectation, Filter, Mark, events_from, terminated, time_limit
-
-STOP_GRACE: Final = 30.0
-"""Seconds between SIGTERM and SIGKILL, as upstream (``[tezt] process.ml``)."""
-
-WAIT_TIMEOUT: Final = 60.0
-"""Seconds that a wait lasts by default: long for any sandbox, short for a test run that hangs."""
+from ._transcript import EVENTS_LIMIT, State
 
 EventLevel = Literal["debug", "info", "notice"]
+EventFormat = Literal["one-per-line", "netstring"]
 
-T = TypeVar("T")
-S = TypeVar("S")
-D = TypeVar("D", bound="Daemon")
+
+class DaemonOptions(TypedDict, total=False):
+    """The options that all daemons have."""
+
+    name: str | None
+    """By default the kind and a number: ``accuser1``, ``accuser2``, ..."""
+    color: str | None
+    """SGR sequence of its log lines; by default the next of the kind's cycle."""
+    event_pipe: str | Path | None
+    """Absolute path of the FIFO; by default a temporary one."""
+    path: str | Path | None
+    """The executable, in place of the toolchain's."""
+    toolchain: Toolchain | None
+    """Where the executable comes from."""
+    wait_timeout: float | None
+    """Seconds that waits last by default: 60; None for no limit."""
+    history: int
+    """Bytes of events that a session keeps to look back at: 16 MiB."""
+    format: EventFormat
+    """How the sink frames events: ``one-per-line``, or ``netstring``, which survives several
+    writers in one pipe better."""
+    strict: bool
+    """End the session with `MalformedEvent` when the event stream is malformed."""
+    record: Recording | str | Path | None
+    """Write down events, output, waits and signals in this file."""
+    unknown_events: bool
+    """Wait for any name of event, for executables of other versions."""
 
 
 @attrs.define(eq=False)
-class Daemon:
+class Daemon(Observed):
     """A daemon that is spawned with an event pipe and controlled.
 
     `Accuser` and `Node` are daemons; they say with a spec what differs.
@@ -49,25 +69,56 @@ class Daemon:
     """
 
     _spec: DaemonSpec
-    name: str
-    """Prefix of log lines and names of temporary files."""
-    color: str
-    """SGR sequence that colours the log lines."""
     toolchain: Toolchain
     """Where the executable comes from, unless a path was given."""
     _path: Path | None
     _event_pipe: Path | None
-    _wait_timeout: float | None
     _workspace: Workspace
-    _handlers: Handlers = attrs.field(factory=Handlers, init=False)
+    _format: EventFormat
+    _strict: bool
+    _history: int
+    _record: Recording | None
     _session: Session = attrs.field(init=False)
+    _sessions: int = attrs.field(default=0, init=False)
     _next_session: Session | None = attrs.field(default=None, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+    _in_block: bool = attrs.field(default=False, init=False)
+    _may_exit: bool = attrs.field(default=False, init=False)
     _event_level: EventLevel = attrs.field(default="info", init=False)
     _sections: tuple[tuple[str, str], ...] = attrs.field(default=(), init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = self._new_session()
+
+    def _init(
+        self,
+        spec: DaemonSpec,
+        name: str,
+        toolchain: Toolchain,
+        protocol: Protocol | None,
+        options: DaemonOptions,
+        **more: Any,
+    ) -> None:
+        path, pipe, color = options.get("path"), options.get("event_pipe"), options.get("color")
+        record = options.get("record")
+        self.__attrs_init__(  # type: ignore[attr-defined]
+            name=name,
+            color=next_color(spec.kind) if color is None else color,
+            kind=spec.kind,
+            protocol=protocol,
+            wait_timeout=options.get("wait_timeout", WAIT_TIMEOUT),
+            unknown_events=options.get("unknown_events", False),
+            spec=spec,
+            toolchain=toolchain,
+            path=None if path is None else Path(path).absolute(),
+            event_pipe=None if pipe is None else Path(pipe),
+            workspace=Workspace(name),
+            format=options.get("format", "one-per-line"),
+            strict=options.get("strict", False),
+            history=options.get("history", EVENTS_LIMIT),
+            record=Recording(record) if isinstance(record, str | Path) else record,
+            **more,
+        )
 
     # State.
 
@@ -119,7 +170,7 @@ class Daemon:
         *,
         event_level: EventLevel | None = None,
         event_sections_levels: tuple[tuple[str, str], ...] | None = None,
-        may_exit: bool = False,
+        may_exit: bool | None = None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Spawn the daemon and attend to it until it has ended.
@@ -129,7 +180,8 @@ class Daemon:
                 or ``notice``; by default that of the last run.
             event_sections_levels: levels for sections, as in ``(("prevalidator", "debug"),)``;
                 the last one that matches an event decides.
-            may_exit: whether the daemon may end unasked without that being an error.
+            may_exit: whether the daemon may end unasked without that being an error; by default
+                as in the last run, at first not.
 
         Raises:
             AlreadyRunning: it is running.
@@ -143,42 +195,66 @@ class Daemon:
         if self.running:
             raise AlreadyRunning(self.name, self._spec.kind)
         if event_level is not None:
+            if event_level not in get_args(EventLevel):
+                raise ValueError(f"event_level must be one of {get_args(EventLevel)}, not {event_level!r}")
             self._event_level = event_level
         if event_sections_levels is not None:
             self._sections = event_sections_levels
+        if may_exit is not None:
+            self._may_exit = may_exit
         if self._session.state is State.ENDED:
             self._session = self._new_session()
         try:
-            await self._run_session(may_exit, task_status)
+            await self._run_session(task_status)
             while self._next_session is not None:
                 self._session, self._next_session = self._next_session, None
-                await self._run_session(may_exit, trio.TASK_STATUS_IGNORED)
+                await self._run_session(trio.TASK_STATUS_IGNORED)
         finally:
             self._session.end()
+            self._drop_next()
             self._after_run()
 
-    async def _run_session(self, may_exit: bool, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_session(self, task_status: trio.TaskStatus[None]) -> None:
         session = self._session
+        self._begin()
         session.state = State.STARTING
-        command = (str(self._path),) if self._path else self.toolchain.command(self._spec.binary)
         await session.run(
-            command,
+            self._command(),
             self._sink_query(),
             self.event_pipe,
             stop_grace=STOP_GRACE,
-            may_exit=may_exit,
+            may_exit=self._may_exit,
             directory=self._workspace.path,
             task_status=task_status,
         )
+
+    def _command(self) -> tuple[str, ...]:
+        return (str(self._path),) if self._path else self.toolchain.command(self._spec.binary)
 
     def _sink_query(self) -> str:
         # Upstream reverses the list, and the sink takes the first prefix that matches
         # (tezt/lib_tezos/daemon.ml), so the last one given wins.
         sections = (*reversed(self._sections), ("", self._event_level))
-        return "&".join(f"section-prefix={section}:{level}" for section, level in sections)
+        query = "&".join(f"section-prefix={section}:{level}" for section, level in sections)
+        return query if self._format == "one-per-line" else f"{query}&format={self._format}"
 
     def _new_session(self) -> Session:
-        return Session(self._spec, self.name, self.color, self._handlers)
+        self._sessions += 1
+        return Session(
+            self.name,
+            self.color,
+            self._spec.ready,
+            self._handlers,
+            self._spec,
+            None if self._protocol is None else self._protocol.long_name,
+            NetstringFramer if self._format == "netstring" else Framer,
+            recorder=Recorder(self.name, self._sessions, self._record),
+            events_limit=self._history,
+            strict=self._strict,
+        )
+
+    def _begin(self) -> None:
+        """What a new session begins with."""
 
     def _after_run(self) -> None:
         """What remains to be done when `run` returns."""
@@ -196,6 +272,7 @@ class Daemon:
         await self._stop(0.0)
 
     async def _stop(self, grace: float) -> None:
+        self._drop_next()
         session = self._session
         if not session.running:
             await trio.lowlevel.checkpoint()
@@ -203,29 +280,40 @@ class Daemon:
         session.stop(grace)
         await session.ended.wait()
 
+    def _drop_next(self) -> None:
+        following, self._next_session = self._next_session, None
+        if following is not None:
+            following.end()
+
     async def restart(self, timeout: float = STOP_GRACE) -> None:
         """Terminate the daemon if it runs, run it again and wait until it is ready.
 
         Handlers and the event level stay; pending waits end with `TerminatedBeforeEvent`; the
         directory is the same. A daemon that has ended is run again in the nursery that it was
-        opened in.
+        opened in. Restarts that overlap are one. Cancelling leaves the restart going on, until
+        `terminate` or `kill` is called.
 
         Raises:
             NotRunning: it is not running, and was not opened by ``open_...`` or ``init``.
-            TerminatedBeforeEvent: it ended before it was ready again.
+            TerminatedBeforeEvent: it ended before it was ready again, or was to stop for good.
+            EventTimeout: it was not ready again within the time that waits last.
         """
-        session = self._session
-        if session.running:
-            following = self._next_session = self._new_session()
-            session.stop(timeout)
-            await session.ended.wait()
+        if self._session.running:
+            following = self._next_session
+            if following is None:
+                following = self._next_session = self._new_session()
+            self._session.stop(timeout)
             await self._wait_until_ready(following)
-        elif self._nursery is not None:
+            return
+        try:
+            if self._nursery is None:
+                raise RuntimeError
             await self._nursery.start(self.run)
-            await self.wait_for_ready()
-        else:
+        except RuntimeError:
+            # The nursery that it was opened in may have closed.
             hint = f"start it with `await nursery.start({self._spec.kind}.run)`"
-            raise NotRunning(self.name, "restart", hint)
+            raise NotRunning(self.name, "restart", hint) from None
+        await self.wait_for_ready()
 
     def pause(self) -> None:
         """Stop the whole process group with SIGSTOP. Does nothing if it is not running."""
@@ -235,173 +323,6 @@ class Daemon:
         """Let it go on with SIGCONT. Does nothing if it is not running."""
         self._session.signal(signal.SIGCONT)
 
-    # Waiting.
-
-    async def wait_for_ready(self, *, timeout: float | Default | None = DEFAULT) -> None:
-        """Wait until the daemon is ready: at once if it is, after the start if it was not run.
-
-        Raises:
-            TerminatedBeforeEvent: it ended before, or has ended.
-            EventTimeout: ``timeout`` seconds (by default the daemon's) have passed.
-        """
-        await self._wait_until_ready(self._session, timeout)
-
-    async def _wait_until_ready(self, session: Session, timeout: float | Default | None = DEFAULT) -> None:
-        label = self._spec.ready.label
-        with time_limit(session, self._seconds(timeout), label, None, lambda: 0):
-            await session.settled.wait()
-        if not session.ready.is_set() or session.state is State.ENDED:
-            raise terminated(session, label, None)
-
-    def _seconds(self, timeout: float | Default | None) -> float | None:
-        return self._wait_timeout if isinstance(timeout, Default) else timeout
-
-    def mark(self) -> Mark:
-        """Remember this moment, for ``since=``: what comes from now on."""
-        return Mark(self._session, self._session.events.next_index)
-
-    def start_mark(self) -> Mark:
-        """The start of the current session, or of the last one, for ``since=``."""
-        return Mark(self._session, 0)
-
-    @overload
-    async def wait_for(
-        self,
-        name: str,
-        filter: None = None,
-        *,
-        where: str | None = None,
-        since: Mark | None = None,
-        timeout: float | Default | None = DEFAULT,
-        full: bool = False,
-    ) -> Any: ...
-    @overload
-    async def wait_for(
-        self,
-        name: str,
-        filter: Filter[T],
-        *,
-        where: str | None = None,
-        since: Mark | None = None,
-        timeout: float | Default | None = DEFAULT,
-        full: bool = False,
-    ) -> T: ...
-    async def wait_for(
-        self,
-        name: str,
-        filter: Filter[Any] | None = None,
-        *,
-        where: str | None = None,
-        since: Mark | None = None,
-        timeout: float | Default | None = DEFAULT,
-        full: bool = False,
-    ) -> Any:
-        """Wait for an event.
-
-        Args:
-            name: its name with the version, as in ``double_baking_denounced.v0``.
-            filter: gets the event's value; answers None to go on waiting, or what this call
-                returns. Without one, the first event's value is returned.
-            where: the filter in words, for messages.
-            since: where to begin; by default now, so that an event before the call is not seen.
-            timeout: seconds, or None for no limit; by default the daemon's own.
-            full: give the filter the whole item, and return it, in place of the value.
-
-        Before the first run, waits for it. An exception of the filter reaches the caller, and
-        nobody else. Cancelling is harmless.
-
-        Raises:
-            TerminatedBeforeEvent: the daemon ended, or has ended, and no such event had come.
-            EventTimeout: no such event in time.
-            Lagged: ``since`` is so long ago that the history does not hold it any more.
-        """
-        return await self.expect(name, filter, where=where, since=since, timeout=timeout, full=full)
-
-    @overload
-    def expect(
-        self,
-        name: str,
-        filter: None = None,
-        *,
-        where: str | None = None,
-        since: Mark | None = None,
-        timeout: float | Default | None = DEFAULT,
-        full: bool = False,
-    ) -> Expectation[Any]: ...
-    @overload
-    def expect(
-        self,
-        name: str,
-        filter: Filter[T],
-        *,
-        where: str | None = None,
-        since: Mark | None = None,
-        timeout: float | Default | None = DEFAULT,
-        full: bool = False,
-    ) -> Expectation[T]: ...
-    def expect(
-        self,
-        name: str,
-        filter: Filter[Any] | None = None,
-        *,
-        where: str | None = None,
-        since: Mark | None = None,
-        timeout: float | Default | None = DEFAULT,
-        full: bool = False,
-    ) -> Expectation[Any]:
-        """As `wait_for`, but the waiting begins with this call, not with the ``await``.
-
-        ``await`` the result later, or put what causes the event into an ``async with`` block of
-        it, whose end waits. The time-out counts from the ``await``.
-        """
-        condition = "" if where is None else f" where {where}"
-        log(logging.DEBUG, self.name, self.color, f"Waiting for event [{name}]{condition}")
-        mark = self.mark() if since is None else since
-        return Expectation(mark, name, filter, where, self._seconds(timeout), full)
-
-    @asynccontextmanager
-    async def subscribe(self, *, since: Mark | None = None) -> AsyncGenerator[AsyncGenerator[Event]]:
-        """Iterate over the events from now on, or from ``since`` on, to the session's end.
-
-        Use as ``async with daemon.subscribe() as events: async for event in events: ...``. Any
-        number of consumers may, each at its own speed.
-
-        Raises:
-            Lagged: from the iteration; this consumer is so slow that events were dropped.
-        """
-        mark = self.mark() if since is None else since
-        async with contextlib.aclosing(events_from(mark)) as events:
-            yield events
-
-    # Handlers.
-
-    def on_event(self, handler: Callable[[Event], object]) -> None:
-        """Call ``handler`` with every event, of this session and of later ones.
-
-        It is called as soon as the event was read, before waiters go on. An exception of it
-        ends the session with `HandlerFailed`.
-        """
-        self._handlers.events.append(handler)
-
-    def on_stdout(self, handler: Callable[[str], object]) -> None:
-        """Call ``handler`` with every line of standard output, without its line end."""
-        self._handlers.stdout.append(handler)
-
-    def on_stderr(self, handler: Callable[[str], object]) -> None:
-        """Call ``handler`` with every line of standard error, without its line end."""
-        self._handlers.stderr.append(handler)
-
-    def log_events(self, max_length: int | None = None) -> None:
-        """Log every event at level INFO, its value cut after ``max_length`` characters."""
-
-        def show(event: Event) -> None:
-            value = json.dumps(event.value, indent=2, ensure_ascii=False)
-            if max_length is not None and len(value) > max_length:
-                value = value[:max_length] + "[...]"
-            log(logging.INFO, self.name, self.color, f"Received event: {event.name} = {value}")
-
-        self.on_event(show)
-
     # Opening.
 
     async def _start(self, nursery: trio.Nursery, event_level: EventLevel | None, may_exit: bool) -> None:
@@ -409,18 +330,25 @@ class Daemon:
         await nursery.start(partial(self.run, event_level=event_level, may_exit=may_exit))
         try:
             await self.wait_for_ready()
-        except TerminatedBeforeEvent:
-            if not self._session.ended_with_error(may_exit):
-                raise
-            # `run` is about to raise, in this very nursery, and says more.
-            await trio.sleep_forever()
+        except BaseException:
+            # Nobody else has the handle yet.
+            self._drop_next()
+            self._session.stop(STOP_GRACE)
+            raise
 
     @asynccontextmanager
     async def _opened(self, event_level: EventLevel | None, may_exit: bool) -> AsyncGenerator[Self]:
+        self._in_block = True
         try:
             with plain_errors():
                 async with trio.open_nursery() as nursery:
-                    await self._start(nursery, event_level, may_exit)
+                    try:
+                        await self._start(nursery, event_level, may_exit)
+                    except TerminatedBeforeEvent:
+                        if not self._session.ended_with_error(may_exit):
+                            raise
+                        # `run` is about to raise, in this very nursery, and says more.
+                        await trio.sleep_forever()
                     yield self
                     await self.terminate()
         except BaseException as error:
@@ -430,4 +358,5 @@ class Daemon:
             raise
         finally:
             self._nursery = None
+            self._in_block = False
             self._workspace.remove()

@@ -1,19 +1,28 @@
 """Bytes of an event pipe into records. Pure: no I/O, no trio.
 
 Invariants:
-1. A record never depends on how the bytes were cut: `Framer` gives whole lines, `decode_block`
-   looks at whole lines only.
+1. A record never depends on how the bytes were cut: framers give whole lines, `decode_block` looks
+   at each line alone.
 2. `decode_block` is a function: the history keeps the bytes and decodes them again when asked.
-3. No bytes vanish: what is no event is a `Malformed` record.
+3. No bytes vanish: what is no event is a `Malformed` record. (JSON's own rules hold within an item:
+   of a key that is there twice the last counts, and keys that the sink does not have are ignored.)
+4. A framer holds no more than ``max_line`` bytes, and looks at each byte a bounded number of times.
 
 Lines end in LF alone; U+0085 and U+2028 occur raw inside items (recorded events ``20-strings``).
+
+What a line with several items or pieces of them gives is every piece that is an item by itself. Where
+several processes write to one pipe, lines beyond 4096 bytes (``PIPE_BUF``) get mixed, and a mixture
+may by chance be an item that nobody wrote (recorded events ``52-four-writers``); only a length tells:
+``format=netstring``, see `NetstringFramer`.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import attrs
 import msgspec
@@ -24,8 +33,18 @@ MAX_ITEM: Final = 64 * 1024 * 1024
 _OVERSIZED: Final = b"\0oversized\0"
 """Begins the excerpt that stands for a line beyond the limit; NUL begins no JSON text."""
 
-_EXCERPT: Final = 256
-_ITEM_START: Final = b'{"fd-sink-item.v0":'
+STRAY: Final = b"\0stray\0"
+"""Begins a line that stands for bytes which are no whole netstring; items are not looked for in it."""
+
+EXCERPT: Final = 256
+"""Bytes that are kept of what was beyond the limit."""
+
+PEEK: Final = 4096
+ITEM_START: Final = b'{"fd-sink-item.v0":'
+
+_OVERSIZED_LINE: Final = re.compile(re.escape(_OVERSIZED) + rb"([0-9]{1,20})\0(.*)", re.DOTALL)
+_NUMBER: Final = r"^-?[0-9]{1,20}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,2})?\Z"
+_MALFORMED_JSON: Final = re.compile(r"JSON is malformed: (.*) \(byte ([0-9]+)\)")
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -37,8 +56,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     event: Any
     """The payload as decoded JSON: normally an object of one field, name to value."""
-    time_stamp: float | str
-    """As written; `timestamp` is the number."""
+    time_stamp: float | Annotated[str, msgspec.Meta(pattern=_NUMBER)]
+    """As written, a number or the text of one; `timestamp` is the number."""
     section: tuple[str, ...] = ()
     """Path of the section, as in ``("002-PtBoreas", "delegate", "denunciation")``."""
     hostname: str = ""
@@ -103,18 +122,26 @@ class _Item(msgspec.Struct, gc=False, rename={"item": "fd-sink-item.v0"}):
     item: Event
 
 
+_BLANK: Final = b" \t\r"
+_NETSTRING: Final = re.compile(rb"[0-9]+:" + re.escape(ITEM_START))
+_CUT_NETSTRING: Final = "a netstring that is cut off, or of another length than it says"
+_NO_NETSTRING: Final = "not a netstring of an item"
+
 _decoder: Final = msgspec.json.Decoder(_Item)
 _json: Final = json.JSONDecoder()
 
 
 @attrs.define(eq=False)
 class Framer:
-    """Cuts a stream into blocks of whole lines, each line at most ``max_line`` bytes long."""
+    """Cuts a stream into blocks of whole lines, each line at most ``max_line`` bytes long.
+
+    Of a longer one the first bytes and the size are kept.
+    """
 
     max_line: int = MAX_ITEM
-    _parts: list[bytes] = attrs.field(factory=list, init=False)
-    _size: int = attrs.field(default=0, init=False)
+    _held: bytearray = attrs.field(factory=bytearray, init=False)
     _skipped: int = attrs.field(default=0, init=False)
+    """Size of the line so far, if it is beyond the limit."""
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes; return the lines that they complete, each with its LF, or nothing."""
@@ -122,60 +149,74 @@ class Framer:
         if end == 0:
             self._keep(data)
             return b""
-        if self._parts:
-            self._parts.append(data[:end])
-            block = b"".join(self._parts)
-            self._parts.clear()
-        else:
-            block = data[:end] if end < len(data) else data
-        self._size = 0
-        if self._skipped:
-            block = self._marked(block)
+        block = self._taken(data if end == len(data) else data[:end])
         if end < len(data):
             self._keep(data[end:])
         return block
 
     def finish(self) -> bytes:
         """Return the line that the end of the stream left without its LF, or nothing."""
-        block = b"".join(self._parts)
-        self._parts.clear()
-        self._size = 0
-        return self._marked(block) if self._skipped else block
+        return self._taken(b"")
 
     @property
     def pending(self) -> bytes:
-        """The beginning of a line that is not complete yet."""
-        return b"".join(self._parts)
+        """The beginning of a line that is not complete yet, at most 4096 bytes of it."""
+        return bytes(self._held[:PEEK])
 
     def _keep(self, data: bytes) -> None:
         if self._skipped:
             self._skipped += len(data)
+            # Of a small limit the excerpt may not be full yet.
+            self._held += data[: EXCERPT - len(self._held)] if len(self._held) < EXCERPT else b""
             return
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > self.max_line:
-            excerpt = b"".join(self._parts)[:_EXCERPT]
-            self._skipped = self._size
-            self._parts = [excerpt]
+        self._held += data
+        if len(self._held) > self.max_line:
+            self._skipped = len(self._held)
+            self._held = self._held[:EXCERPT]
 
-    def _marked(self, block: bytes) -> bytes:
-        # The excerpt was put in front of the end of the same line.
-        excerpt, rest = block[:_EXCERPT], block[_EXCERPT:]
-        end, line_end, lines = rest.partition(b"\n")
-        size = self._skipped + len(end)
-        self._skipped = 0
-        return _OVERSIZED + str(size).encode() + b"\0" + excerpt + line_end + lines
+    def _taken(self, lines: bytes) -> bytes:
+        if self._skipped:
+            end, line_end, lines = lines.partition(b"\n")
+            self._keep(end)
+            block = oversized(self._held, self._skipped) + line_end
+            self._skipped = 0
+        else:
+            # Nothing is held where the reads end with the lines; then the bytes are not copied.
+            block, lines = b"".join((self._held, lines)) if self._held else lines, b""
+        if self._held:
+            self._held = bytearray()
+        return self._limited(block) + self._limited(lines)
+
+    def _limited(self, block: bytes) -> bytes:
+        if len(block) <= self.max_line:
+            return block
+        return b"\n".join(map(self._limited_line, block.split(b"\n")))
+
+    def _limited_line(self, line: bytes) -> bytes:
+        if len(line) <= self.max_line or line.startswith(_OVERSIZED):
+            return line
+        return oversized(line, len(line))
+
+
+def oversized(line: bytes | bytearray, size: int) -> bytes:
+    """Give the line that stands for one of ``size`` bytes that begins like ``line``."""
+    return b"%s%d\0%s" % (_OVERSIZED, size, line[:EXCERPT])
 
 
 def decode_block(block: bytes) -> list[Record]:
     """Decode whole lines into records, in order. Blank lines give none."""
     try:
-        return [line.item for line in _decoder.decode_lines(block)]
+        items: list[Record] = [line.item for line in _decoder.decode_lines(block)]
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        records: list[Record] = []
-        for line in block.split(b"\n"):
-            _decode_line(line, records.append)
-        return records
+        pass
+    else:
+        # msgspec lets an item go on over several lines, which cutting between them would undo.
+        if len(items) == block.count(b"\n") + (block[-1:] not in (b"\n", b"")):
+            return items
+    records: list[Record] = []
+    for line in block.split(b"\n"):
+        _decode_line(line, records.append)
+    return records
 
 
 def decode_lines(block: bytes) -> list[str]:
@@ -193,12 +234,17 @@ def _cut_line(line: str) -> str:
 
 
 def _decode_line(line: bytes, found: Callable[[Record], None]) -> None:
-    if not line.strip(b" \t\r"):
+    if not line.strip(_BLANK):
         return
-    if line.startswith(_OVERSIZED):
-        size, _, excerpt = line[len(_OVERSIZED) :].partition(b"\0")
-        found(Malformed(excerpt, f"a line of {size.decode()} bytes, which is more than any item has"))
-        return
+    if line.startswith(b"\0"):
+        if match := _OVERSIZED_LINE.fullmatch(line):
+            size = match[1].decode()
+            found(Malformed(match[2], f"a line of {size} bytes, which is more than any item has"))
+            return
+        if line.startswith(STRAY):
+            raw = line[len(STRAY) :]
+            found(Malformed(raw, _CUT_NETSTRING if _NETSTRING.match(raw) else _NO_NETSTRING))
+            return
     first = _decode_piece(line)
     starts = [] if isinstance(first, Event) else _item_starts(line)
     if not starts:
@@ -207,7 +253,7 @@ def _decode_line(line: bytes, found: Callable[[Record], None]) -> None:
     # An item may be glued to the tail of one whose writing was aborted (recorded events
     # 45-reader-died-inside-large-event). Inside a JSON string the quotes of the mark would be
     # escaped, so each mark begins an item.
-    if line[: starts[0]].strip():
+    if line[: starts[0]].strip(_BLANK):
         found(_decode_piece(line[: starts[0]]))
     for start, end in zip(starts, [*starts[1:], len(line)], strict=True):
         _decode_item(line[start:end], found)
@@ -234,15 +280,69 @@ def _object_end(piece: bytes) -> int:
 
 def _item_starts(line: bytes) -> list[int]:
     starts = []
-    position = line.find(_ITEM_START)
+    position = line.find(ITEM_START)
     while position >= 0:
         starts.append(position)
-        position = line.find(_ITEM_START, position + 1)
+        position = line.find(ITEM_START, position + 1)
     return starts
+
+
+def is_item(piece: bytes) -> bool:
+    """Whether the bytes are exactly one item."""
+    return isinstance(_decode_piece(piece), Event)
 
 
 def _decode_piece(piece: bytes) -> Record:
     try:
         return _decoder.decode(piece).item
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        return Malformed(piece.rstrip(b"\r"), str(error) or type(error).__name__)
+    except RecursionError:
+        return Malformed(piece.rstrip(b"\r"), "nested too deeply")
+    except (msgspec.MsgspecError, ValueError) as error:
+        if "out of range" in str(error) and (item := _decode_large_numbers(piece)):
+            return item
+        return Malformed(piece.rstrip(b"\r"), _reason(piece, error))
+
+
+def _decode_large_numbers(piece: bytes) -> Event | None:
+    """Decode an item with numbers beyond a float, which become infinite.
+
+    The sink writes the largest float so, rounded up to 16 digits (recorded events ``23-numbers``).
+    """
+    try:
+        item = msgspec.convert(json.loads(piece, parse_constant=_refuse), _Item).item
+        return item if math.isfinite(item.timestamp) else None
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def _reason(piece: bytes, error: Exception) -> str:
+    """Say in words why the bytes are no item: no UTF-8, no JSON, or other JSON."""
+    try:
+        piece.decode()
+    except UnicodeDecodeError as bad:
+        # At the very end it is a character that was cut, like the rest.
+        if bad.end < len(piece) or not bad.reason.startswith("unexpected end"):
+            return f"not UTF-8: byte 0x{piece[bad.start]:02x} at {bad.start}{_near(piece, bad.start)}"
+    try:
+        msgspec.json.decode(piece)
+    except msgspec.ValidationError as other:
+        return f"not an item: {other}"
+    except (msgspec.DecodeError, ValueError) as broken:
+        if match := _MALFORMED_JSON.fullmatch(str(broken)):
+            return f"not JSON: {match[1]} at {match[2]}{_near(piece, int(match[2]))}"
+        cut = str(broken) == "Input data was truncated"
+        return "cut off: it ends inside of a JSON text" if cut else f"not JSON: {broken}"
+    except RecursionError:
+        return "nested too deeply"
+    if "matching regex" in str(error):
+        return "not an item: its time_stamp is no number"
+    return f"JSON, but not an item: {error}"
+
+
+def _near(piece: bytes, position: int) -> str:
+    around = piece[max(0, position - 8) : position + 8]
+    return f", near {around.decode('utf-8', 'backslashreplace')!r}" if len(piece) > 16 else ""
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

@@ -84,6 +84,30 @@ class EventPipeError(AccuserError):
         return f"event pipe {self.path}: {self.reason}"
 
 
+@attrs.define(eq=False, str=False)
+class UnknownEvent(AccuserError):
+    """A wait for an event that a daemon of this kind never emits."""
+
+    daemon: str
+    name: str
+    suggestions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        meant = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
+        return f"{self.daemon} never emits {self.name!r}{meant} (unknown=True waits for it all the same)"
+
+
+@attrs.define(eq=False, str=False)
+class RecordingError(AccuserError):
+    """A file is no recording, or does not have what was asked for."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"recording {self.path}: {self.reason}"
+
+
 # The world's faults.
 
 
@@ -141,6 +165,57 @@ class DaemonExited(AccuserError):
         return f"{self.daemon} ended unasked: {describe_status(self.status)}; its last output:{said}"
 
 
+@attrs.frozen
+class WaitReport:
+    """The facts about a wait that failed. Its text is what errors show as notes."""
+
+    state: str
+    """Of the daemon: running, stopping, ended, ..."""
+    pid: int | None
+    status: int | None
+    """Exit status; the negative number of a signal; None while there is none."""
+    seen: int
+    """How many events of the names that were waited for have come since the wait began."""
+    misses: tuple[str, ...]
+    """The last of them that the filter did not take, as JSON, cut."""
+    before: int
+    """How many had come in the same session before the wait began."""
+    taken_before: str | None
+    """One of those that the filter would have taken, as JSON, cut."""
+    last_events: tuple[str, ...]
+    """The last events of any name: name and value, cut."""
+    last_lines: tuple[str, ...]
+    """The last lines of standard error, or of standard output if there are none."""
+    filtered: bool = True
+    """Whether the wait had a filter."""
+
+    def lines(self, daemon: str, names: str) -> list[str]:
+        """Say it in lines of text."""
+        process = "was never started" if self.pid is None else f"is process {self.pid}, {self.state}"
+        if self.status is not None:
+            process += f", {describe_status(self.status)}"
+        said = [f"{daemon} {process}"]
+        if self.seen and self.filtered:
+            said.append(f"{self.seen} of {names} came since the wait began; the filter answered None to")
+            said += [f"  {miss}" for miss in self.misses]
+        elif self.seen:
+            said.append(f"{self.seen} of {names} came since the wait began")
+        elif names:
+            said.append(f"no {names} came since the wait began")
+        if self.taken_before is not None:
+            said.append(f"before the wait began it had happened: {self.taken_before}")
+            said.append("  say beforehand what you wait for (expect), or look back (since=)")
+        elif self.before:
+            said.append(f"{self.before} of {names} had come shortly before the wait began")
+        if self.last_events:
+            said += ["the last events:", *(f"  {event}" for event in self.last_events)]
+        else:
+            said.append("it has written no event at all; is its event sink open?")
+        if self.last_lines:
+            said += ["the last output:", *(f"  {line}" for line in self.last_lines)]
+        return said
+
+
 @attrs.define(eq=False, str=False)
 class TerminatedBeforeEvent(AccuserError):
     """A daemon ended before what was waited for (upstream's exception and message)."""
@@ -150,6 +225,8 @@ class TerminatedBeforeEvent(AccuserError):
     where: str | None = None
     status: int | None = None
     """Exit status, the negative number of the signal, or None if the daemon never started."""
+    report: WaitReport | None = None
+    """What did happen."""
 
     def __str__(self) -> str:
         where = "" if self.where is None else f" where {self.where}"
@@ -164,15 +241,50 @@ class EventTimeout(AccuserError):
     event: str
     where: str | None
     seconds: float
-    seen: int
-    """How many events of that name came while waiting; the filter took none of them."""
+    report: WaitReport | None = None
+    """What did happen."""
 
     def __str__(self) -> str:
         where = "" if self.where is None else f" where {self.where}"
-        return (
-            f"{self.daemon}: no {self.event}{where} within {self.seconds:g} s "
-            f"({self.seen} of that name came and the filter took none)"
-        )
+        return f"{self.daemon}: no {self.event}{where} within {self.seconds:g} s"
+
+
+@attrs.define(eq=False, str=False)
+class UnexpectedEvent(AccuserError):
+    """What was not to happen has happened."""
+
+    daemon: str
+    event: str
+    where: str | None
+    value: object
+
+    def __str__(self) -> str:
+        where = "" if self.where is None else f" where {self.where}"
+        return f"{self.daemon}: {self.event}{where} happened, and was expected not to"
+
+
+@attrs.define(eq=False, str=False)
+class UnexpectedValue(AccuserError):
+    """The value of an event does not fit the class that it was to become."""
+
+    event: str
+    problems: tuple[str, ...]
+    """What is wrong and where; ``$`` is the event's value."""
+
+    def __str__(self) -> str:
+        return f"{self.event}: {'; '.join(self.problems)}"
+
+
+@attrs.define(eq=False, str=False)
+class MalformedEvent(AccuserError):
+    """A piece of a daemon's event stream is no event, and the daemon was to be strict about it."""
+
+    daemon: str
+    reason: str
+    raw: bytes
+
+    def __str__(self) -> str:
+        return f"{self.daemon}: malformed event: {self.reason}: {self.raw[:200]!r}"
 
 
 @attrs.define(eq=False, str=False)

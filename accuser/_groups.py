@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import trio
 
-from ._errors import DaemonExited, TerminatedBeforeEvent
+from ._errors import AccuserError, DaemonExited, TerminatedBeforeEvent
 
 
 @contextmanager
 def plain_errors() -> Generator[None]:
     """Raise the one error of a group, bare, if it is the only one that is no cancellation.
 
-    A wait that failed because its daemon ended, and the end itself, count as one: the wait's
-    error, with the end as its cause. Other groups pass unchanged.
+    Waits that failed because their daemon ended, and what ended it, count as one: a single wait's
+    error with an exit as its cause, else what ended the daemon. Other groups pass unchanged.
     """
     try:
         yield
@@ -44,13 +44,15 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _only(leaves: list[BaseException]) -> BaseException | None:
     if len(leaves) == 1:
         return leaves[0]
-    if len(leaves) == 2:
-        for wait, end in (leaves, leaves[::-1]):
-            if (
-                isinstance(wait, TerminatedBeforeEvent)
-                and isinstance(end, DaemonExited)
-                and wait.daemon == end.daemon
-            ):
-                wait.__cause__ = end
-                return wait
-    return None
+    waits = [leaf for leaf in leaves if isinstance(leaf, TerminatedBeforeEvent)]
+    ends = [leaf for leaf in leaves if not isinstance(leaf, TerminatedBeforeEvent)]
+    if len(ends) != 1 or (isinstance(ends[0], Exception) and not isinstance(ends[0], AccuserError)):
+        return None
+    (end,) = ends
+    daemon = getattr(end, "daemon", None)
+    if not all(daemon in (None, wait.daemon) for wait in waits):
+        return None
+    if len(waits) > 1 or not isinstance(end, DaemonExited):
+        return end
+    waits[0].__cause__ = end
+    return waits[0]

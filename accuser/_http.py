@@ -126,7 +126,10 @@ class HttpClient:
             fields = [("host", parts.netloc), ("connection", "close"), *headers]
             if body is not None:
                 fields.append(("content-length", str(len(body))))
-            request = h11.Request(method=method, target=(parts.path + path) or "/", headers=fields)
+            try:
+                request = h11.Request(method=method, target=(parts.path + path) or "/", headers=fields)
+            except h11.LocalProtocolError as error:
+                raise HttpError(f"{what}: {error}") from error
             data = connection.send(request) or b""
             if body is not None:
                 data += connection.send(h11.Data(data=body)) or b""

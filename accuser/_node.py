@@ -9,21 +9,21 @@ import shlex
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Self, TypedDict, Unpack
+from typing import Any, Final, Self, Unpack
 
 import attrs
 import trio
 
 from ._command import run_command
-from ._daemon import WAIT_TIMEOUT, Daemon, EventLevel
+from ._daemon import Daemon, DaemonOptions, EventLevel
 from ._decode import Event
-from ._logs import fresh_name, next_color
+from ._explain import status_report
+from ._logs import fresh_name
 from ._ports import reserve_port
 from ._rpc import call_rpc
-from ._session import ReadyEvent, Session
-from ._temp import Workspace
-from ._toolchain import Toolchain, installed
-from ._waits import DEFAULT, Default, terminated, time_limit
+from ._toolchain import installed
+from ._transcript import ReadyEvent
+from ._waits import DEFAULT, Default, terminated
 
 HOST: Final = "127.0.0.1"
 """Deliberately no host name (``tezt/lib_tezos/constant.ml``)."""
@@ -34,28 +34,20 @@ LEVEL_EVENTS: Final = ("head_increment.v0", "branch_switch.v0", "set_head.v0")
 _DEFAULT_ARGUMENTS: Final = ("--expected-pow 0", "--network sandbox")
 
 
-class NodeOptions(TypedDict, total=False):
-    """The options of `Node`."""
+class NodeOptions(DaemonOptions, total=False):
+    """The options of `Node`, which tells what they mean."""
 
-    toolchain: Toolchain | None
     arguments: Sequence[str]
-    name: str | None
-    color: str | None
-    event_pipe: str | Path | None
     data_dir: str | Path | None
     rpc_port: int | None
     net_port: int | None
     metrics_port: int | None
-    path: str | Path | None
-    wait_timeout: float | None
 
 
 @attrs.define(eq=False)
 class _NodeSpec:
-    toolchain: Toolchain
-    path: Path | None
-    name: str
-    color: str
+    find: Callable[[], tuple[str, ...]]
+    log: Callable[[], tuple[str, str]]
     config_arguments: tuple[str, ...]
     rpc_port: int
     net_port: int
@@ -67,14 +59,14 @@ class _NodeSpec:
 
     async def prepare(self) -> None:
         data_dir = self.data_dir()
-        command = (str(self.path),) if self.path else self.toolchain.command(BINARY)
         if not (data_dir / "identity.json").exists():
-            await self._run(*command, "identity", "generate", "--data-dir", str(data_dir), "0")
+            await self._run("identity", "generate", "--data-dir", str(data_dir), "0")
         if not (data_dir / "config.json").exists():
-            await self._run(*command, "config", "init", "--data-dir", str(data_dir), *self.config_arguments)
+            await self._run("config", "init", "--data-dir", str(data_dir), *self.config_arguments)
 
-    async def _run(self, *command: str) -> None:
-        await run_command(command, name=self.name, color=self.color)
+    async def _run(self, *words: str) -> None:
+        name, color = self.log()
+        await run_command((*self.find(), *words), name=name, color=color)
 
     def arguments(self) -> tuple[str, ...]:
         rpc = f"{HOST}:{self.rpc_port}"
@@ -91,18 +83,14 @@ class Node(Daemon):
     """A node.
 
     Args:
-        toolchain: where ``mavkit-node`` comes from; by default what is installed.
         arguments: options of ``config init``, each as it is typed, as in
             ``("--synchronisation-threshold 0", "--private-mode")``. ``--network sandbox`` and
             ``--expected-pow 0`` are added unless given.
-        name: by default ``node1``, ``node2``, ...
-        color: SGR sequence of its log lines.
-        event_pipe: absolute path of the FIFO; by default a temporary one.
         data_dir: the node's folder; by default a temporary one, which lives as long as the
             handle or, if the node was opened by `open_node`, as the block.
         rpc_port, net_port, metrics_port: by default reserved for this process.
-        path: the executable, in place of the toolchain's.
-        wait_timeout: seconds that waits last by default; None for no limit.
+        options: those of all daemons, `DaemonOptions`; the default toolchain is what is
+            installed.
     """
 
     rpc_port: int
@@ -112,59 +100,41 @@ class Node(Daemon):
     metrics_port: int
     """Port of the metrics server."""
     _data_dir: Path | None
-    _level: int = attrs.field(init=False)
-    _identity: str | None = attrs.field(init=False)
-    _connections: int = attrs.field(init=False)
+    _level: int = attrs.field(default=0, init=False)
+    _identity: str | None = attrs.field(default=None, init=False)
+    _connections: int = attrs.field(default=0, init=False)
 
     def __init__(
         self,
         *,
-        toolchain: Toolchain | None = None,
         arguments: Sequence[str] = (),
-        name: str | None = None,
-        color: str | None = None,
-        event_pipe: str | Path | None = None,
         data_dir: str | Path | None = None,
         rpc_port: int | None = None,
         net_port: int | None = None,
         metrics_port: int | None = None,
-        path: str | Path | None = None,
-        wait_timeout: float | None = WAIT_TIMEOUT,
+        **options: Unpack[DaemonOptions],
     ) -> None:
-        toolchain = installed() if toolchain is None else toolchain
-        name = fresh_name("node") if name is None else name
-        color = next_color("node") if color is None else color
-        workspace = Workspace(name)
-        self.rpc_port = reserve_port() if rpc_port is None else rpc_port
-        self.net_port = reserve_port() if net_port is None else net_port
-        self.metrics_port = reserve_port() if metrics_port is None else metrics_port
-        self._data_dir = None if data_dir is None else Path(data_dir).absolute()
-        executable = None if path is None else Path(path).absolute()
+        name = options.get("name") or fresh_name("node")
+        toolchain = options.get("toolchain") or installed()
         spec = _NodeSpec(
-            toolchain,
-            executable,
-            name,
-            color,
+            lambda: self._command(),
+            lambda: (self.name, self.color),
             _config_arguments(arguments),
-            self.rpc_port,
-            self.net_port,
-            self.metrics_port,
+            reserve_port() if rpc_port is None else rpc_port,
+            reserve_port() if net_port is None else net_port,
+            reserve_port() if metrics_port is None else metrics_port,
             lambda: self.data_dir,
         )
-        pipe = None if event_pipe is None else Path(event_pipe)
-        self.__attrs_init__(
+        self._init(
             spec,
             name,
-            color,
             toolchain,
-            executable,
-            pipe,
-            wait_timeout,
-            workspace,
-            self.rpc_port,
-            self.net_port,
-            self.metrics_port,
-            self._data_dir,
+            None,
+            options,
+            rpc_port=spec.rpc_port,
+            net_port=spec.net_port,
+            metrics_port=spec.metrics_port,
+            data_dir=None if data_dir is None else Path(data_dir).absolute(),
         )
         self.on_event(self._note)
 
@@ -251,18 +221,23 @@ class Node(Daemon):
         return self.expect(f"request_completed_{level}.v0", view, where=where, timeout=timeout)
 
     async def _wait_until(
-        self, condition: Callable[[], bool], event: str, where: str | None, timeout: float | Default | None
+        self,
+        condition: Callable[[], bool],
+        event: str,
+        where: str | None,
+        timeout: float | Default | None,
     ) -> None:
         session = self._session
-        with time_limit(session, self._seconds(timeout), event, where, lambda: 0):
+
+        async def wait() -> None:
             await trio.lowlevel.checkpoint()
-            index = session.events.next_index
-            # Handlers have run when waiters wake, so the condition is up to date here.
+            # Handlers have run when this task goes on, so that the condition is up to date.
             while not condition():
                 if session.events.closed:
-                    raise terminated(session, event, where)
-                await session.events.more(None, index)
-                index = session.events.next_index
+                    raise terminated(session, event, "", where, status_report(session))
+                await session.events.park()
+
+        await self._until(session, wait, event, where, timeout)
 
     def _note(self, event: Event) -> None:
         if event.name in LEVEL_EVENTS:
@@ -274,14 +249,15 @@ class Node(Daemon):
         elif event.name == "read_identity.v0":
             self._identity = event.value
 
-    def _new_session(self) -> Session:
+    def _begin(self) -> None:
         self._level = 0
         self._connections = 0
         self._identity = None
-        return super()._new_session()
 
 
 def _config_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(arguments, str) or not all(argument.strip() for argument in arguments):
+        raise ValueError(f'arguments are a sequence of options, as in ("--private-mode",), not {arguments!r}')
     given = {argument.split()[0] for argument in arguments}
     defaults = [option for option in _DEFAULT_ARGUMENTS if option.split()[0] not in given]
     # Upstream keeps the list with its defaults in front, and writes it out backwards.

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ._keys import BOOTSTRAP
 from ._protocol import Protocol
+from ._temp import writing
 
 BOOTSTRAP_BALANCE: Final = 4_000_000_000_000
 """What each bootstrap account has at first, in mumav."""
@@ -66,7 +67,8 @@ def write_parameter_file(
         OSError: the file cannot be written.
     """
     text = json.dumps(parameters(protocol, overrides), indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    with writing(path):
+        path.write_text(text + "\n", encoding="utf-8")
     return path
 
 

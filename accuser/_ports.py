@@ -1,8 +1,8 @@
 """TCP ports for daemons that are told their port before they listen on it.
 
 A port that is only probed may be taken by another process a moment later. So ports come from
-outside the kernel's ephemeral range, and each is held by a lock file for as long as this
-process lives: parallel test workers never meet.
+outside the kernel's ephemeral range, and each is held by a lock for as long as this process
+lives: parallel test workers never meet.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ _EPHEMERAL_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EPHEMERAL_ELSEWHERE: Final = 49_152
 """Where the ephemeral range begins by IANA's rule, which macOS follows."""
 
-_held: Final[dict[int, int]] = {}
+_held: Final[set[int]] = set()
+_locks: Final[list[int]] = []
+"""The descriptor of the lock file, once it is open."""
 
 
 def reserve_port() -> int:
     """Reserve a free port on the loopback interface until this process ends.
 
     Raises:
-        DirectoryError: the folder of the lock files cannot be made.
+        DirectoryError: the lock file cannot be opened.
         NoFreePort: several thousand candidates were all taken.
     """
-    folder = Path(tempfile.gettempdir()) / f"accuser-ports-{os.getuid()}"
-    with writing(folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    if not _locks:
+        path = Path(tempfile.gettempdir()) / f"accuser-ports-{os.getuid()}.lock"
+        with writing(path):
+            _locks.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     candidates = list(range(LOWEST, _ephemeral_start()))
     random.SystemRandom().shuffle(candidates)
     for port in candidates[:5_000]:
-        if port not in _held and _reserve(port, folder):
+        if port not in _held and _reserve(port):
             return port
     raise NoFreePort(f"no free TCP port among 5000 tried between {LOWEST} and {_ephemeral_start()}")
 
@@ -53,15 +56,18 @@ def _ephemeral_start() -> int:
     return start if start > LOWEST + 5_000 else _EPHEMERAL_ELSEWHERE
 
 
-def _reserve(port: int, folder: Path) -> bool:
-    lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _reserve(port: int) -> bool:
+    # One byte of the file stands for each port: one descriptor holds any number of locks.
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("0.0.0.0", port))
+        fcntl.lockf(_locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError:
-        os.close(lock)
         return False
-    _held[port] = lock
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            fcntl.lockf(_locks[0], fcntl.LOCK_UN, 1, port)
+            return False
+    _held.add(port)
     return True

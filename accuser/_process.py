@@ -64,6 +64,12 @@ class Child:
             # macOS answers EPERM for a group of zombies.
             os.killpg(self.pid, signum)
 
+    def has_exited(self) -> bool:
+        """Whether the process has exited; it is not reaped by the question."""
+        if self._reaped:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     async def reap(self) -> int:
         """Collect an exited process. Returns the status, or the negative number of a signal."""
         status = await self.process.wait()
@@ -71,7 +77,10 @@ class Child:
         return status
 
     async def aclose(self) -> None:
-        """Close every descriptor of ours."""
+        """Close every descriptor of ours; what still runs is killed and reaped."""
+        if not self._reaped:
+            self.send(signal.SIGKILL)
+            await self.reap()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from ._daemon import WAIT_TIMEOUT
 from ._errors import EventTimeout, RpcError
+from ._observed import WAIT_TIMEOUT
 from ._waits import DEFAULT, Default
 
 
@@ -98,7 +98,7 @@ class Endpoint:
                     raise RpcError("GET", self.url + path, response.status, body.decode("utf-8", "replace"))
         if scope.cancelled_caught:
             assert seconds is not None
-            raise EventTimeout(self.url, "the node is bootstrapped", None, seconds, 0)
+            raise EventTimeout(self.url, "end of /monitor/bootstrapped", None, seconds)
 
     async def rpc(self, method: str, path: str, data: object = None) -> Any:
         """Send one request; see `Node.rpc`."""

@@ -21,7 +21,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+-]")
 
 def safe_name(name: str) -> str:
     """Make a file name of any daemon name: every other character becomes ``_``."""
-    return _UNSAFE.sub("_", name).lstrip(".") or "_"
+    return _UNSAFE.sub("_", name).lstrip(".")[:100] or "_"
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""Waiting for events: cursors into the history of a session.
+"""Waiting: expectations, which begin when they are made and are awaited later.
 
-A wait scans, and parks when there is nothing; it ends with a value, with the session, or with its
-time. Filters run here, in the task of whoever waits.
+A wait first looks back in the history, as far as its mark, and then watches what is published. It
+ends with what it looked for, with the session, or with its time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final, Generic, TypeVar
 
@@ -14,14 +15,13 @@ import attrs
 import trio
 
 from ._decode import Event
-from ._errors import EventTimeout, Lagged, TerminatedBeforeEvent, describe_status
+from ._errors import EventTimeout, Lagged, TerminatedBeforeEvent, UnexpectedEvent, WaitReport
+from ._explain import explain
 from ._history import History
-from ._session import Session
+from ._transcript import Transcript
+from ._watch import Watch, converted
 
 T = TypeVar("T")
-
-Filter = Callable[[Any], T | None]
-"""Gets an event's value, or the whole item; answers None to go on waiting."""
 
 
 class Default:
@@ -37,31 +37,114 @@ DEFAULT: Final = Default()
 
 @attrs.frozen(eq=False)
 class Mark:
-    """A place in the events of one session; see `Daemon.mark`."""
+    """A place in the events and the output of one session; see `Daemon.mark`."""
 
-    _session: Session
-    _index: int
+    _session: Transcript
+    _events: int = 0
+    _stdout: int = 0
+    _stderr: int = 0
+
+    @classmethod
+    def now(cls, session: Transcript) -> Mark:
+        """What comes from now on."""
+        return cls(session, session.events.next_index, session.stdout.next_index, session.stderr.next_index)
+
+
+@attrs.define(eq=False)
+class Search:
+    """One history of a session, one watch, and where to begin."""
+
+    session: Transcript
+    history: History[Any]
+    begin: int
+    watch: Watch[Any]
+    label: str
+    """What is waited for, in messages."""
+    noun: str
+    """What may come in its stead: the name, or lines."""
+    where: str | None
+    seconds: float | None
+    _next: int = attrs.field(init=False)
+    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._next = self.begin
+
+    async def run(self) -> None:
+        """Wait until the watch is complete; cancelled, it can be run again.
+
+        Raises:
+            EventTimeout, TerminatedBeforeEvent, Lagged; and what the filter raises.
+        """
+        begun, outcome = time.monotonic(), "failed"
+        try:
+            if not self._lock.locked() and self._found():
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            else:
+                with time_limit(self.seconds, self._timed_out):
+                    await self._go_on()
+            outcome = "satisfied"
+        except EventTimeout:
+            outcome = "timed out"
+            raise
+        except TerminatedBeforeEvent:
+            outcome = "terminated"
+            raise
+        except trio.Cancelled:
+            outcome = "cancelled"
+            raise
+        finally:
+            self.session.recorder.wait(self.label, self.where, begun, outcome)
+
+    def _found(self) -> bool:
+        return self.watch.complete or self._look_back()
+
+    async def _go_on(self) -> None:
+        # Of several tasks that await one expectation, one searches.
+        async with self._lock:
+            if not self._found() and not await self._watch():
+                raise terminated(self.session, self.label, self.noun, self.where, self._report())
+
+    def _look_back(self) -> bool:
+        check_lag(self.session.name, self.history, self._next)
+        names, name_of = self.watch.names, self.history.name_of
+        for index, record in self.history.read(self._next):
+            self._next = index + 1
+            if name_of(record) in names and self._offer(index, record):
+                return True
+        return False
+
+    def _offer(self, index: int, record: Any) -> bool:
+        return self.watch.offer((index,), converted(self.watch.convert, (record,)))
+
+    async def _watch(self) -> bool:
+        if self.history.closed:
+            return False
+        try:
+            return await self.history.watch(self.watch)
+        finally:
+            self._next = self.history.next_index
+
+    def _report(self) -> WaitReport:
+        return explain(self.session, self.history, self.watch, self.begin)
+
+    def _timed_out(self, seconds: float) -> EventTimeout:
+        return timed_out(self.session, self.label, self.noun, self.where, seconds, self._report())
 
 
 @attrs.define(eq=False)
 class Expectation(Generic[T]):
     """A wait that has begun; see `Daemon.expect`. Awaiting it again gives the same result."""
 
-    _mark: Mark
-    _name: str
-    _filter: Filter[T] | None
-    _where: str | None
-    _seconds: float | None
-    _full: bool
-    _result: list[T] = attrs.field(factory=list, init=False)
-    _seen: int = attrs.field(default=0, init=False)
+    _search: Search
+    _result: Callable[[list[Any]], T]
 
     @property
     def value(self) -> T:
         """The result, once it has been awaited."""
-        if not self._result:
+        if not self._search.watch.complete:
             raise RuntimeError("the expectation has not been awaited yet")
-        return self._result[0]
+        return self._result(self._search.watch.taken)
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._wait().__await__()
@@ -72,41 +155,31 @@ class Expectation(Generic[T]):
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             # The end of the block is where the caller asked to wait, not a clean-up.
-            await self._wait()  # noqa: ASYNC102
+            await self._search.run()  # noqa: ASYNC102
 
     async def _wait(self) -> T:
-        if not self._result:
-            session = self._mark._session
-            with time_limit(session, self._seconds, self._name, self._where, lambda: self._seen):
-                self._result.append(await self._search(session, self._mark._index))
-        return self._result[0]
+        await self._search.run()
+        return self.value
 
-    async def _search(self, session: Session, index: int) -> T:
-        history = session.events
-        self._seen = 0
-        await trio.lowlevel.checkpoint()
-        while True:
-            _check_lag(session.name, history, index)
-            for position, record in history.read(index):
-                index = position + 1
-                if record.name == self._name and isinstance(record, Event):
-                    self._seen += 1
-                    if (found := self._ask(session.name, record)) is not None:
-                        return found[0]
-            if history.closed:
-                raise terminated(session, self._name, self._where)
-            index = await history.more(self._name, index)
 
-    def _ask(self, daemon: str, event: Event) -> tuple[T] | None:
-        item: Any = event.full() if self._full else event.value
-        if self._filter is None:
-            return (item,)
-        try:
-            answer = self._filter(item)
-        except Exception as error:
-            error.add_note(f"in the filter for event {self._name} of {daemon}")
-            raise
-        return None if answer is None else (answer,)
+@attrs.define(eq=False)
+class Absence:
+    """The expectation that something does not happen; see `Daemon.expect_no`."""
+
+    _search: Search
+    _seconds: float
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> None:
+        search = self._search
+        with trio.move_on_after(self._seconds):
+            try:
+                await search.run()
+            except TerminatedBeforeEvent:
+                return  # it cannot happen any more
+            raise UnexpectedEvent(search.session.name, search.label, search.where, search.watch.taken[-1])
 
 
 async def events_from(mark: Mark) -> AsyncGenerator[Event]:
@@ -115,52 +188,56 @@ async def events_from(mark: Mark) -> AsyncGenerator[Event]:
     Raises:
         Lagged: events that were not given yet left the history.
     """
-    session, index = mark._session, mark._index
+    session, index = mark._session, mark._events
     history = session.events
     while True:
-        _check_lag(session.name, history, index)
-        for position, record in history.read(index):
-            index = position + 1
-            if isinstance(record, Event):
-                yield record
-                # The consumer may have been away for long.
-                _check_lag(session.name, history, index)
-        if index == history.next_index and history.closed:
+        for records in history.read_blocks(index):
+            # The consumer may have been away for long.
+            check_lag(session.name, history, index)
+            for record in records:
+                if isinstance(record, Event):
+                    yield record
+            index += len(records)
+        check_lag(session.name, history, index)
+        if index < history.next_index:
+            await trio.lowlevel.checkpoint()
+        elif history.closed:
             return
-        index = await history.more(None, index)
+        else:
+            await history.park()
 
 
 @contextlib.contextmanager
-def time_limit(
-    session: Session, seconds: float | None, event: str, where: str | None, seen: Callable[[], int]
-) -> Generator[None]:
-    """Raise `EventTimeout` if the block takes longer; None for no limit."""
+def time_limit(seconds: float | None, error: Callable[[float], EventTimeout]) -> Generator[None]:
+    """Raise ``error(seconds)`` if the block takes longer; None for no limit."""
     if seconds is None:
         yield
         return
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        error = EventTimeout(session.name, event, where, seconds, seen())
-        error.add_note(f"{session.name} is {session.state.value}, process {session.pid}")
-        _note_tail(error, session)
-        raise error
+        raise error(seconds)
 
 
-def terminated(session: Session, event: str, where: str | None) -> TerminatedBeforeEvent:
-    """Build the error of a wait that the end of its session ended."""
-    error = TerminatedBeforeEvent(session.name, event, where, session.status)
-    if session.status is not None:
-        error.add_note(f"{session.name}: {describe_status(session.status)}")
-    _note_tail(error, session)
+def timed_out(
+    session: Transcript, event: str, noun: str, where: str | None, seconds: float, report: WaitReport
+) -> EventTimeout:
+    """Build the error of a wait whose time is over."""
+    error = EventTimeout(session.name, event, where, seconds, report)
+    error.add_note("\n".join(report.lines(session.name, noun)))
     return error
 
 
-def _check_lag(daemon: str, history: History[Any], index: int) -> None:
+def terminated(
+    session: Transcript, event: str, noun: str, where: str | None, report: WaitReport
+) -> TerminatedBeforeEvent:
+    """Build the error of a wait that the end of its session ended."""
+    error = TerminatedBeforeEvent(session.name, event, where, session.status, report)
+    error.add_note("\n".join(report.lines(session.name, noun)))
+    return error
+
+
+def check_lag(daemon: str, history: History[Any], index: int) -> None:
+    """Raise `Lagged` if records from ``index`` on have left the history."""
     if (missed := history.first_index - index) > 0:
         raise Lagged(daemon, missed)
-
-
-def _note_tail(error: BaseException, session: Session) -> None:
-    if tail := session.tail():
-        error.add_note("its last output:\n" + "\n".join(f"  {line}" for line in tail))

@@ -81,5 +81,6 @@ async def open_standin(
 ) -> AsyncIterator[Accuser]:
     """Run a stand-in as an accuser for the length of a block."""
     options["path"] = write_standin(folder, body)
+    options.setdefault("unknown_events", True)
     async with open_accuser(Protocol.BOREAS, NODE, may_exit=may_exit, **options) as accuser:
         yield accuser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,9 @@ async def test_the_event_level_of_a_run_holds_for_a_restart(tmp_path: Path) -> N
         until_term()
     """
     path = write_standin(tmp_path, body)
-    async with open_accuser(Protocol.BOREAS, NODE, path=path, event_level="debug") as accuser:
+    async with open_accuser(
+        Protocol.BOREAS, NODE, path=path, event_level="debug", unknown_events=True
+    ) as accuser:
         for _ in range(2):
             assert await accuser.wait_for("seen.v0", since=accuser.start_mark()) == "section-prefix=:debug"
             await accuser.restart()
@@ -115,7 +118,7 @@ async def test_the_last_section_level_given_comes_first_in_the_query(tmp_path: P
         event("seen.v0", json.dumps(os.environ["MAVRYK_EVENTS_CONFIG"].partition("?")[2]))
         until_term()
     """
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, body))
+    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, body), unknown_events=True)
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
         await accuser.run(event_sections_levels=(("s1", "debug"), ("s2", "none")), task_status=task_status)
@@ -168,7 +171,7 @@ async def test_full_gives_the_whole_item(tmp_path: Path) -> None:
 
 
 async def test_a_wait_registered_before_the_run_is_honoured(tmp_path: Path) -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, COUNTS))
+    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, COUNTS), unknown_events=True)
     early = accuser.expect("count.v0")
     async with trio.open_nursery() as nursery:
         await nursery.start(accuser.run)
@@ -193,7 +196,7 @@ async def test_an_expectation_around_a_block_waits_at_its_end(tmp_path: Path) ->
 
 
 def test_the_value_of_an_expectation_before_its_end_is_an_error() -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE)
+    accuser = Accuser(Protocol.BOREAS, NODE, unknown_events=True)
     with pytest.raises(RuntimeError, match="not been awaited"):
         _ = accuser.expect("any.v0").value
 
@@ -214,13 +217,10 @@ async def test_a_wait_that_times_out_tells_the_facts(tmp_path: Path) -> None:
                 "count.v0", lambda n: None, where="never", since=accuser.start_mark(), timeout=0.05
             )
         error = caught.value
-        assert (error.daemon, error.event, error.where, error.seconds) == (
-            "accuser1",
-            "count.v0",
-            "never",
-            0.05,
-        )
-        assert error.seen == 5
+        assert (error.daemon, error.event, error.where) == ("accuser1", "count.v0", "never")
+        assert error.seconds == 0.05
+        assert error.report is not None
+        assert (error.report.seen, error.report.pid, error.report.state) == (5, accuser.pid, "running")
         assert f"process {accuser.pid}" in error.__notes__[0]
 
 
@@ -275,7 +275,7 @@ async def test_handlers_hear_of_events_and_lines_over_restarts(tmp_path: Path) -
         until_term()
     """
     heard: list[Any] = []
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, body))
+    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, body), unknown_events=True)
     accuser.on_event(lambda event: heard.append((event.name, event.value, event.timestamp, event.section)))
     accuser.on_stdout(heard.append)
     accuser.on_stderr(heard.append)
@@ -308,6 +308,35 @@ async def test_a_handler_that_raises_ends_the_block_and_is_named(tmp_path: Path)
     assert isinstance(error.__cause__, KeyError)
     assert gone(accuser.pid)
     remove_kept(error)
+
+
+async def test_an_exit_in_a_handler_leaves_no_process(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+            accuser.on_event(lambda event: sys.exit(3))
+            await accuser.restart()
+            await trio.sleep_forever()
+    assert gone(accuser.pid)
+
+
+async def test_a_fault_of_a_logging_handler_ends_the_session_and_leaves_no_process(tmp_path: Path) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "to be logged" in record.getMessage():
+                raise OSError("the log is full")
+
+    logger = logging.getLogger("accuser")
+    handler = Broken()
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with pytest.raises(OSError, match="the log is full") as caught:
+            async with open_standin(tmp_path, "ready(); line('to be logged'); until_term()"):
+                await trio.sleep_forever()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    remove_kept(caught.value)
 
 
 async def test_events_are_logged_and_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -357,7 +386,9 @@ async def test_readiness_without_a_line_end_counts(tmp_path: Path) -> None:
 
 
 async def test_terminate_and_kill_do_nothing_twice_or_before_the_start(tmp_path: Path) -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, FOLLOWS_SIGTERM))
+    accuser = Accuser(
+        Protocol.BOREAS, NODE, path=write_standin(tmp_path, FOLLOWS_SIGTERM), unknown_events=True
+    )
     await accuser.terminate()
     await accuser.kill()
     assert accuser.exit_status is None
@@ -548,6 +579,69 @@ async def test_restart_of_a_daemon_without_a_nursery_says_how_to_start_it() -> N
     accuser = Accuser(Protocol.BOREAS, NODE)
     with pytest.raises(NotRunning, match=r"nursery\.start\(accuser\.run\)"):
         await accuser.restart()
+
+
+SLOW_TO_STOP = """
+ready()
+event("started.v0")
+until_term()
+time.sleep(0.3)
+event("stopping.v0")
+os._exit(127)
+"""
+
+
+async def test_a_cancelled_restart_does_not_outlive_its_block(tmp_path: Path) -> None:
+    with trio.fail_after(60):
+        async with open_standin(tmp_path, SLOW_TO_STOP) as accuser:
+            with trio.move_on_after(0.05) as scope:
+                await accuser.restart()
+            assert scope.cancelled_caught
+    assert not accuser.running
+
+
+async def test_terminate_wins_over_a_restart(tmp_path: Path) -> None:
+    async with open_standin(tmp_path, SLOW_TO_STOP) as accuser:
+        async with trio.open_nursery() as nursery:
+
+            async def restart() -> None:
+                with pytest.raises(TerminatedBeforeEvent):
+                    await accuser.restart()
+
+            nursery.start_soon(restart)
+            await trio.testing.wait_all_tasks_blocked()
+            await accuser.terminate()
+            assert not accuser.running
+
+
+async def test_restarts_that_overlap_are_one(tmp_path: Path) -> None:
+    async with open_standin(tmp_path, SLOW_TO_STOP) as accuser:
+        starts: list[str] = []
+        accuser.on_event(lambda event: starts.append(event.name))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accuser.restart)
+            nursery.start_soon(accuser.restart)
+        await accuser.terminate()
+        assert starts.count("stopping.v0") == 2
+
+
+async def test_an_init_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -> None:
+    path = write_standin(tmp_path, "opened(); until_term()")
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(0.1) as scope:
+                await Accuser.init(nursery, Protocol.BOREAS, NODE, path=path)
+            assert scope.cancelled_caught
+
+
+async def test_an_exit_just_before_the_end_of_the_block_is_not_swallowed(tmp_path: Path) -> None:
+    with pytest.raises(DaemonExited) as caught:
+        async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+            assert accuser.pid is not None
+            os.kill(accuser.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, accuser.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - nobody may notice
+    assert caught.value.status == -signal.SIGKILL
+    remove_kept(caught.value)
 
 
 # Mistakes.

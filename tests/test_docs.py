@@ -49,3 +49,24 @@ async def test_the_test_in_the_readme(tmp_path: Path) -> None:
     done = await run("-m", "pytest", "-q", "-o", "trio_mode=true", "test_readme.py", cwd=tmp_path)
     assert "1 passed" in done.stdout.decode()
     assert len([line for line in test.splitlines() if line.strip()]) <= 12
+
+
+async def test_the_output_of_a_failing_wait_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    (program,) = blocks("docs/waiting.md", "python")
+    (shown,) = blocks("docs/waiting.md", "text")
+    (tmp_path / "program.py").write_text(program)
+    done = await run("program.py", cwd=tmp_path)
+    assert without_accidents(done.stdout.decode()) == without_accidents(shown)
+    assert "  node_is_ready.v0 {}" in shown.splitlines()
+
+
+def without_accidents(text: str) -> list[str]:
+    """Leave out what differs from run to run: places, ports, times, identities."""
+    for pattern, name in (
+        (r"[^ \"]*/accuser-node-\w+", "DIRECTORY"),
+        (r"\bid\w{28}\b", "IDENTITY"),
+        (r"(\"port\": |127\.0\.0\.1:)\d+", r"\1PORT"),
+        (r"\w{3} \d\d \d\d:\d\d:\d\d\.\d{3}", "TIME"),
+    ):
+        text = re.sub(pattern, name, text)
+    return [line.rstrip() for line in text.strip().splitlines()]

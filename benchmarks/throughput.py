@@ -1,0 +1,181 @@
+"""Events and lines a second: a writer without pause, and everything that it writes is read."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+import trio.testing
+from standins import BLOCK_BYTES, ITEMS_IN_BLOCK, NAME, Writer, bare, begin, decode, opened
+from table import Row, compared
+
+from accuser import Accuser, Lagged
+
+ROUNDS = 7
+BLOCKS = 1500
+SLOW_BLOCKS = 100
+"""For the rows that take microseconds an event."""
+
+PEER_WAITS = 6650 / 1.1e6
+"""Events a second of the original with 1,000 waits that never match, by its floor. The floor was
+1.1 to 1.6 million; this end of it asks most of us."""
+
+LINE = b"Apr 27 08:29:09.000: block BLpcXF8ADJbGuyUKNv7TypXRd5rqnoPn1PpEVZSXPpvF5bEZbJa registered\n"
+LINES_IN_BLOCK = BLOCK_BYTES // len(LINE)
+LINES_TARGET = 400_000
+
+Waits = Callable[[Accuser, trio.Nursery], None]
+Filter = Callable[[Any], bool | None]
+
+
+def measure_events(writer: Writer) -> list[Row]:
+    """One handler and one subscriber; alone, and beside waits that go on waiting."""
+    fast, slow = writer.blocks(BLOCKS), writer.blocks(SLOW_BLOCKS)
+    floor: list[float] = []
+    plain: list[float] = []
+    others: list[float] = []
+    floor_of_slow: list[float] = []
+    filtered: list[float] = []
+    shared: list[float] = []
+    own: list[float] = []
+    closures = [_hash_is(f"never{number}") for number in range(1000)]
+    for _ in range(ROUNDS):
+        floor.append(bare_events(fast, BLOCKS))
+        plain.append(trio.run(our_events, fast, BLOCKS, _none))
+        others.append(trio.run(our_events, fast, BLOCKS, _on_other_names))
+    for _ in range(3):
+        floor_of_slow.append(bare_events(fast, BLOCKS))
+        filtered.append(bare_events(slow, SLOW_BLOCKS, closures))
+        shared.append(trio.run(our_events, slow, SLOW_BLOCKS, _same_filter))
+        own.append(trio.run(our_events, slow, SLOW_BLOCKS, _own_filters))
+    unit = "events/s"
+    ten_times = round(10 * PEER_WAITS, 4)
+    return [
+        compared("events: a handler and a subscriber", plain, floor, unit, least=0.5),
+        compared("  10,000 waits on other names", others, plain, unit, least=0.95, of="row above"),
+        compared("  1,000 waits, one filter function", shared, floor_of_slow, unit, least=ten_times),
+        compared("  1,000 waits, a closure each", own, floor_of_slow, unit, least=ten_times),
+        compared("    (floor: that also calls the closures)", own, filtered, unit),
+    ]
+
+
+def bare_events(path: Path, blocks: int, filters: Sequence[Filter] = ()) -> float:
+    """Read, split and decode line by line, call filters, keep nothing. Returns events a second."""
+    left = blocks * ITEMS_IN_BLOCK
+    with bare(path) as child:
+        start = time.perf_counter()
+        begin(child.process.pid)
+        rest = b""
+        while left:
+            *lines, rest = (rest + os.read(child.events, BLOCK_BYTES)).split(b"\n")
+            if filters:
+                values = [decode(line).item.value for line in lines]
+                for choose in filters:
+                    deque(map(choose, values), 0)
+            else:
+                for line in lines:
+                    decode(line)
+            left -= len(lines)
+        return blocks * ITEMS_IN_BLOCK / (time.perf_counter() - start)
+
+
+async def our_events(path: Path, blocks: int, waits: Waits) -> float:
+    """Read with a handler, a subscriber and waits. Returns events a second."""
+    expected = blocks * ITEMS_IN_BLOCK
+    handled = 0
+
+    def handler(_: object) -> None:
+        nonlocal handled
+        handled += 1
+
+    async with opened(path) as accuser, trio.open_nursery() as nursery:
+        accuser.on_event(handler)
+        waits(accuser, nursery)
+        await trio.testing.wait_all_tasks_blocked()
+        async with accuser.subscribe() as events:
+            start = time.perf_counter()
+            begin(accuser.pid)
+            left = expected
+            async for _ in events:
+                left -= 1
+                if not left:
+                    break
+            seconds = time.perf_counter() - start
+        nursery.cancel_scope.cancel()
+    if handled != expected:
+        raise RuntimeError(f"{handled} events reached the handler, of {expected}")
+    return expected / seconds
+
+
+def _none(accuser: Accuser, nursery: trio.Nursery) -> None:
+    pass
+
+
+def _on_other_names(accuser: Accuser, nursery: trio.Nursery) -> None:
+    for number in range(10_000):
+        nursery.start_soon(accuser.wait_for, f"other_{number}.v0")
+
+
+def _same_filter(accuser: Accuser, nursery: trio.Nursery) -> None:
+    for _ in range(1000):
+        nursery.start_soon(accuser.wait_for, NAME, _never)
+
+
+def _own_filters(accuser: Accuser, nursery: trio.Nursery) -> None:
+    for number in range(1000):
+        nursery.start_soon(accuser.wait_for, NAME, _hash_is(f"never{number}"))
+
+
+def _never(value: Any) -> bool | None:
+    return True if value["hash"] == "never" else None
+
+
+def _hash_is(wanted: str) -> Filter:
+    return lambda value: True if value["hash"] == wanted else None
+
+
+def measure_lines(writer: Writer) -> list[Row]:
+    """Lines of standard output that nobody listens to."""
+    blocks = 6000
+    path = writer.script("lines", LINE * LINES_IN_BLOCK, blocks)
+    ours: list[float] = []
+    floor: list[float] = []
+    for _ in range(5):
+        floor.append(_bare_lines(path, blocks))
+        ours.append(trio.run(_our_lines, path, blocks))
+    row = compared("output lines that nobody listens to", ours, floor, "lines/s")
+    return [attrs.evolve(row, target=f">= {LINES_TARGET:,}", ok=row.ours >= LINES_TARGET)]
+
+
+def _bare_lines(path: Path, blocks: int) -> float:
+    left = blocks * LINES_IN_BLOCK
+    with bare(path) as child:
+        start = time.perf_counter()
+        begin(child.process.pid)
+        while left:
+            left -= os.read(child.output, BLOCK_BYTES).count(b"\n")
+        return blocks * LINES_IN_BLOCK / (time.perf_counter() - start)
+
+
+async def _our_lines(path: Path, blocks: int) -> float:
+    expected = blocks * LINES_IN_BLOCK
+    async with opened(path, may_exit=True) as accuser, accuser.subscribe() as events:
+        mark = accuser.mark()
+        start = time.perf_counter()
+        begin(accuser.pid)
+        async for _ in events:
+            pass  # it ends with the session, when everything has been read
+        seconds = time.perf_counter() - start
+        try:
+            await accuser.wait_for_line("^never$", since=mark)
+        except Lagged as lagged:
+            # The newest MiB is kept.
+            if not 0 <= expected - lagged.missed <= 2 * 1024 * 1024 / len(LINE):
+                raise RuntimeError(f"{lagged.missed} lines left the history, of {expected}") from lagged
+    return expected / seconds
