@@ -191,7 +191,7 @@ class History(Generic[R]):
                 items[look] = self._found(watch, first, records)
             try:
                 completed = watch.offer(*items[look])
-            except BaseException as error:
+            except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
                 self._resolve(group, partial(outcome.Error, error))
             else:
                 if completed:

@@ -237,7 +237,7 @@ class Session(Transcript):
         # A fault in what is done with the output must not end its reading.
         try:
             take(*arguments)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
             self.fail(error)
 
     def fail(self, failure: BaseException) -> None:

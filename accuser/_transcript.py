@@ -137,7 +137,7 @@ class Transcript:
                     try:
                         if self.failure is None:
                             handler(record)
-                    except BaseException as error:
+                    except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
                         self._failed(handler, record.name or "an event without a name", error)
 
     def take_lines(self, stream: Stream, block: bytes) -> None:
@@ -203,7 +203,7 @@ class Transcript:
             return
         try:
             handler(item)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
             self._failed(handler, what, error)
 
     def _failed(self, handler: Callable[[T], object], what: str, error: BaseException) -> None:

@@ -311,6 +311,23 @@ def test_a_line_end_in_the_piece_that_exceeds_the_limit_changes_nothing() -> Non
         assert records(stream[:cut], stream[cut:], max_line=1_000) == whole
 
 
+@pytest.mark.parametrize("limit", [10, 255, 256, 300])
+def test_the_excerpt_of_a_line_beyond_the_limit_does_not_depend_on_the_cuts(limit: int) -> None:
+    stream = bytes(range(65, 91)) * 12
+    (piece,) = records(stream, max_line=limit)
+    assert isinstance(piece, Malformed)
+    assert (piece.raw, piece.reason[:21]) == (stream[:256], "a line of 312 bytes, ")
+    for cut in range(len(stream) + 1):
+        assert records(stream[:cut], stream[cut:], max_line=limit) == [piece]
+
+
+def test_whole_lines_are_decoded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one they take twice the time."""
+    monkeypatch.setattr("accuser._decode._decode_line", None)
+    for block in (GOOD + b"\n", GOOD + b"\r\n" + GOOD, (GOOD + b"\n") * 3):
+        assert len(decode_block(block)) == block.count(GOOD)
+
+
 def test_thousands_of_items_in_one_read() -> None:
     found = records(b"".join(numbered(n) + b"\n" for n in range(5_000)))
     assert [r.value for r in found if isinstance(r, Event)] == list(range(5_000))
@@ -350,6 +367,7 @@ TORN = GOOD[:-4]
         (b"0" + N, ["x.v0", (b"0", STRAY)]),
         (b"91" + N[2:], [(b"91" + N[2:], CUT)]),
         (b"93" + N[2:], [(b"93" + N[2:], CUT)]),
+        (b"93" + N[2:-1] + b" ,", [(b"93" + N[2:-1] + b" ,", CUT)]),
         (b"99999999" + N[2:], [(b"99999999" + N[2:], CUT)]),
         (b"9" * 30 + N[2:], [(b"9" * 30 + N[2:], CUT)]),
         (GOOD + b"\n", [(GOOD, STRAY)]),
@@ -386,6 +404,9 @@ def test_an_item_comes_as_soon_as_it_is_whole() -> None:
     assert framer.feed(N[-1:]) == GOOD + b"\n"
     # A cut one in front is known to be cut when the next one begins.
     assert framer.feed(N[:50]) == b""
+    assert decode_block(framer.feed(N))[1:] == records(GOOD)
+    # So is one whose last bytes look like more digits of the next one's length.
+    assert framer.feed(N[:50] + b"77") == b""
     assert decode_block(framer.feed(N))[1:] == records(GOOD)
 
 

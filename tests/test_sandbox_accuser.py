@@ -87,6 +87,7 @@ class Replay:
         sink = Sink([self.errors, self.pipe], clock=lambda: 0.0, hostname="here")
 
         async def on_retry(attempt: int, delay: float, body: str) -> None:
+            await trio.lowlevel.checkpoint()
             raise AssertionError("no recorded run has a bad gateway")
 
         accuser = Accuser(
@@ -303,6 +304,7 @@ async def answered(raw: bytes, media_type: MediaType = "json") -> tuple[Any, lis
         return theirs
 
     async def on_retry(attempt: int, delay: float, body: str) -> None:
+        await trio.lowlevel.checkpoint()
         retries.append((attempt, delay, body))
 
     rpc = Rpc(HttpClient(URL, connect=connect), media_type, on_retry)
@@ -435,8 +437,9 @@ async def started(
             nursery.cancel_scope.cancel()
     finally:
         os.close(keep_open)
-        await stream.aclose()
-        await end(process)
+        with trio.move_on_after(60, shield=True):
+            await stream.aclose()
+            await end(process)
 
 
 async def end(process: trio.Process) -> None:
@@ -462,7 +465,7 @@ async def served(name: str) -> AsyncIterator[str]:
         await node.answer(stream)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        await nursery.start(trio.serve_listeners, serve, [listener])
         yield f"http://127.0.0.1:{port}"
         nursery.cancel_scope.cancel()
 
@@ -510,7 +513,8 @@ async def test_nobody_reads_the_events(tmp_path: Path) -> None:
             out = b"".join([data async for data in process.stdout])
             err = b"".join([data async for data in process.stderr])
     finally:
-        await end(process)
+        with trio.move_on_after(60, shield=True):
+            await end(process)
     assert (out, err) == (b"", b"(./mavkit-accuser-PtBoreas) TERM: triggering shutdown.\n")
 
 

@@ -134,7 +134,7 @@ async def test_a_line_that_comes_later(tmp_path: Path) -> None:
         assert goodbye.value[1] == "bye"
 
 
-async def test_a_name_that_an_accuser_never_emits_is_refused_at_once() -> None:
+def test_a_name_that_an_accuser_never_emits_is_refused_at_once() -> None:
     accuser = Accuser(Protocol.BOREAS, NODE)
     for name, meant in (
         ("double_baking_denonced.v0", "double_baking_denounced.v0"),
