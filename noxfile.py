@@ -28,6 +28,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def nightly(session: nox.Session) -> None:
+    """Run the property tests with ten thousand examples each."""
+    session.install("-q", ".[sandbox,cli]", *nox.project.dependency_groups(PROJECT, "test"))
+    env = {"HYPOTHESIS_PROFILE": "nightly"}
+    session.run(
+        "pytest", "tests/test_properties.py", "-o", "faulthandler_timeout=0", *session.posargs, env=env
+    )
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and the rules of asynchronous code."""
     session.install("-q", *nox.project.dependency_groups(PROJECT, "lint"))

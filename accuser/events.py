@@ -3,7 +3,10 @@
 Names, sections, levels and shapes: ``src/proto_*/lib_delegate/delegate_events.ml`` and
 ``client_baking_blocks.ml`` for the accuser (the three protocols declare the same events),
 ``src/lib_shell/chain_validator_events.ml``, ``prevalidator_events.ml``,
-``src/lib_store/shared/store_events.ml`` and ``src/bin_node/node_run_command.ml`` for the node.
+``src/lib_store/shared/store_events.ml`` and ``src/bin_node/node_run_command.ml`` for the node, the
+requests to its mempool ``src/lib_shell_services/prevalidator_worker_state.ml``.
+
+Structuring is strict: an array is a JSON array, an object has the declared fields and no others.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import difflib
 import functools
 from datetime import datetime
-from typing import Any, ClassVar, Final, Self, TypeAlias
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, get_args
 
 import attrs
 
@@ -354,6 +357,28 @@ class InconsistentAttestation(TypedEvent):
 
 
 @attrs.frozen
+class Version:
+    """The version of a node's software."""
+
+    major: int
+    minor: int
+    additional_info: str | dict[str, int]
+    """``dev`` or ``release``, or for example ``{"rc": 1}``."""
+
+
+@attrs.frozen
+class StartingNode(TypedEvent):
+    """The node begins to start."""
+
+    NAME, SECTION, LEVEL, KIND = "starting_node.v0", ("node", "main"), "notice", "node"
+    chain: str
+    """Name of the network, as in ``MAVRYK``."""
+    version: Version
+    git_info: str
+    """The commit that the node was built from."""
+
+
+@attrs.frozen
 class NodeIsReady(TypedEvent):
     """The node is running."""
 
@@ -373,6 +398,7 @@ class Bye(TypedEvent):
 
     NAME, SECTION, LEVEL, KIND, BARE = "bye.v0", ("node", "main"), "notice", "node", "exit_code"
     exit_code: int
+    """Negative if a signal ended the node."""
 
 
 @attrs.frozen
@@ -385,10 +411,14 @@ class ReadIdentity(TypedEvent):
 
 @attrs.frozen
 class View:
-    """What a request of the chain validator was about."""
+    """What a request of the chain validator was about: a block or a peer, the other is None."""
 
     hash: str | None = None
     peer_id: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.hash is None) == (self.peer_id is None):
+            raise ValueError("expected one of hash and peer_id")
 
 
 @attrs.frozen
@@ -453,12 +483,80 @@ class WorkerStatus:
 
 
 @attrs.frozen
+class ShellOperation:
+    """An operation whose protocol part is left as bytes."""
+
+    branch: str
+    data: bytes
+
+
+@attrs.frozen
+class Mempool:
+    """Operations that a peer tells of, by their hashes."""
+
+    known_valid: tuple[str, ...]
+    pending: tuple[str, ...]
+
+
+@attrs.frozen
+class Flush:
+    """The head has changed."""
+
+    block: str
+    event: Literal["ignored", "branch", "increment"]
+
+
+@attrs.frozen
+class Notify:
+    """A peer tells of operations."""
+
+    peer: str
+    mempool: Mempool
+
+
+@attrs.frozen
+class Leftover:
+    """The next batch of operations is taken up."""
+
+
+@attrs.frozen
+class Inject:
+    """An operation comes through the RPC."""
+
+    operation: ShellOperation
+    force: bool
+
+
+@attrs.frozen
+class Arrived:
+    """An operation came from a peer."""
+
+    operation_hash: str
+    operation: ShellOperation
+
+
+@attrs.frozen
+class Advertise:
+    """Pending operations are told to the peers."""
+
+
+@attrs.frozen
+class Ban:
+    """An operation is banned."""
+
+    operation_hash: str
+
+
+Request: TypeAlias = Flush | Notify | Leftover | Inject | Arrived | Advertise | Ban
+"""What the mempool was asked; its class is the field ``request`` of the JSON."""
+
+
+@attrs.frozen
 class RequestCompletedInfo(TypedEvent):
     """The mempool has completed an ``inject`` or a ``flush``."""
 
     NAME, SECTION, LEVEL, KIND = "request_completed_info.v0", ("prevalidator",), "info", "node"
-    view: dict[str, Any]
-    """The request: its field ``request`` says which."""
+    view: Request
     worker_status: WorkerStatus
 
 
@@ -467,8 +565,7 @@ class RequestCompletedDebug(TypedEvent):
     """The mempool has completed a ``notify``, an ``arrived`` or another request."""
 
     NAME, SECTION, LEVEL, KIND = "request_completed_debug.v0", ("prevalidator",), "debug", "node"
-    view: dict[str, Any]
-    """The request: its field ``request`` says which."""
+    view: Request
     worker_status: WorkerStatus
 
 
@@ -477,9 +574,10 @@ class RequestFailed(TypedEvent):
     """The mempool could not complete a request."""
 
     NAME, SECTION, LEVEL, KIND = "request_failed.v0", ("prevalidator",), "notice", "node"
-    view: dict[str, Any]
+    view: Request
     worker_status: WorkerStatus
     errors: tuple[dict[str, Any], ...]
+    """The trace, outermost first."""
 
 
 @attrs.frozen
@@ -505,8 +603,10 @@ CLASSES: Final[tuple[type[TypedEvent], ...]] = tuple(
     if isinstance(value, type) and issubclass(value, TypedEvent) and value is not TypedEvent
 )
 
-# Names without a class: their payloads are the business of libraries below the daemons.
-_MORE: Final = {"accuser": (), "node": ("starting_node.v0",)}
+_PARTS: Final = (
+    *(ShellHeader, Occurrence, Version, View, WorkerStatus, ShellOperation, Mempool),
+    *get_args(Request),
+)
 
 
 @functools.cache
@@ -515,11 +615,11 @@ def catalogue(kind: str, protocol: Protocol | None) -> frozenset[str]:
 
     Of the accuser it is all of them; nodes emit many more than upstream's tests use.
     """
-    if kind not in _MORE:
+    if kind not in ("accuser", "node"):
         return frozenset()
     protocols = list(Protocol) if protocol is None else [protocol]
     classes = [cls for cls in CLASSES if cls.KIND in (kind, "any")]
-    return frozenset({cls.event_name(one) for cls in classes for one in protocols} | {*_MORE[kind]})
+    return frozenset(cls.event_name(one) for cls in classes for one in protocols)
 
 
 @functools.cache
@@ -535,6 +635,10 @@ def suggest(name: str, known: frozenset[str]) -> tuple[str, ...]:
     """Give up to three known names that may have been meant, the likeliest first."""
     if f"{name}.v0" in known:
         return (f"{name}.v0",)
+    # The names of protocols differ by more than a slip of the pen.
+    stem = BlockSeen.NAME.partition("-" + PLACE)[0]
+    if name.startswith(stem):
+        return tuple(sorted(one for one in known if one.startswith(stem)))
     return tuple(difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.8))
 
 
@@ -546,10 +650,18 @@ def _converter() -> Any:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(str, _exactly(str))
     converter.register_structure_hook(int, _exactly(int))
-    converter.register_structure_hook(bytes, lambda text, _: bytes.fromhex(_exactly(str)(text, str)))
+    converter.register_structure_hook(bool, _exactly(bool))
+    converter.register_structure_hook(bytes, _structure_hex)
     converter.register_structure_hook(datetime, _structure_time)
+    converter.register_structure_hook(dict[str, Any], _structure_any_object)
+    # Left to itself, cattrs iterates over strings and the keys of objects as well.
+    for array in (tuple[str, ...], tuple[bytes, ...], tuple[dict[str, Any], ...], tuple[str, int]):
+        items: Any = converter.get_structure_hook(array)
+        converter.register_structure_hook(array, functools.partial(_structure_array, items))
+    converter.register_structure_hook(str | dict[str, int], _structure_additional_info)
     # The parts first: the hook of a class takes those of its fields as they are then.
-    for cls in (ShellHeader, Occurrence, View, WorkerStatus, *CLASSES):
+    converter.register_structure_hook(Request, functools.partial(_structure_request, converter))
+    for cls in (*_PARTS, *CLASSES):
         names = {
             field.name: override(rename=field.metadata["json"])
             for field in attrs.fields(cls)
@@ -561,9 +673,43 @@ def _converter() -> Any:
 
 
 def _structure_object(hook: Any, value: object, cls: type) -> Any:
+    return hook(_structure_any_object(value, cls), cls)
+
+
+def _structure_any_object(value: object, _: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"expected an object, got {type(value).__name__}")
-    return hook(value, cls)
+    return value
+
+
+def _structure_array(hook: Any, value: object, array: Any) -> Any:
+    if not isinstance(value, list):
+        raise TypeError(f"expected an array, got {type(value).__name__}")
+    return hook(value, array)
+
+
+def _structure_additional_info(value: object, _: Any) -> str | dict[str, int]:
+    if isinstance(value, str):
+        return value
+    for number in _structure_any_object(value, _).values():
+        _exactly(int)(number, int)
+    return dict(value)  # type: ignore[call-overload, no-any-return]
+
+
+def _structure_request(converter: Any, value: object, _: Any) -> Any:
+    fields = dict(_structure_any_object(value, _))
+    what = fields.pop("request", None)
+    for cls in get_args(Request):
+        if cls.__name__.lower() == what:
+            return converter.structure(fields, cls)
+    raise ValueError(f"no request is called {what!r}")
+
+
+def _structure_hex(text: object, _: type) -> bytes:
+    data = bytes.fromhex(_exactly(str)(text, str))
+    if len(text) != 2 * len(data):  # type: ignore[arg-type]
+        raise ValueError("white space among hexadecimal digits")
+    return data
 
 
 def _exactly(wanted: type) -> Any:

@@ -9,8 +9,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
+
+from accuser import events
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,3 +73,13 @@ def without_accidents(text: str) -> list[str]:
     ):
         text = re.sub(pattern, name, text)
     return [line.rstrip() for line in text.strip().splitlines()]
+
+
+def test_the_table_of_events_is_complete() -> None:
+    text = (ROOT / "docs" / "events.md").read_text()
+    for cls in events.CLASSES:
+        fields = ", ".join(f"`{field.name}`" for field in attrs.fields(cls)) or "-"  # type: ignore[arg-type]
+        name = cls.NAME.replace("{protocol}", "P")
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{cls.__name__}` |")]
+        assert f"`{name}`" in row
+        assert row.endswith(f"| {cls.LEVEL} | {fields} |")

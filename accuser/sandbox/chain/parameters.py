@@ -35,8 +35,18 @@ FIXED_CONSTANTS: Final[Mapping[str, object]] = {
     "nonce_length": 32,
     "max_anon_ops_per_block": 132,
     "max_operation_data_length": MAX_OPERATION_SIZE,
+    "max_proposals_per_delegate": 20,
+    "max_micheline_node_count": 50_000,
+    "max_micheline_bytes_limit": 50_000,
+    "max_allowed_global_constants_depth": 10_000,
+    "cache_layout_size": 3,
+    "michelson_maximum_type_size": 2001,
     "max_slashing_period": MAX_SLASHING_PERIOD,
+    "smart_rollup_max_wrapped_proof_binary_size": 30_000,
+    "smart_rollup_message_size_limit": 4096,
+    "smart_rollup_max_number_of_messages_per_level": "1000000",
 }
+"""``lib_protocol/constants_repr.ml``."""
 
 _DEFAULTS: Final[Mapping[str, object]] = {
     "consensus_rights_delay": 2,
@@ -127,7 +137,7 @@ class Parameters:
     def constants(self) -> dict[str, object]:
         """All constants as the ``context/constants`` RPC gives them."""
         given = {name: value for name, value in self.raw.items() if name not in _NOT_CONSTANTS}
-        return {**FIXED_CONSTANTS, **_DEFAULTS, **given}
+        return {**FIXED_CONSTANTS, **given}
 
 
 @attrs.frozen

@@ -12,6 +12,8 @@ from typing import Final
 
 import attrs
 
+from ... import _keys
+from ..._keys import Account
 from .base58 import Base58Error, Kind, decode, encode
 
 UNENCRYPTED: Final = "unencrypted:"
@@ -174,44 +176,13 @@ GENESIS_TIME: Final = 1755170303
 CHAIN_ID: Final = "NetXXAAR1wWQhhe"
 """``chain_id(GENESIS_BLOCK)``."""
 
-BOOTSTRAP: Final[tuple[Key, ...]] = (
-    Key(
-        "bootstrap1",
-        "mv18Cw7psUrAAPBpXYd9CtCpHg9EgjHP9KTe",
-        "edpkuBknW28nW72KG6RoHtYW7p12T6GKc7nAbwYX5m8Wd9sDVC9yav",
-        "edsk3gUfUPyBSfrS9CCgmCiQsTCHGkviBDusMxDJstFtojtc1zcpsh",
-    ),
-    Key(
-        "bootstrap2",
-        "mv1V73YiKvinVumxwvYWjCZBoT44wqBNhta7",
-        "edpktzNbDAUjUk697W7gYg2CRuBQjyPxbEg8dLccYYwKSKvkPvjtV9",
-        "edsk39qAm1fiMjgmPkw1EgQYkMzkJezLNewd7PLNHTkr6w9XA2zdfo",
-    ),
-    Key(
-        "bootstrap3",
-        "mv1TxMEnmav51G1Hwcib1rBnBeniDMgG8nkJ",
-        "edpkuTXkJDGcFd5nh6VvMz8phXxU3Bi7h6hqgywNFi1vZTfQNnS1RV",
-        "edsk4ArLQgBTLWG5FJmnGnT689VKoqhXwmDPBuGx3z4cvwU9MmrPZZ",
-    ),
-    Key(
-        "bootstrap4",
-        "mv1PVMnW8iyYxCoqLfPAha8EAPRxjTx7wqbn",
-        "edpkuFrRoDSEbJYgxRtLx2ps82UdaYc1WwfS9sE11yhauZt5DgCHbU",
-        "edsk2uqQB9AY4FvioK2YMdfmyMrer5R8mGFyuaLLFfSRo8EoyNdht3",
-    ),
-    Key(
-        "bootstrap5",
-        "mv1S14SxfuavHMGDXxZJoBERZafLTyX3Z6Dx",
-        "edpkv8EUUH68jmo3f7Um5PezmfGrRF24gnfLpH3sVNwJnV5bVCxL2n",
-        "edsk4QLrcijEffxV31gGdN2HU7UpyJjA8drFoNcmnB28n89YjPNRFm",
-    ),
-)
-"""The delegates of the sandbox network (``tezt/lib_tezos/account.ml``); their keys are public."""
 
-ACTIVATOR: Final = Key(
-    "activator",
-    "mv1XLiKa1vywAuPWuLF9WEYB3BPvRRQ8oCsp",
-    "edpkv4NbnxPuHtCwszff3vB7vtwYXmPUsaaM1DBcxuJhvTfGUFsej4",
-    "edsk4YZKqjTvHuAHmYZfMCHwWcL4zMt9X87tbzwYLb1LBba7hK1tom",
-)
+def _known(account: Account) -> Key:
+    return Key(account.alias, account.pkh, account.public_key, account.secret_key)
+
+
+BOOTSTRAP: Final = tuple(map(_known, _keys.BOOTSTRAP))
+"""The delegates of the sandbox network; their keys are public."""
+
+ACTIVATOR: Final = _known(_keys.ACTIVATOR)
 """The account that may activate a protocol on the sandbox network."""
