@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import operator
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, get_args
 
@@ -653,11 +654,15 @@ def _converter() -> Any:
     converter.register_structure_hook(bool, _exactly(bool))
     converter.register_structure_hook(bytes, _structure_hex)
     converter.register_structure_hook(datetime, _structure_time)
-    converter.register_structure_hook(dict[str, Any], _structure_any_object)
+    converter.register_structure_hook_func(
+        functools.partial(operator.eq, dict[str, Any]), lambda value, _: dict(_object(value))
+    )
     # Left to itself, cattrs iterates over strings and the keys of objects as well.
     for array in (tuple[str, ...], tuple[bytes, ...], tuple[dict[str, Any], ...], tuple[str, int]):
         items: Any = converter.get_structure_hook(array)
-        converter.register_structure_hook(array, functools.partial(_structure_array, items))
+        converter.register_structure_hook_func(
+            functools.partial(operator.eq, array), functools.partial(_structure_array, items)
+        )
     converter.register_structure_hook(str | dict[str, int], _structure_additional_info)
     # The parts first: the hook of a class takes those of its fields as they are then.
     converter.register_structure_hook(Request, functools.partial(_structure_request, converter))
@@ -673,10 +678,10 @@ def _converter() -> Any:
 
 
 def _structure_object(hook: Any, value: object, cls: type) -> Any:
-    return hook(_structure_any_object(value, cls), cls)
+    return hook(_object(value), cls)
 
 
-def _structure_any_object(value: object, _: Any) -> dict[str, Any]:
+def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"expected an object, got {type(value).__name__}")
     return value
@@ -691,18 +696,16 @@ def _structure_array(hook: Any, value: object, array: Any) -> Any:
 def _structure_additional_info(value: object, _: Any) -> str | dict[str, int]:
     if isinstance(value, str):
         return value
-    for number in _structure_any_object(value, _).values():
-        _exactly(int)(number, int)
-    return dict(value)  # type: ignore[call-overload, no-any-return]
+    return {kind: _exactly(int)(number, int) for kind, number in _object(value).items()}
 
 
 def _structure_request(converter: Any, value: object, _: Any) -> Any:
-    fields = dict(_structure_any_object(value, _))
+    fields = dict(_object(value))
     what = fields.pop("request", None)
     for cls in get_args(Request):
         if cls.__name__.lower() == what:
             return converter.structure(fields, cls)
-    raise ValueError(f"no request is called {what!r}")
+    raise ValueError("no request" if what is None else f"no request is called {what!r}")
 
 
 def _structure_hex(text: object, _: type) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 
 from ..codec.operations import Consensus, InlinedConsensus, Operation
-from ..trace import BRANCH, OUTDATED, PERMANENT, TEMPORARY, NodeError, failure, protocol_error
+from ..trace import BRANCH, OUTDATED, PERMANENT, TEMPORARY, NodeError, failure, protocol_error, shell_error
 from .evidence import consensus_signature_is_good
 from .rights import Delegate
 from .state import State
@@ -67,16 +67,13 @@ def check_in_block(operation: Operation, state: State, block: BlockContext, chai
     _check_signature(state, inlined, owner, chain_id)
 
 
-def conflict_key(operation: Operation) -> tuple[object, ...] | None:
-    """What two consensus operations of one block or mempool may not share; None for others."""
-    content = operation.content
-    if not isinstance(content, Consensus):
-        return None
+def conflict_key(content: Consensus) -> tuple[object, ...]:
+    """What two consensus operations may not share in one block or mempool."""
     return (_kind(content), content.slot, content.level, content.round)
 
 
 def conflict_error(operation: Operation, existing: str, protocol: str) -> NodeError:
-    """The slot has an operation of that kind, level and round already, under that hash."""
+    """The block has an operation of that slot, kind, level and round already, under that hash."""
     content, _ = _parts(operation)
     return protocol_error(
         protocol,
@@ -84,6 +81,15 @@ def conflict_error(operation: Operation, existing: str, protocol: str) -> NodeEr
         "validate.double_inclusion_of_consensus_operation",
         {"kind": _kind(content), "conflict": {"existing": existing, "new_operation": operation.hash}},
     )
+
+
+def mempool_conflict_error(operation: Operation) -> NodeError:
+    """The mempool has such an operation already.
+
+    The shell's error and not the protocol's, and a temporary one: the operation is delayed, and so
+    shown to accusers, who look for just such pairs (``src/lib_shell/prevalidation.ml``).
+    """
+    return shell_error(TEMPORARY, "prevalidation.operation_conflict", new_hash=operation.hash)
 
 
 def _parts(operation: Operation) -> tuple[Consensus, InlinedConsensus]:

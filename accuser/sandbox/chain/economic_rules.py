@@ -167,16 +167,23 @@ def check_content(
     content = operation.content
     if isinstance(content, Consensus):
         consensus.check_in_block(operation, state, context, network.chain_id)
-        key, conflict = consensus.conflict_key(operation), consensus.conflict_error
-        misbehaviour = None
+        misbehaviour, conflict = None, consensus.conflict_error
     else:
         misbehaviour = evidence.check(content, state, context.level, network.chain_id)
-        key, conflict = evidence.conflict_key(operation), evidence.conflict_error
-    assert key is not None
+        conflict = evidence.conflict_error
+    key = conflict_key(operation, state.protocol)
     if key in seen:
         raise conflict(operation, seen[key], state.protocol)
     seen[key] = operation.hash
     return misbehaviour
+
+
+def conflict_key(operation: Operation, protocol: str) -> tuple[object, ...]:
+    """What two operations, which are valid, may not share in one block or mempool."""
+    content = operation.content
+    if isinstance(content, Consensus):
+        return consensus.conflict_key(content)
+    return evidence.conflict_key(content, protocol)
 
 
 def _check_power(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from ..._protocol import Protocol
 from ..codec.crypto import Watermark, verify, watermark
 from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ProtocolData
@@ -43,20 +44,18 @@ def check(
     return _check_double_consensus(evidence, state, next_level, chain_id)
 
 
-def conflict_key(operation: Operation) -> ConflictKey | None:
-    """What two evidences of one block or mempool may not share; None for other operations.
+def conflict_key(evidence: DoubleBaking | DoubleConsensus, protocol: str) -> ConflictKey:
+    """What two evidences, which are valid, may not share in one block or mempool.
 
-    The operation must be valid.
+    Atlas does not tell attestations from preattestations here.
     """
-    content = operation.content
-    if isinstance(content, Consensus):
-        return None
-    if isinstance(content, DoubleBaking):
-        fitness = Fitness.parse(content.bh1.shell.fitness)
+    if isinstance(evidence, DoubleBaking):
+        fitness = Fitness.parse(evidence.bh1.shell.fitness)
         assert fitness is not None
         return ("block", fitness.level, fitness.round)
-    about = content.op1.content
-    return (kind_of(content), about.level, about.round, about.slot)
+    about = evidence.op1.content
+    kind = "consensus" if protocol == Protocol.ATLAS.hash else kind_of(evidence)
+    return (kind, about.level, about.round, about.slot)
 
 
 def conflict_error(operation: Operation, existing: str, protocol: str) -> NodeError:
@@ -187,9 +186,14 @@ def _check_age(state: State, kind: MisbehaviourKind, level: int, next_level: int
             state.protocol,
             PERMANENT,
             "validate.operation.block.outdated_denunciation",
-            {"kind": kind, "level": level, "last": given + MAX_SLASHING_PERIOD},
+            {"kind": kind, "level": level, "last": _last_cycle(state.protocol, given)},
         )
     return calendar
+
+
+def _last_cycle(protocol: str, misbehaviour: int) -> int:
+    """What errors call the last cycle: Alpha means one that still takes evidence, the others do not."""
+    return misbehaviour + MAX_SLASHING_PERIOD - (1 if protocol == Protocol.ALPHA.hash else 0)
 
 
 def _check_not_denounced(state: State, misbehaviour: Misbehaviour) -> None:
@@ -208,5 +212,6 @@ def _check_not_denounced(state: State, misbehaviour: Misbehaviour) -> None:
 
 
 def _no_rights(state: State, level: int) -> NodeError:
-    # Upstream fails in its tables of rights, with errors that no client is prepared for.
+    # Upstream draws an owner for every slot number, and has no rights before the first protocol; it
+    # registers no error for either.
     return protocol_error(state.protocol, PERMANENT, "level_not_in_alpha", {"level": level})

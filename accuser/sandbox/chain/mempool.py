@@ -15,6 +15,7 @@ from ..codec.operations import Consensus, Operation
 from ..trace import BRANCH, OUTDATED, PERMANENT, NodeError, failure
 from . import consensus, evidence
 from .chain import Chain, HeadChange
+from .economic_rules import conflict_key
 
 
 class Class(enum.Enum):
@@ -73,37 +74,34 @@ class Mempool:
 
         Whether its branch is live is not asked: upstream does not ask it of forced ones.
         """
-        state, head = self.chain.head.state, self.chain.head
+        state = self.chain.head.state
         try:
             if state.calendar is None:
                 raise failure("The mempool of the genesis protocol takes no operations.")
-            key = self._check(operation)
-            if key is not None and (existing := self._seen.get(key)) not in (None, operation.hash):
-                assert existing is not None
-                conflicts = consensus if isinstance(operation.content, Consensus) else evidence
-                raise conflicts.conflict_error(operation, existing, head.state.protocol)
+            self._check(operation)
+            existing = self._seen.get(conflict_key(operation, state.protocol), operation.hash)
+            if existing != operation.hash:
+                if isinstance(operation.content, Consensus):
+                    raise consensus.mempool_conflict_error(operation)
+                raise evidence.conflict_error(operation, existing, state.protocol)
         except NodeError as error:
             return Classified(operation, _CLASS_OF_KIND.get(error.kind, Class.BRANCH_DELAYED), error)
         return Classified(operation, Class.VALIDATED)
 
-    def _check(self, operation: Operation) -> tuple[object, ...] | None:
+    def _check(self, operation: Operation) -> None:
         head, network = self.chain.head, self.chain.network
         content = operation.content
         if isinstance(content, Consensus):
             consensus.check_in_mempool(operation, head.state, head.level, network.chain_id)
-            return consensus.conflict_key(operation)
-        evidence.check(content, head.state, head.level + 1, network.chain_id)
-        return evidence.conflict_key(operation)
+        else:
+            evidence.check(content, head.state, head.level + 1, network.chain_id)
 
     def add(self, entry: Classified) -> None:
         """Keep a judged operation."""
         operation = entry.operation
         self.entries[operation.hash] = entry
         if entry.kind is Class.VALIDATED:
-            conflicts = consensus if isinstance(operation.content, Consensus) else evidence
-            key = conflicts.conflict_key(operation)
-            assert key is not None
-            self._seen[key] = operation.hash
+            self._seen[conflict_key(operation, self.chain.head.state.protocol)] = operation.hash
             return
         others = self.of(entry.kind)
         for old in others[: len(others) - MAX_REFUSED]:

@@ -64,6 +64,9 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "proof_of_work_threshold": str(2**62 - 1),
 }
 
+_SINCE_BOREAS: Final = frozenset({"consensus_rights_delay", "blocks_preservation_cycles"})
+"""Constants that Atlas does not have; an activation of the others gives them."""
+
 _NOT_CONSTANTS: Final = frozenset(
     {
         "bootstrap_accounts",
@@ -137,7 +140,8 @@ class Parameters:
     def constants(self) -> dict[str, object]:
         """All constants as the ``context/constants`` RPC gives them."""
         given = {name: value for name, value in self.raw.items() if name not in _NOT_CONSTANTS}
-        return {**FIXED_CONSTANTS, **given}
+        common = {name: value for name, value in _DEFAULTS.items() if name not in _SINCE_BOREAS}
+        return {**FIXED_CONSTANTS, **common, **given}
 
 
 @attrs.frozen

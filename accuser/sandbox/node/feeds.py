@@ -1,6 +1,6 @@
 """The streams that clients have open, and what goes into which of them.
 
-Nothing here waits. `Pacing` is about clients that open one stream after another.
+Nothing here waits but `Pacing`, which is about clients that open one stream after another.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .http_server import Feed
 T = TypeVar("T")
 
 PACING_LIMIT: Final = 5.0
-"""Seconds that blocks of peers wait for clients at most."""
+"""Seconds that a client may take from one stream to the next."""
 
 
 @attrs.frozen
@@ -51,28 +51,46 @@ class OperationFilter:
 
 @attrs.define(eq=False)
 class Pacing:
-    """Holds back the blocks of peers while clients go from heads to applied blocks.
+    """Holds back the blocks of peers while clients go from one stream to the next.
 
-    An accuser waits on ``/monitor/heads`` for a head of its protocol, and only then subscribes to
-    ``/monitor/applied_blocks``, which tells no block of before. A real node takes long enough for
-    the first blocks of a new protocol, so that it subscribes in time. This node takes microseconds.
-    So after a block that made silent clients of ``/monitor/heads`` hear of their protocol, further
-    blocks of peers wait until each of them has subscribed or left, for `PACING_LIMIT` at most.
+    An accuser asks ``/monitor/bootstrapped``, says that it is ready, waits on ``/monitor/heads`` for
+    a head of its protocol, and only then subscribes to ``/monitor/applied_blocks``, which tells no
+    block of before. A real node takes long enough for the first blocks of a new protocol, so that it
+    subscribes in time. This node takes microseconds. So blocks of peers wait:
+
+    - for a client that was told, before any protocol is active, that the node is bootstrapped, until
+      it asks for heads;
+    - for a client of heads that hears of its protocol after a silence, until it asks for applied
+      blocks, or leaves.
+
+    Each client is given `PACING_LIMIT` seconds for its step.
     """
 
     limit: float = PACING_LIMIT
-    _expected: dict[Feed, ProtocolFilter] = attrs.field(init=False, factory=dict)
+    _expected: dict[Feed, tuple[float, ProtocolFilter | None]] = attrs.field(init=False, factory=dict)
+    """By the stream that a client comes from: until when, and what it will want (None: heads)."""
     _changed: trio.Event = attrs.field(init=False, factory=trio.Event)
+
+    def bootstrapped(self, feed: Feed) -> None:
+        """A client was told that the node is bootstrapped."""
+        self._expected[feed] = (trio.current_time() + self.limit, None)
 
     def heard(self, feed: Feed, wanted: ProtocolFilter) -> None:
         """A client of heads got its first item after a silence."""
-        self._expected[feed] = wanted
+        self._expected[feed] = (trio.current_time() + self.limit, wanted)
         feed.on_close.append(lambda: self._done(feed))
+
+    def asked_for_heads(self) -> None:
+        """A client has subscribed to heads."""
+        self._arrived(None)
 
     def subscribed(self, wanted: ProtocolFilter) -> None:
         """A client has subscribed to applied blocks."""
-        for feed, expected in self._expected.items():
-            if expected.next_protocols == wanted.next_protocols:
+        self._arrived(wanted.next_protocols)
+
+    def _arrived(self, protocols: frozenset[str] | None) -> None:
+        for feed, (_, wanted) in self._expected.items():
+            if protocols == (None if wanted is None else wanted.next_protocols):
                 self._done(feed)
                 return
 
@@ -82,11 +100,13 @@ class Pacing:
 
     async def wait(self) -> None:
         """Wait for the expected clients."""
-        with trio.move_on_after(self.limit):
-            while self._expected:
-                self._changed = trio.Event()
-                await self._changed.wait()
-        self._expected.clear()
+        while self._expected:
+            feed, (deadline, _) = next(iter(self._expected.items()))
+            with trio.move_on_at(deadline):
+                while feed in self._expected:
+                    self._changed = trio.Event()
+                    await self._changed.wait()
+            self._expected.pop(feed, None)
 
 
 @attrs.define(eq=False)
@@ -104,6 +124,7 @@ class Feeds:
     def heads(self, wanted: ProtocolFilter) -> Feed:
         """A stream of heads: the present one first, if it is wanted."""
         feed = _register(self._heads, wanted)
+        self.pacing.asked_for_heads()
         if wanted.takes(self.chain.head):
             feed.push(render.head_item(self.chain.head))
         else:
@@ -123,10 +144,12 @@ class Feeds:
         feed.push([self._operation(entry, wanted) for entry in present if wanted.takes(entry)])
         return feed
 
-    def bootstrapping(self) -> Feed:
+    def bootstrapping(self, *, bootstrapped: bool) -> Feed:
         """A stream of heads that begins with the present one and ends once bootstrapped."""
         feed = _register(self._bootstrapping, None)
         feed.push(_block_time(self.chain.head))
+        if bootstrapped:
+            self._end_bootstrapping(feed)
         return feed
 
     def block_applied(self, block: Block) -> None:
@@ -163,8 +186,13 @@ class Feeds:
     def bootstrapped(self) -> None:
         """The node is bootstrapped: the streams that wait for it end."""
         for feed in tuple(self._bootstrapping):
-            feed.end()
-        self._bootstrapping.clear()
+            self._end_bootstrapping(feed)
+
+    def _end_bootstrapping(self, feed: Feed) -> None:
+        del self._bootstrapping[feed]
+        feed.end()
+        if self.chain.head.state.calendar is None:
+            self.pacing.bootstrapped(feed)
 
     def _operation(self, entry: Classified, wanted: OperationFilter) -> render.Json:
         return render.monitored(entry, self.chain.head.state.protocol, legacy=wanted.legacy)

@@ -166,6 +166,10 @@ async def _serve_request(
     except h11.RemoteProtocolError as error:
         answer = Answer(error.error_status_hint, f"{error}\n".encode(), "text/plain; charset=utf-8")
     except trio.TooSlowError:
+        if connection.their_state is h11.IDLE and not connection.trailing_data[0]:
+            # Nothing was asked, and so nothing is answered: a client would take it for the answer
+            # to what it asks next.
+            return False
         answer = Answer(408, b"The request did not come.\n", "text/plain; charset=utf-8")
     if isinstance(answer, Feed):
         try:

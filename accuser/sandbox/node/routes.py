@@ -46,10 +46,7 @@ class _Monitor:
         routes.add("GET", "/monitor/applied_blocks", self.applied_blocks)
 
     def bootstrapped(self, call: Call) -> Feed:
-        feed = self.node.feeds.bootstrapping()
-        if self.node.synchronisation.is_bootstrapped:
-            feed.end()
-        return feed
+        return self.node.feeds.bootstrapping(bootstrapped=self.node.synchronisation.is_bootstrapped)
 
     def heads(self, call: Call) -> Answer | Feed:
         wanted = _protocols(call)

@@ -185,8 +185,9 @@ def _estimate(calendar: Calendar, block: Block, level: int, at_round: int) -> in
     """When a round of a later level begins, if the levels between are all baked at round 0."""
     parameters = calendar.parameters
     time, before = block.header.shell.timestamp, block.round
-    for _ in range(block.level + 1, level):
+    if level > block.level + 1:
         time, before = parameters.timestamp(time, before, 0), 0
+        time += (level - block.level - 2) * parameters.round_duration(0)
     return parameters.timestamp(time, before, at_round)
 
 
