@@ -725,6 +725,48 @@ def test_conflicting_denunciation() -> None:
     assert mempool.classify(first).kind is Class.VALIDATED
 
 
+def test_conflicting_votes_are_delayed() -> None:
+    chain = activated()
+    bake(chain, count=5)
+    mempool, head = Mempool(chain), chain.head
+    slot = slots(head, B1.pkh)[0]
+    below = chain.predecessor(head)
+    for kind in ("attestation", "preattestation"):
+        mempool.add(mempool.classify(vote(chain, head, slot, kind=kind)))
+        for other in (
+            vote(chain, head, slot, kind=kind, payload=below.payload_hash),
+            vote(chain, head, slot, kind=kind, branch=below.predecessor),
+        ):
+            entry = mempool.classify(other)
+            assert entry.kind is Class.BRANCH_DELAYED
+            assert entry.error is not None
+            assert entry.error.trace == (
+                {"kind": "temporary", "id": "prevalidation.operation_conflict", "new_hash": other.hash},
+            )
+
+
+def test_atlas_takes_evidence_of_either_kind_for_the_same() -> None:
+    for protocol, expected in (
+        (Protocol.ATLAS, Class.BRANCH_REFUSED),
+        (Protocol.BOREAS, Class.VALIDATED),
+    ):
+        chain = activated(protocol)
+        bake(chain, count=3)
+        mempool, head = Mempool(chain), chain.head
+        slot = slots(head, B1.pkh)[0]
+        other = chain.predecessor(head).payload_hash
+        evidence_ = [
+            double_consensus(
+                vote(chain, head, slot, kind=kind),
+                vote(chain, head, slot, kind=kind, payload=other),
+                head.hash,
+            )
+            for kind in ("attestation", "preattestation")
+        ]
+        mempool.add(mempool.classify(evidence_[0]))
+        assert mempool.classify(evidence_[1]).kind is expected
+
+
 def test_flush_drops_what_was_included_and_keeps_the_rest() -> None:
     chain, one, two = forked()
     mempool = Mempool(chain)

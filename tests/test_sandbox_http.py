@@ -98,6 +98,12 @@ async def test_a_request_that_does_not_come(autojump_clock: trio.testing.MockClo
     assert trio.current_time() >= http_server.IDLE_TIMEOUT
 
 
+async def test_an_idle_connection_is_closed_without_a_word(autojump_clock: trio.testing.MockClock) -> None:
+    assert await exchange(b"", eof=False) == b""
+    request = b"GET / HTTP/1.1\r\n" + HEAD + b"\r\n"
+    assert (await exchange(request, eof=False)).count(b"HTTP/1.1 ") == 1
+
+
 async def test_one_item_is_one_chunk() -> None:
     feed = Feed()
     FEEDS[:] = [feed]

@@ -250,6 +250,40 @@ async def test_evidence_is_pending_then_in_pass_2() -> None:
         assert baked.level == 4
 
 
+async def test_accusers_are_shown_votes_that_conflict() -> None:
+    async with standing(chain=activated()) as stand:
+        await stand.bake()
+        chain, head = stand.node.chain, await stand.bake()
+        slot = slots(head, B1.pkh)[0]
+        first = vote(chain, head, slot)
+        other = vote(chain, head, slot, payload=chain.predecessor(head).payload_hash)
+        async with stand.stream(MONITOR) as items:
+            assert json.loads(await anext(items)) == []
+            for operation in (first, other):
+                path = "/private/injection/operation"
+                assert await stand.post(path, operation.to_bytes().hex()) == operation.hash
+                (shown,) = json.loads(await anext(items))
+                assert shown["hash"] == operation.hash
+        pending = await stand.get("/chains/main/mempool/pending_operations")
+        assert [one["hash"] for one in pending["validated"]] == [first.hash]
+        assert [one["hash"] for one in pending["branch_delayed"]] == [other.hash]
+        response = await stand.send("POST", "/injection/operation", first.to_bytes().hex())
+        assert response.status == 200
+
+
+async def test_rights_far_ahead_are_told_at_once() -> None:
+    async with standing(chain=activated()) as stand:
+        head, path = await stand.bake(), "/chains/main/blocks/head/helpers/baking_rights?max_round=0"
+        calendar = head.state.calendar
+        assert calendar is not None
+        near = (await stand.get(f"{path}&level={head.level + 1}&level={head.level + 2}"))[1]
+        assert near["estimated_time"] == rfc3339(head.header.shell.timestamp + 2)
+        start = trio.current_time()
+        (far,) = await stand.get(f"{path}&level={head.level + 100_000_000}")
+        assert trio.current_time() - start < 5
+        assert far["estimated_time"] == rfc3339(head.header.shell.timestamp + 100_000_000)
+
+
 async def test_preapply_makes_the_block_that_is_then_injected() -> None:
     async with standing(chain=activated()) as stand:
         root, block, sibling, third = await two_bakings(stand)
@@ -284,6 +318,16 @@ async def test_preapply_makes_the_block_that_is_then_injected() -> None:
             "POST", "/injection/block", {"data": made.to_bytes().hex(), "operations": []}
         )
         assert again.json() == made.hash
+
+
+async def test_an_activation_that_cannot_be_read() -> None:
+    async with standing() as stand:
+        command = Activation.from_bytes(activation(stand.node.chain).protocol_data).to_json()
+        command["content"]["fitness"] = ["zz"]
+        body = {"protocol_data": command, "operations": []}
+        response = await stand.send("POST", "/chains/main/blocks/head/helpers/preapply/block", body)
+        assert response.status == 400
+        assert b"/content/fitness/0" in response.body
 
 
 async def test_activation_through_rpcs() -> None:
@@ -519,6 +563,45 @@ def test_synchronisation(threshold: int, ages: list[int], status: str) -> None:
 
 
 # Pacing
+
+
+async def test_pacing_waits_for_heads_after_bootstrapped(autojump_clock: trio.testing.MockClock) -> None:
+    others: dict[Point, Stand] = {}
+    async with standing(1, chain=activated(), others=others) as one, standing(2, others=others) as two:
+        for _ in range(3):
+            await one.bake()
+        async with two.stream("/monitor/bootstrapped") as bootstrapped:
+            assert len([item async for item in bootstrapped]) == 1
+        await two.network.connect(Point("127.0.0.1", 1))
+        await trio.sleep(4)
+        assert two.node.chain.head.level == 0
+        async with two.stream(f"/monitor/heads/main?next_protocol={BOREAS}") as heads:
+            assert json.loads(await anext(heads))["level"] == 1
+            path = f"/monitor/applied_blocks?next_protocol={BOREAS}&chain=main"
+            async with two.stream(path) as applied:
+                levels = [json.loads(await anext(applied))["header"]["level"] for _ in range(3)]
+            assert levels == [2, 3, 4]
+        assert trio.current_time() < 5
+
+
+async def test_pacing_does_not_wait_for_those_who_only_ask_whether_it_is_bootstrapped(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    others: dict[Point, Stand] = {}
+    async with standing(1, chain=activated(), others=others) as one, standing(2, others=others) as two:
+        await one.bake()
+        for _ in range(3):
+            async with two.stream("/monitor/bootstrapped") as bootstrapped:
+                assert len([item async for item in bootstrapped]) == 1
+        start = trio.current_time()
+        await two.network.connect(Point("127.0.0.1", 1))
+        await until_level(two, 2)
+        assert 4 < trio.current_time() - start < 6
+        async with two.stream("/monitor/bootstrapped") as bootstrapped:
+            assert len([item async for item in bootstrapped]) == 1
+        await one.bake()
+        await until_level(two, 3)
+        assert trio.current_time() - start < 6
 
 
 async def test_pacing_waits_for_the_subscription(autojump_clock: trio.testing.MockClock) -> None:

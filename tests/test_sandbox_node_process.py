@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -314,6 +316,41 @@ async def test_a_wrong_event_configuration(tmp_path: Path) -> None:
     done = await trio.run_process(command, env=environ, capture_stderr=True, check=False)
     assert done.returncode == 1
     assert b"URI scheme not registered" in done.stderr
+
+
+async def test_a_signal_ends_a_node_whose_complaints_nobody_reads(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--net-addr", "127.0.0.1:0", "--rpc-addr", f"127.0.0.1:{port}"]
+    command = [*PROGRAM, "run", "--data-dir", str(tmp_path), *options]
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = await trio.lowlevel.open_process(
+        command,
+        stderr=writer,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
+    )
+    os.close(writer)
+    clients = []
+    try:
+        with trio.fail_after(20):
+            seen = b""
+            while b"now running" not in seen:
+                await trio.lowlevel.wait_readable(reader)
+                seen += os.read(reader, 4096)
+            # More clients than descriptors, for as long as complaints need to fill the pipe.
+            for _ in range(60):
+                clients.append(await trio.open_tcp_stream("127.0.0.1", port))
+            await trio.sleep(1)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 127
+    finally:
+        process.kill()
+        os.close(reader)
+        for client in clients:
+            await trio.aclose_forcefully(client)
 
 
 async def test_a_signal_ends_a_node_whose_event_pipe_nobody_reads(tmp_path: Path) -> None:

@@ -73,17 +73,13 @@ class Activation:
         fields = Fields(outer.value("content"), "/content") if outer.has("content") else outer
         if fields.text("command") != "activate":
             raise ForgeError(fields.path("command"), "not an activation")
-        fitness = []
-        for position, item in enumerate(fields.items("fitness")):
-            if not isinstance(item, str):
-                raise ForgeError(f"{fields.path('fitness')}/{position}", "not a string")
-            fitness.append(bytes.fromhex(item))
+        fitness = fields.hex_items("fitness")
         protocol = fields.hash(Kind.PROTOCOL, "hash")
         parameters = fields.hex("protocol_parameters")
         signature = outer.signature() if outer.has("signature") else ZERO_SIGNATURE
         fields.end(ignore=("protocol",))
         outer.end(ignore=("protocol",))
-        return cls(protocol, tuple(fitness), parameters, signature)
+        return cls(protocol, fitness, parameters, signature)
 
     def to_json(self) -> dict[str, Any]:
         """The protocol data as the header RPC gives them."""

@@ -182,6 +182,16 @@ class Fields:
         """Required bytes in hexadecimal digits."""
         return hex_bytes(self.text(name), self.path(name))
 
+    def hex_items(self, name: str) -> tuple[bytes, ...]:
+        """A required list of bytes in hexadecimal digits."""
+        items = []
+        for position, item in enumerate(self.items(name)):
+            path = f"{self.path(name)}/{position}"
+            if not isinstance(item, str):
+                raise ForgeError(path, "not a string")
+            items.append(hex_bytes(item, path))
+        return tuple(items)
+
     def signature(self) -> bytes:
         """The required ``signature``, of any curve but BLS12-381."""
         text = self.text("signature")

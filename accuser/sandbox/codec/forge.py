@@ -25,7 +25,6 @@ from .fields import (
     check_size,
     dynamic,
     hash_bytes,
-    hex_bytes,
     integer_bytes,
 )
 
@@ -155,13 +154,6 @@ class ShellHeader:
             timestamp = parse_timestamp(fields.text("timestamp"))
         except ForgeError as error:
             raise ForgeError(fields.path("timestamp"), error.reason) from None
-        items = fields.items("fitness")
-        path = fields.path("fitness")
-        fitness = []
-        for position, item in enumerate(items):
-            if not isinstance(item, str):
-                raise ForgeError(f"{path}/{position}", "not a string")
-            fitness.append(hex_bytes(item, f"{path}/{position}"))
         return cls(
             level=fields.integer("level", -INT32_MAX - 1, INT32_MAX),
             proto=fields.integer("proto", 0, 255),
@@ -169,7 +161,7 @@ class ShellHeader:
             timestamp=timestamp,
             validation_pass=fields.integer("validation_pass", 0, 255),
             operations_hash=fields.hash(Kind.OPERATION_LIST_LIST, "operations_hash"),
-            fitness=tuple(fitness),
+            fitness=fields.hex_items("fitness"),
             context=fields.hash(Kind.CONTEXT, "context"),
         )
 

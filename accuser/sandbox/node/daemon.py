@@ -8,6 +8,7 @@ every program of upstream's that uses ``Lwt_exit``.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ import attrs
 import trio
 
 from ..chain.chain import Chain
-from ..sink.descriptor import Descriptor
+from ..sink.descriptor import Descriptor, say
 from ..sink.sink import Level, Sink, SinkError
 from ..trace import NodeError
 from . import arguments as node_arguments
@@ -42,6 +43,17 @@ VERSION_TEXT: Final = "sandbox (Mavkit 0.0+dev, played by the Python package acc
 SIGNALLED: Final = 127
 SHUTDOWN_LIMIT: Final = 3.0
 """Seconds that the last events may take; their reader may be gone or asleep."""
+
+
+class Complaints(logging.Handler):
+    """What trio logs of connections that it cannot accept, as far as standard error takes it at once.
+
+    Python's own handler would wait for a reader, and the node and its signals with it.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        say(2, f"mavkit-node: {record.getMessage()}\n")
 
 
 class StartError(Exception):
@@ -86,6 +98,7 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _run(program: str, arguments: Arguments, environ: Mapping[str, str]) -> int:
+    logging.getLogger("trio").addHandler(Complaints())
     config = Config.read(node_commands.config_path_of(arguments))
     config.patch(arguments)
     data_dir = node_commands.data_dir_of(arguments)

@@ -73,7 +73,11 @@ class Pacing:
 
     def bootstrapped(self, feed: Feed) -> None:
         """A client was told that the node is bootstrapped."""
-        self._expected[feed] = (trio.current_time() + self.limit, None)
+        now = trio.current_time()
+        late = [each for each, (deadline, _) in self._expected.items() if deadline <= now]
+        for each in late:
+            self._done(each)
+        self._expected[feed] = (now + self.limit, None)
 
     def heard(self, feed: Feed, wanted: ProtocolFilter) -> None:
         """A client of heads got its first item after a silence."""

@@ -152,8 +152,8 @@ def _read(fields: Fields) -> Message:
         case "Refusal":
             return Refusal(fields.text("motive"))
         case "HeadIs":
-            fitness = tuple(bytes.fromhex(item) for item in _texts(fields, "fitness"))
-            return HeadIs(fields.hash(Kind.BLOCK, "hash"), fields.integer("level", 0, 2**31 - 1), fitness)
+            block, level = fields.hash(Kind.BLOCK, "hash"), fields.integer("level", 0, 2**31 - 1)
+            return HeadIs(block, level, fields.hex_items("fitness"))
         case "Fetch":
             locator = _texts(fields, "locator")
             if len(locator) > _MAX_LOCATOR:
@@ -161,14 +161,14 @@ def _read(fields: Fields) -> Message:
             return Fetch(fields.hash(Kind.BLOCK, "target"), tuple(locator))
         case "BlockIs":
             passes = fields.items("operations")
-            if len(passes) > PASSES or not all(isinstance(passed, list) for passed in passes):
-                raise ForgeError("/operations", "not the lists of the validation passes")
+            if len(passes) > PASSES:
+                raise ForgeError("/operations", f"{len(passes)} validation passes are too many")
             header = BlockHeader.from_bytes(fields.hex("header"))
             return BlockIs(header, tuple(_operations(passed) for passed in passes))
         case "FetchDone":
             return FetchDone()
         case "OperationsAre":
-            return OperationsAre(_operations(fields.items("operations")))
+            return OperationsAre(tuple(map(Operation.from_bytes, fields.hex_items("operations"))))
         case other:
             raise ForgeError("/type", f"{other[:50]!r} is unknown")
 

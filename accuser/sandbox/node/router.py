@@ -12,6 +12,7 @@ import attrs
 from ..chain.chain import UnknownBlock
 from ..codec.base58 import Base58Error, Kind, decode
 from ..codec.fields import ForgeError
+from ..sink.descriptor import say
 from ..trace import NodeError
 from .http_server import Answer, Feed, HttpFailure, Request, dump
 
@@ -124,7 +125,8 @@ async def _answer(handle: Handle, call: Call) -> Answer | Feed:
     except HttpFailure:
         raise
     except Exception as error:
-        # Whatever a request makes an RPC stumble over, the node lives on.
-        traceback.print_exc()
+        # Whatever a request makes an RPC stumble over, the node lives on, and does not wait for a
+        # reader of its standard error.
+        say(2, traceback.format_exc())
         return Answer(500, dump([{"kind": "generic", "error": repr(error)}]))
     return value if isinstance(value, Answer | Feed) else Answer(200, dump(value))
