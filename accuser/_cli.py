@@ -1,16 +1,19 @@
 """``accuser``: commands for a terminal.
 
-Exit statuses: 0 done, 1 it failed, 2 a wrong argument, 130 interrupted.
+Exit statuses: 0 done, 1 it failed, 2 a wrong argument, 130 interrupted, 128 and the signal's number
+for SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import click
@@ -24,6 +27,8 @@ from ._logs import setup_logging
 from ._protocol import Protocol
 from ._toolchain import SANDBOX, Toolchain, installed
 from .scenarios import double_baking
+
+T = TypeVar("T")
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -100,20 +105,36 @@ def demo(
         line = Text.assemble((f"{time.monotonic() - start:6.2f} s  ", "dim"), step)
         console.print(line)
 
-    result = trio.run(
-        partial(
-            double_baking,
-            toolchain,
-            protocol,
-            accuser_path=accuser_path,
-            keep=keep,
-            report=report,
-        )
+    scenario = partial(
+        double_baking, toolchain, protocol, accuser_path=accuser_path, keep=keep, report=report
     )
+    result = trio.run(_unless_terminated, scenario)
     if as_json:
         click.echo(json.dumps(attrs.asdict(result)))
     else:
         console.print(Text(f"denounced and included, in {result.seconds:.2f} s", "bold green"))
+
+
+class _Terminated(Exception):
+    """SIGTERM or SIGHUP has come."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+
+async def _unless_terminated(work: Callable[[], Awaitable[T]]) -> T:
+    """Run ``work``; SIGTERM and SIGHUP end it as Ctrl-C does, so that every daemon is stopped."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as signals:
+
+        async def watch() -> None:
+            async for signum in signals:
+                raise _Terminated(signum)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            result = await work()
+            nursery.cancel_scope.cancel(reason="the work is done")
+    return result
 
 
 def run() -> int:
@@ -125,6 +146,11 @@ def run() -> int:
         return _fail("interrupted; every daemon was stopped", INTERRUPTED)
     except KeyboardInterrupt:
         return _fail("interrupted; every daemon was stopped", INTERRUPTED)
+    except _Terminated as error:
+        name = signal.Signals(error.signum).name
+        return _fail(f"ended by {name}; every daemon was stopped", 128 + error.signum)
+    except OSError as error:
+        return _fail(f"{error}", FAILED)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -69,7 +69,14 @@ async def test_mistakes_get_a_sentence_and_a_status(
     assert status != 2 or done.stdout == ""
 
 
-async def test_ctrl_c_stops_everything() -> None:
+@pytest.mark.parametrize(
+    ("signum", "status", "text"),
+    [
+        (signal.SIGINT, 130, b"interrupted; every daemon was stopped"),
+        (signal.SIGTERM, 143, b"ended by SIGTERM; every daemon was stopped"),
+    ],
+)
+async def test_a_signal_stops_everything(signum: signal.Signals, status: int, text: bytes) -> None:
     async with trio.open_nursery() as nursery:
         start = partial(
             trio.run_process,
@@ -89,10 +96,10 @@ async def test_ctrl_c_stops_everything() -> None:
             seen += piece
         session_mates = _descendants(process.pid)
         assert session_mates
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signum)
         errors = b"".join([piece async for piece in process.stderr])
-    assert process.returncode == 130
-    assert b"interrupted; every daemon was stopped" in errors
+    assert process.returncode == status
+    assert text in errors
     assert b"Traceback" not in errors
     assert not [pid for pid in session_mates if Path(f"/proc/{pid}").exists()]
 
