@@ -725,6 +725,18 @@ def test_conflicting_denunciation() -> None:
     assert mempool.classify(first).kind is Class.VALIDATED
 
 
+@pytest.mark.parametrize(("protocol", "last"), [(Protocol.BOREAS, 2), (Protocol.ALPHA, 1)])
+def test_the_last_cycle_of_an_outdated_evidence(protocol: Protocol, last: int) -> None:
+    chain = activated(protocol)
+    bake(chain)
+    one, two = bake(chain), bake(chain, chain.predecessor(chain.head), vote="on")
+    bake(chain, count=16)
+    error = classify(chain, double_baking(one.header, two.header, chain.head.hash))[1]
+    assert error is not None
+    assert str(error["id"]).endswith("outdated_denunciation")
+    assert error["last"] == last
+
+
 def test_conflicting_votes_are_delayed() -> None:
     chain = activated()
     bake(chain, count=5)

@@ -74,6 +74,13 @@ async def test_a_restart_finds_its_chain(tmp_path: Path) -> None:
 PROGRAM = [sys.executable, "-m", "accuser.sandbox", "mavkit-node"]
 
 
+@pytest.mark.parametrize("module", ["node.daemon", "client.main", "accuser.daemon"])
+def test_a_program_starts_without_the_library(module: str) -> None:
+    code = f"import sys, accuser.sandbox.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"accuser._public", "accuser._daemon", "trio.testing"} & set(done.stdout.split())
+
+
 def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=30, check=False)
 

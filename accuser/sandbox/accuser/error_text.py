@@ -133,6 +133,14 @@ def _inconsistent(error: Mapping[str, Any]) -> str:
 _TEXTS: Final[Mapping[str, _Text]] = {
     "failure": ("temporary", lambda error: str(error["msg"])),
     "rpc_client.request_failed": ("permanent", _request_failed),
+    "prevalidation.operation_conflict": (
+        "temporary",
+        lambda error: (
+            f"The operation {error['new_hash']} cannot be added because the mempool already contains a "
+            "conflicting operation. The pre-existing operation cannot be replaced with the new one, even "
+            "if fees were increased. Try again after the next block has been baked."
+        ),
+    ),
     "RPC_context.Not_found": (
         "branch",
         lambda error: f"Did not find service: {error['method']} {error['uri']}",

@@ -12,7 +12,8 @@ from typing import Final
 
 import attrs
 
-from ... import _keys
+from ..._keys import ACTIVATOR as ACTIVATOR_ACCOUNT
+from ..._keys import BOOTSTRAP as BOOTSTRAP_ACCOUNTS
 from ..._keys import Account
 from .base58 import Base58Error, Kind, decode, encode
 
@@ -181,8 +182,8 @@ def _known(account: Account) -> Key:
     return Key(account.alias, account.pkh, account.public_key, account.secret_key)
 
 
-BOOTSTRAP: Final = tuple(map(_known, _keys.BOOTSTRAP))
+BOOTSTRAP: Final = tuple(map(_known, BOOTSTRAP_ACCOUNTS))
 """The delegates of the sandbox network; their keys are public."""
 
-ACTIVATOR: Final = _known(_keys.ACTIVATOR)
+ACTIVATOR: Final = _known(ACTIVATOR_ACCOUNT)
 """The account that may activate a protocol on the sandbox network."""
