@@ -6,6 +6,8 @@
 #   _decode    bytes -> Event | Malformed (pure);     _netstring  the other framing
 #   _history   the log, broadcast to consumers        _watch      what a wait looks for (pure)
 #   _transcript  what a session wrote; handlers       _session    one run: spawn, read, stop, drain
+#   _host      what a session asks of a machine       _runner     another machine, by SSH:
+#   _ssh       its connection                         _remote     a daemon there, by remote/*.sh
 #   _waits     expectations; _explain why they fail   _observed   waits and handlers of a handle
 #   _daemon    the handle of one session after the other;   _record, _replay   recordings
 #   _node, _accuser     what differs: command line, readiness

@@ -16,11 +16,11 @@ import attrs
 import trio
 
 from ._daemon import Daemon, DaemonOptions, EventLevel
+from ._host import THIS_MACHINE, Host
 from ._logs import fresh_name
 from ._node import Node
 from ._protocol import Protocol
 from ._rpc import Endpoint
-from ._temp import writing
 from ._toolchain import installed
 from ._transcript import ReadyLine
 
@@ -41,18 +41,18 @@ class _AccuserSpec:
     asks_json: bool
     preserved_levels: int | None
     base_dir: Callable[[], Path]
+    host: Callable[[], Host]
     kind: str = "accuser"
     ready: ReadyLine = READY
 
     async def prepare(self) -> None:
-        base_dir = self.base_dir()
-        config = base_dir / "config"
-        with writing(base_dir):
-            base_dir.mkdir(parents=True, exist_ok=True)
-            if self.asks_json and not config.exists():
-                # The real accuser asks for binary answers; this file changes its mind, where an
-                # argument would change its command line (recorded run 12c).
-                config.write_text(json.dumps({"base_dir": str(base_dir), "media_type": "json"}))
+        base_dir, host = self.base_dir(), self.host()
+        await host.make_folder(base_dir)
+        if self.asks_json:
+            # The real accuser asks for binary answers; this file changes its mind, where an
+            # argument would change its command line (recorded run 12c).
+            config = json.dumps({"base_dir": str(base_dir), "media_type": "json"})
+            await host.write_new(base_dir / "config", config)
 
     def arguments(self) -> tuple[str, ...]:
         levels = () if self.preserved_levels is None else ("--preserved-levels", str(self.preserved_levels))
@@ -86,15 +86,17 @@ class Accuser(Daemon):
     ) -> None:
         if preserved_levels is not None and preserved_levels < 0:
             raise ValueError(f"preserved_levels must not be negative, and is {preserved_levels}")
+        runner = options.get("runner")
         inherited = node.toolchain if isinstance(node, Node) else installed()
         toolchain = options.get("toolchain") or inherited
         is_real = options.get("path") is not None or not toolchain.is_sandbox
         spec = _AccuserSpec(
             protocol.accuser_binary,
-            node.rpc_endpoint,
+            node.rpc_endpoint_from(runner),
             is_real and not node.speaks_binary,
             preserved_levels,
             lambda: self.base_dir,
+            lambda: self._host,
         )
         self._init(
             spec,
@@ -103,7 +105,7 @@ class Accuser(Daemon):
             protocol,
             options,
             node=node,
-            base_dir=None if base_dir is None else Path(base_dir).absolute(),
+            base_dir=None if base_dir is None else (runner or THIS_MACHINE).absolute(base_dir),
         )
 
     @property
@@ -141,12 +143,12 @@ class Accuser(Daemon):
         """Value of ``--base-dir``."""
         return self._workspace.folder(self.name) if self._base_dir is None else self._base_dir
 
-    def _after_run(self) -> None:
+    async def _after_run(self) -> None:
         # An accuser keeps nothing in its folder, which a block may still want to look at.
         if not self._in_block:
             if self._session.ended_with_error(self._may_exit):
                 self._workspace.keep()
-            self._workspace.remove()
+            await self._host.discard(self._workspace)
 
 
 @asynccontextmanager

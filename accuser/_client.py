@@ -166,11 +166,14 @@ class Client:
 
     async def trust_address(self, peer: Node) -> None:
         """Make the node trust the address of ``peer``; private nodes talk to nobody else."""
-        await self.admin("trust", "address", peer.net_address)
+        await self.admin("trust", "address", self._address_of(peer))
 
     async def connect_address(self, peer: Node) -> None:
         """Connect the node to ``peer``."""
-        await self.admin("connect", "address", peer.net_address)
+        await self.admin("connect", "address", self._address_of(peer))
+
+    def _address_of(self, peer: Node) -> str:
+        return peer.net_address_from(self.node.runner if isinstance(self.node, Node) else None)
 
     async def rpc(self, method: str, path: str, data: object = None) -> Any:
         """Send a request through the client; return the decoded JSON that it prints."""

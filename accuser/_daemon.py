@@ -15,11 +15,13 @@ import trio
 from ._decode import Framer
 from ._errors import AlreadyRunning, NotRunning, TerminatedBeforeEvent
 from ._groups import plain_errors
+from ._host import THIS_MACHINE, Host
 from ._logs import next_color
 from ._netstring import NetstringFramer
 from ._observed import WAIT_TIMEOUT, Observed
 from ._protocol import Protocol
 from ._record import Recorder, Recording
+from ._runner import SSHRunner
 from ._session import STOP_GRACE, DaemonSpec, Session
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
@@ -42,6 +44,8 @@ class DaemonOptions(TypedDict, total=False):
     """The executable, in place of the toolchain's."""
     toolchain: Toolchain | None
     """Where the executable comes from."""
+    runner: SSHRunner | None
+    """The machine that it runs on; by default this one."""
     wait_timeout: float | None
     """Seconds that waits last by default: 60; None for no limit."""
     history: int
@@ -71,6 +75,8 @@ class Daemon(Observed):
     _spec: DaemonSpec
     toolchain: Toolchain
     """Where the executable comes from, unless a path was given."""
+    runner: SSHRunner | None
+    """The machine that it runs on; None for this one."""
     _path: Path | None
     _event_pipe: Path | None
     _workspace: Workspace
@@ -101,6 +107,8 @@ class Daemon(Observed):
     ) -> None:
         path, pipe, color = options.get("path"), options.get("event_pipe"), options.get("color")
         record = options.get("record")
+        runner = options.get("runner")
+        host = THIS_MACHINE if runner is None else runner
         self.__attrs_init__(  # type: ignore[attr-defined]
             name=name,
             color=next_color(spec.kind) if color is None else color,
@@ -110,9 +118,10 @@ class Daemon(Observed):
             unknown_events=options.get("unknown_events", False),
             spec=spec,
             toolchain=toolchain,
-            path=None if path is None else Path(path).absolute(),
+            runner=runner,
+            path=None if path is None else host.absolute(path),
             event_pipe=None if pipe is None else Path(pipe),
-            workspace=Workspace(name),
+            workspace=host.workspace(name),
             format=options.get("format", "one-per-line"),
             strict=options.get("strict", False),
             history=options.get("history", EVENTS_LIMIT),
@@ -163,6 +172,10 @@ class Daemon(Observed):
             return self._event_pipe
         return self._workspace.path / f"{safe_name(self.name)}-event-pipe"
 
+    @property
+    def _host(self) -> Host:
+        return THIS_MACHINE if self.runner is None else self.runner
+
     # Running.
 
     async def run(
@@ -204,32 +217,38 @@ class Daemon(Observed):
             self._may_exit = may_exit
         if self._session.state is State.ENDED:
             self._session = self._new_session()
+        self._session.state = State.STARTING
         try:
-            await self._run_session(task_status)
-            while self._next_session is not None:
-                self._session, self._next_session = self._next_session, None
-                await self._run_session(trio.TASK_STATUS_IGNORED)
+            async with self._host.connected():
+                try:
+                    await self._run_session(task_status)
+                    while self._next_session is not None:
+                        self._session, self._next_session = self._next_session, None
+                        await self._run_session(trio.TASK_STATUS_IGNORED)
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self._after_run()
         finally:
             self._session.end()
             self._drop_next()
-            self._after_run()
 
     async def _run_session(self, task_status: trio.TaskStatus[None]) -> None:
         session = self._session
         self._begin()
         session.state = State.STARTING
         await session.run(
+            self._host,
+            self._workspace,
             self._command(),
             self._sink_query(),
             self.event_pipe,
             stop_grace=STOP_GRACE,
             may_exit=self._may_exit,
-            directory=self._workspace.path,
             task_status=task_status,
         )
 
     def _command(self) -> tuple[str, ...]:
-        return (str(self._path),) if self._path else self.toolchain.command(self._spec.binary)
+        return (str(self._path),) if self._path else self._host.command(self.toolchain, self._spec.binary)
 
     def _sink_query(self) -> str:
         # Upstream reverses the list, and the sink takes the first prefix that matches
@@ -256,7 +275,7 @@ class Daemon(Observed):
     def _begin(self) -> None:
         """What a new session begins with."""
 
-    def _after_run(self) -> None:
+    async def _after_run(self) -> None:
         """What remains to be done when `run` returns."""
 
     async def terminate(self, timeout: float = STOP_GRACE) -> None:
@@ -339,24 +358,26 @@ class Daemon(Observed):
     @asynccontextmanager
     async def _opened(self, event_level: EventLevel | None, may_exit: bool) -> AsyncGenerator[Self]:
         self._in_block = True
-        try:
-            with plain_errors():
-                async with trio.open_nursery() as nursery:
-                    try:
-                        await self._start(nursery, event_level, may_exit)
-                    except TerminatedBeforeEvent:
-                        if not self._session.ended_with_error(may_exit):
-                            raise
-                        # `run` is about to raise, in this very nursery, and says more.
-                        await trio.sleep_forever()
-                    yield self
-                    await self.terminate()
-        except BaseException as error:
-            # What never ran left nothing to look at; a cancelled block did not fail.
-            if isinstance(error, Exception) and self.pid is not None:
-                error.add_note(f"the files of {self.name} are kept in {self.keep_directory()}")
-            raise
-        finally:
-            self._nursery = None
-            self._in_block = False
-            self._workspace.remove()
+        async with self._host.connected():
+            try:
+                with plain_errors():
+                    async with trio.open_nursery() as nursery:
+                        try:
+                            await self._start(nursery, event_level, may_exit)
+                        except TerminatedBeforeEvent:
+                            if not self._session.ended_with_error(may_exit):
+                                raise
+                            # `run` is about to raise, in this very nursery, and says more.
+                            await trio.sleep_forever()
+                        yield self
+                        await self.terminate()
+            except BaseException as error:
+                # What never ran left nothing to look at; a cancelled block did not fail.
+                if isinstance(error, Exception) and self.pid is not None:
+                    error.add_note(f"the files of {self.name} are kept in {self.keep_directory()}")
+                raise
+            finally:
+                self._nursery = None
+                self._in_block = False
+                with trio.CancelScope(shield=True):
+                    await self._host.discard(self._workspace)

@@ -14,19 +14,17 @@ from typing import Any, Final, Self, Unpack
 import attrs
 import trio
 
-from ._command import run_command
 from ._daemon import Daemon, DaemonOptions, EventLevel
 from ._decode import Event
 from ._explain import status_report
+from ._host import THIS_MACHINE, Host
 from ._logs import fresh_name
 from ._ports import reserve_port
 from ._rpc import call_rpc
+from ._runner import SSHRunner, address_from
 from ._toolchain import installed
 from ._transcript import ReadyEvent
 from ._waits import DEFAULT, Default, terminated
-
-HOST: Final = "127.0.0.1"
-"""Deliberately no host name (``tezt/lib_tezos/constant.ml``)."""
 
 BINARY: Final = "mavkit-node"
 READY: Final = ReadyEvent("node_is_ready.v0")
@@ -53,27 +51,31 @@ class _NodeSpec:
     net_port: int
     metrics_port: int
     data_dir: Callable[[], Path]
+    host: Callable[[], Host]
     kind: str = "node"
     binary: str = BINARY
     ready: ReadyEvent = READY
 
     async def prepare(self) -> None:
-        data_dir = self.data_dir()
-        if not (data_dir / "identity.json").exists():
+        data_dir, host = self.data_dir(), self.host()
+        await host.make_folder(data_dir)
+        if not await host.exists(data_dir / "identity.json"):
             await self._run("identity", "generate", "--data-dir", str(data_dir), "0")
-        if not (data_dir / "config.json").exists():
+        if not await host.exists(data_dir / "config.json"):
             await self._run("config", "init", "--data-dir", str(data_dir), *self.config_arguments)
 
     async def _run(self, *words: str) -> None:
         name, color = self.log()
-        await run_command((*self.find(), *words), name=name, color=color)
+        await self.host().run((*self.find(), *words), name=name, color=color)
 
     def arguments(self) -> tuple[str, ...]:
-        rpc = f"{HOST}:{self.rpc_port}"
+        # On another machine it listens everywhere (``tezt/lib_tezos/node.ml``).
+        host = self.host().listen_address
+        rpc = f"{host}:{self.rpc_port}"
         return (
             *("run", "--data-dir", str(self.data_dir())),
-            *("--net-addr", f"{HOST}:{self.net_port}"),
-            *("--metrics-addr", f"{HOST}:{self.metrics_port}"),
+            *("--net-addr", f"{host}:{self.net_port}"),
+            *("--metrics-addr", f"{host}:{self.metrics_port}"),
             *("--rpc-addr", rpc, "--max-active-rpc-connections", "500", "--allow-all-rpc", rpc),
         )
 
@@ -124,6 +126,7 @@ class Node(Daemon):
             reserve_port() if net_port is None else net_port,
             reserve_port() if metrics_port is None else metrics_port,
             lambda: self.data_dir,
+            lambda: self._host,
         )
         self._init(
             spec,
@@ -134,7 +137,7 @@ class Node(Daemon):
             rpc_port=spec.rpc_port,
             net_port=spec.net_port,
             metrics_port=spec.metrics_port,
-            data_dir=None if data_dir is None else Path(data_dir).absolute(),
+            data_dir=None if data_dir is None else (options.get("runner") or THIS_MACHINE).absolute(data_dir),
         )
         self.on_event(self._note)
 
@@ -154,13 +157,21 @@ class Node(Daemon):
 
     @property
     def rpc_endpoint(self) -> str:
-        """URL of the RPC server, as in ``http://127.0.0.1:18731``."""
-        return f"http://{HOST}:{self.rpc_port}"
+        """URL of the RPC server as seen from here, as in ``http://127.0.0.1:18731``."""
+        return self.rpc_endpoint_from(None)
+
+    def rpc_endpoint_from(self, runner: SSHRunner | None) -> str:
+        """URL of the RPC server as seen from the machine of ``runner``; None is this one."""
+        return f"http://{address_from(runner, self.runner)}:{self.rpc_port}"
 
     @property
     def net_address(self) -> str:
         """Address for other nodes, as in ``127.0.0.1:18732``."""
-        return f"{HOST}:{self.net_port}"
+        return self.net_address_from(None)
+
+    def net_address_from(self, runner: SSHRunner | None) -> str:
+        """Address for nodes on the machine of ``runner``; None is this one."""
+        return f"{address_from(runner, self.runner)}:{self.net_port}"
 
     @property
     def speaks_binary(self) -> bool:

@@ -27,6 +27,8 @@ from ._errors import NoFreePort as NoFreePort
 from ._errors import NotRunning as NotRunning
 from ._errors import RecordingError as RecordingError
 from ._errors import RpcError as RpcError
+from ._errors import RunnerError as RunnerError
+from ._errors import RunnerFault as RunnerFault
 from ._errors import ScenarioFailed as ScenarioFailed
 from ._errors import SpawnFailed as SpawnFailed
 from ._errors import TerminatedBeforeEvent as TerminatedBeforeEvent
@@ -47,6 +49,7 @@ from ._replay import Replay as Replay
 from ._replay import open_replay as open_replay
 from ._replay import replay as replay
 from ._rpc import Endpoint as Endpoint
+from ._runner import SSHRunner as SSHRunner
 from ._toolchain import SANDBOX as SANDBOX
 from ._toolchain import Toolchain as Toolchain
 from ._toolchain import installed as installed

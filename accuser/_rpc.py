@@ -65,6 +65,10 @@ class Endpoint:
         """The URL."""
         return self.url
 
+    def rpc_endpoint_from(self, runner: object) -> str:
+        """The URL, which is the same wherever it is asked for."""
+        return self.url
+
     @property
     def rpc_port(self) -> int:
         """The port of the URL, or the default one of its scheme."""

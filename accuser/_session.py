@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import shlex
 import signal
 from collections.abc import Awaitable, Callable
@@ -25,11 +24,11 @@ import attrs
 import trio
 
 from ._decode import Framer
-from ._errors import DaemonExited
+from ._errors import DaemonExited, RunnerError
+from ._host import Host, Pipe, Process
 from ._logs import log
 from ._netstring import NetstringFramer
-from ._pipe import EventPipe
-from ._process import Child, spawn
+from ._temp import Workspace
 from ._transcript import ReadyEvent, ReadyLine, State, Stream, Transcript
 
 DRAIN: Final = 1.0
@@ -73,7 +72,7 @@ class Session(Transcript):
     spec: DaemonSpec
     protocol_name: str | None
     make_framer: Callable[[], Framer | NetstringFramer]
-    _child: Child | None = attrs.field(default=None, init=False)
+    _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
     _stop_asked: bool = attrs.field(default=False, init=False)
     _kill_at: float = attrs.field(default=math.inf, init=False)
@@ -113,7 +112,7 @@ class Session(Transcript):
             self.recorder.signal(signum.name)
             self._child.send(signum)
 
-    async def _kill_in_time(self, child: Child) -> None:
+    async def _kill_in_time(self, child: Process) -> None:
         while True:
             changed = self._stop_changed
             with trio.move_on_at(self._kill_at):
@@ -134,13 +133,14 @@ class Session(Transcript):
 
     async def run(
         self,
+        host: Host,
+        workspace: Workspace,
         command: tuple[str, ...],
         sink_query: str,
         pipe_path: Path,
         *,
         stop_grace: float,
         may_exit: bool,
-        directory: Path | None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Run the daemon to its end. ``started`` is called when it has been spawned."""
@@ -154,12 +154,12 @@ class Session(Transcript):
             if self._stop_asked:
                 task_status.started()
                 return
-            pipe = EventPipe.make(pipe_path)
+            pipe = await host.make_pipe(pipe_path, workspace)
             stack.push_async_callback(_shielded, pipe.aclose)
             command = (*command, *self.spec.arguments())
             log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
             uri = f"file-descriptor-path://{pipe.path}?{sink_query}"
-            child = await spawn(command, {**os.environ, EVENTS_VARIABLE: uri})
+            child = await host.spawn(command, {EVENTS_VARIABLE: uri}, pipe)
             stack.push_async_callback(_shielded, child.aclose)
             self._child = child
             self.pid = child.pid
@@ -172,10 +172,10 @@ class Session(Transcript):
             raise self.failure
         if self.ended_with_error(may_exit):
             assert self.status is not None
-            raise DaemonExited(self.name, self.status, self.tail(), directory)
+            raise DaemonExited(self.name, self.status, self.tail(), workspace.path)
 
     async def _attend(
-        self, child: Child, pipe: EventPipe, grace: float, task_status: trio.TaskStatus[None]
+        self, child: Process, pipe: Pipe, grace: float, task_status: trio.TaskStatus[None]
     ) -> None:
         async with trio.open_nursery() as outer:
             outer.start_soon(self._stop_when_cancelled, grace)
@@ -185,7 +185,7 @@ class Session(Transcript):
                 await self._read_to_the_end(child, pipe)
             outer.cancel_scope.cancel(reason=f"{self.name} ended")
 
-    async def _read_to_the_end(self, child: Child, pipe: EventPipe) -> None:
+    async def _read_to_the_end(self, child: Process, pipe: Pipe) -> None:
         async with trio.open_nursery() as tasks:
             tasks.start_soon(self._kill_in_time, child)
             drained = trio.Event()
@@ -198,11 +198,15 @@ class Session(Transcript):
             child.send(signal.SIGKILL)
             with trio.move_on_after(DRAIN):
                 await drained.wait()
-            self.status = await child.reap()
-            self.recorder.exited(self.status)
+            try:
+                self.status = await child.reap()
+            except RunnerError as error:
+                self.fail(error)
+            else:
+                self.recorder.exited(self.status)
             tasks.cancel_scope.cancel(reason=f"{self.name} ended")
 
-    async def _read_all(self, child: Child, pipe: EventPipe, drained: trio.Event) -> None:
+    async def _read_all(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
         try:
             async with trio.open_nursery() as readers:
                 readers.start_soon(self._read_events, pipe.reader)

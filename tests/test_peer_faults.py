@@ -21,6 +21,7 @@ from accuser import (
     HandlerFailed,
     TerminatedBeforeEvent,
 )
+from accuser._process import Child
 
 from .kept import remove_kept
 from .standin import FOLLOWS_SIGTERM, open_standin
@@ -66,7 +67,7 @@ async def test_fault_2_an_event_written_just_before_the_end_reaches_everybody(
                 nursery.start_soon(wait)
                 await trio.testing.wait_all_tasks_blocked()
                 process = accuser._session._child
-                assert process is not None
+                assert isinstance(process, Child)
                 assert process.process.stdin is not None
                 await process.process.stdin.send_all(b"x")
             missed += [await expected, *got] != [1, 1, 1] or heard[-1] != "last.v0"

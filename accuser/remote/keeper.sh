@@ -1,0 +1,111 @@
+# Keeps one daemon on this machine: makes its event pipe and copies it to standard error, sends
+# signals to its group, and stops it when its owner, or the connection, is gone.
+#
+# The lines before set: token, folder (made here), pipe, workspace (removed if the owner is lost;
+# may be empty), grace, patience (seconds).
+# Standard input: guard GROUP, ping, signal NAME, stats, release, forget; its end is the loss of the
+# owner. Standard output: lines that begin with the token. A POSIX shell and its usual tools do.
+
+group=
+timer=
+released=
+
+say() {
+    printf '%s %s\n' "$token" "$*"
+}
+
+send() {
+    [ -z "$group" ] || kill "-$1" "-$group"
+}
+
+start_timer() {
+    # A half-open connection shows itself by silence alone.
+    (
+        trap - USR1 USR2
+        trap 'kill "$nap"; exit' TERM
+        sleep "$patience" &
+        nap=$!
+        wait "$nap" && kill -USR1 "$keeper"
+    ) </dev/null >/dev/null 6>&- &
+    timer=$!
+}
+
+make_pipes() {
+    # What the tools say goes to the owner, without line ends.
+    problem=$(mkdir -m 700 "$folder" 2>&1 && mkfifo -m 600 "$folder/exit" 2>&1) || { say failed folder $problem; exit 1; }
+    problem=$(mkdir -p "${pipe%/*}" 2>&1 && mkfifo -m 640 "$pipe" 2>&1) || { say failed pipe $problem; rm -rf "$folder"; exit 1; }
+}
+
+finish() {
+    trap '' HUP INT PIPE TERM USR1 USR2
+    rm -f "$pipe"
+    rm -rf "$folder"
+    # The timer, its sleep and the copying, and this shell at last.
+    kill -KILL "-$$"
+}
+
+lose() {
+    trap '' HUP INT PIPE TERM USR1 USR2
+    send TERM
+    send CONT
+    while [ -n "$group" ] && [ "$grace" -gt 0 ] && kill -0 "-$group"; do
+        sleep 1
+        grace=$((grace - 1))
+    done
+    send KILL
+    [ -z "$workspace" ] || rm -rf "$workspace"
+    finish
+}
+
+end_of_events() {
+    # Without the release this shell holds the pipe open: nobody takes what it copies any more.
+    [ -n "$released" ] || lose
+    send KILL
+    finish
+}
+
+tell_stats() {
+    for file in /proc/[0-9]*/stat; do
+        read -r line <"$file" || continue
+        set -- ${line##*) }
+        [ "$3" = "$group" ] && [ "$file" != "/proc/$group/stat" ] || continue
+        set -- "${file%/stat}"/fd/*
+        say "process $# $line"
+    done
+    read -r uptime rest </proc/uptime
+    say "stats $(getconf CLK_TCK) $(getconf PAGESIZE) $uptime"
+}
+
+main() {
+    keeper=$$
+    kill -0 "-$$" 2>/dev/null || { say failed group; exit 1; }
+    make_pipes
+    trap lose USR1 HUP INT TERM
+    trap end_of_events USR2
+    (
+        trap - USR1 USR2 HUP INT TERM
+        cat "$pipe" >&2
+        kill -USR2 "$keeper"
+    ) </dev/null >/dev/null &
+    (
+        trap - USR1 USR2 HUP INT TERM
+        read -r status <"$folder/exit" || status=killed
+        say exit "$status"
+    ) </dev/null 2>/dev/null &
+    exec 6>"$pipe" 2>/dev/null
+    start_timer
+    say ready
+    while read -r word rest; do
+        case $word in
+        guard) group=$rest && say guarded ;;
+        ping) kill "$timer" && start_timer ;;
+        signal) send "$rest" ;;
+        stats) tell_stats ;;
+        release) released=yes && exec 6>&- ;;
+        forget) send KILL; finish ;;
+        esac
+    done
+    lose
+}
+
+main

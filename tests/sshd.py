@@ -1,0 +1,100 @@
+"""A real OpenSSH server on the loopback interface, with keys of its own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from accuser import SSHRunner
+from accuser._ports import reserve_port
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+PRIVILEGE_SEPARATION = Path("/run/sshd")
+
+SERVER = """\
+Port {port}
+ListenAddress {address}
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/authorized
+PidFile none
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+MaxStartups 100
+"""
+
+CLIENT = """\
+Host *
+    Port {port}
+    User {user}
+    IdentityFile {folder}/user
+    IdentitiesOnly yes
+    UserKnownHostsFile {folder}/known_hosts
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+"""
+
+
+@attrs.frozen
+class Server:
+    """A server that runs, and what a client needs for it."""
+
+    folder: Path
+    address: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def runner(self, **options: Any) -> SSHRunner:
+        """A runner for it."""
+        options.setdefault("config", self.folder / "config")
+        return SSHRunner(self.address, **options)
+
+    def connections(self) -> int:
+        """How many logins there have been."""
+        return (self.folder / "log").read_text().count("Accepted publickey")
+
+
+def _keygen(path: Path) -> str:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return " ".join(path.with_suffix(".pub").read_text().split()[:2])
+
+
+def write_keys(folder: Path, address: str, port: int) -> None:
+    """Write keys and configurations for a server and its one client."""
+    host_key, user_key = _keygen(folder / "host"), _keygen(folder / "user")
+    (folder / "authorized").write_text(user_key + "\n")
+    (folder / "known_hosts").write_text(f"[{address}]:{port} {host_key}\n")
+    (folder / "sshd_config").write_text(SERVER.format(port=port, address=address, folder=folder))
+    (folder / "config").write_text(CLIENT.format(port=port, folder=folder, user=getpass.getuser()))
+
+
+@contextmanager
+def serve(folder: Path, address: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> Iterator[Server]:
+    """Run a server; ``prefix`` is a command that its command line is given to."""
+    assert SSHD is not None
+    if os.getuid() == 0:
+        PRIVILEGE_SEPARATION.mkdir(exist_ok=True)
+    port = reserve_port()
+    write_keys(folder, address, port)
+    with (folder / "log").open("wb") as log:
+        command = [*prefix, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        while "Server listening" not in (folder / "log").read_text():
+            assert process.poll() is None, (folder / "log").read_text()
+            # No event tells it.
+            os.sched_yield()
+        yield Server(folder, address, port, process)
+    finally:
+        process.terminate()
+        process.wait()
