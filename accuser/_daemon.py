@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from ._decode import Framer
-from ._errors import AlreadyRunning, NotRunning, TerminatedBeforeEvent
+from ._errors import AlreadyRunning, NotRunning, RunnerError, TerminatedBeforeEvent
 from ._groups import plain_errors
 from ._host import THIS_MACHINE, Host
 from ._logs import next_color
@@ -372,8 +372,10 @@ class Daemon(Observed):
                         yield self
                         await self.terminate()
             except BaseException as error:
-                # What never ran left nothing to look at; a cancelled block did not fail.
-                if isinstance(error, Exception) and self.pid is not None:
+                # What never ran left nothing to look at; a cancelled block did not fail; and
+                # nobody can look at a machine that is out of reach, which cleans up itself.
+                failed = isinstance(error, Exception) and not isinstance(error, RunnerError)
+                if failed and self.pid is not None:
                     error.add_note(f"the files of {self.name} are kept in {self.keep_directory()}")
                 raise
             finally:

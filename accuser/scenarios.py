@@ -20,6 +20,7 @@ from ._daemon import Daemon
 from ._errors import ScenarioFailed
 from ._node import Node, open_node
 from ._protocol import Protocol
+from ._runner import SSHRunner
 from ._toolchain import Toolchain
 
 NODE_ARGUMENTS: Final = ("--synchronisation-threshold 0", "--private-mode")
@@ -67,6 +68,8 @@ async def double_baking(
     protocol: Protocol = Protocol.BOREAS,
     *,
     accuser_path: Path | None = None,
+    accuser_runner: SSHRunner | None = None,
+    node_runner: SSHRunner | None = None,
     keep: bool = False,
     report: Report = lambda step: None,
     withhold_evidence: bool = False,
@@ -81,6 +84,8 @@ async def double_baking(
         toolchain: what runs.
         protocol: what the chain is activated with.
         accuser_path: an accuser's executable, in place of the toolchain's.
+        accuser_runner: the machine of the accuser; by default this one.
+        node_runner: the machine of the third node, as in ``tezt/remote_tests/double_bake.ml``.
         keep: keep the directories of the daemons and clients, and report where they are.
         report: called with a line for each step.
         withhold_evidence: bake the last block without the operations of the mempool, so that
@@ -99,8 +104,9 @@ async def double_baking(
 
     async with contextlib.AsyncExitStack() as stack:
 
-        async def node_and_client() -> tuple[Node, Client]:
-            node = await stack.enter_async_context(open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS))
+        async def node_and_client(runner: SSHRunner | None = None) -> tuple[Node, Client]:
+            opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, runner=runner)
+            node = await stack.enter_async_context(opening)
             client = await stack.enter_async_context(open_client(node))
             kept(node)
             kept(client)
@@ -126,9 +132,9 @@ async def double_baking(
             await node_2.wait_for_level(level)
         report(f"{node_2.name} alone: bootstrap2 baked level 2, bootstrap1 level 3")
 
-        node_3, client_3 = await node_and_client()
+        node_3, client_3 = await node_and_client(node_runner)
         accuser = await stack.enter_async_context(
-            open_accuser(protocol, node_3, toolchain=toolchain, path=accuser_path)
+            open_accuser(protocol, node_3, toolchain=toolchain, path=accuser_path, runner=accuser_runner)
         )
         kept(accuser)
         denounced = accuser.expect("double_baking_denounced.v0", where="any evidence")

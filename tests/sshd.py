@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
+import select
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +33,7 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
+SetEnv ACCUSER_TEST_SERVER={folder}
 """
 
 CLIENT = """\
@@ -58,9 +62,49 @@ class Server:
         options.setdefault("config", self.folder / "config")
         return SSHRunner(self.address, **options)
 
+    def processes(self) -> list[int]:
+        """What runs by way of this server, by a variable that all of it inherits."""
+        found = []
+        mark = f"ACCUSER_TEST_SERVER={self.folder}\0".encode()
+        for file in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in file.read_bytes():
+                    found.append(int(file.parent.name))
+        return found
+
+    def cut(self) -> None:
+        """Cut all connections, as a server does that crashes."""
+        for pid in children_of(self.process.pid):
+            os.kill(pid, signal.SIGKILL)
+
+    def wait_for_the_end(self) -> None:
+        """Wait until nothing runs there any more."""
+        for pid in self.processes():
+            wait_for_exit(pid)
+
     def connections(self) -> int:
         """How many logins there have been."""
         return (self.folder / "log").read_text().count("Accepted publickey")
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started itself."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in files for child in file.read_text().split()]
+
+
+def wait_for_exit(pid: int) -> None:
+    """Wait for the end of a process that is no child of ours."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        assert poller.poll(60_000), f"{pid} goes on: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"
+    finally:
+        os.close(pidfd)
 
 
 def _keygen(path: Path) -> str:
@@ -94,7 +138,9 @@ def serve(folder: Path, address: str = "127.0.0.1", prefix: tuple[str, ...] = ()
             assert process.poll() is None, (folder / "log").read_text()
             # No event tells it.
             os.sched_yield()
-        yield Server(folder, address, port, process)
+        server = Server(folder, address, port, process)
+        yield server
+        server.wait_for_the_end()
     finally:
         process.terminate()
         process.wait()
