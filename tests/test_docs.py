@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 import trio
 
 from accuser import events
+
+from .sshd import SSHD, serve
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,7 +40,12 @@ async def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
 @pytest.mark.parametrize("program", PROGRAMS)
 async def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program)
-    done = await run("program.py", cwd=tmp_path)
+    with ExitStack() as stack:
+        if "SSHRunner" in program:
+            if SSHD is None:
+                pytest.skip("needs OpenSSH's server: install openssh-server")
+            stack.enter_context(serve(tmp_path))
+        done = await run("program.py", cwd=tmp_path)
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert done.stdout
 

@@ -154,10 +154,10 @@ async def test_pause_stops_the_daemon_there(runner: SSHRunner, tmp_path: Path) -
     async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
         assert accuser.pid is not None
         accuser.pause()
-        while process_state(accuser.pid) != "T":
+        while process_state(accuser.pid) != "T":  # noqa: ASYNC110 - nothing tells it
             await trio.lowlevel.checkpoint()
         accuser.resume()
-        while process_state(accuser.pid) == "T":
+        while process_state(accuser.pid) == "T":  # noqa: ASYNC110
             await trio.lowlevel.checkpoint()
 
 
@@ -323,9 +323,7 @@ trio.run(main)
 """
 
 
-async def test_a_daemon_there_does_not_outlive_its_owner(
-    runner: SSHRunner, server: Server, tmp_path: Path
-) -> None:
+def test_a_daemon_there_does_not_outlive_its_owner(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parent.parent
     text = OWNER.format(
         root=str(root), config=str(server.folder / "config"), temp=str(runner.temp_dir), folder=str(tmp_path)
