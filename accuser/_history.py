@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -118,7 +117,7 @@ class History(Generic[R]):
         self.closed = True
         while self._groups:
             group = next(iter(next(iter(self._groups.values())).values()))
-            self._resolve(group, partial(outcome.Value, False))
+            self._resolve(group)
         self._wake()
 
     def read(self, index: int) -> Iterator[tuple[int, R]]:
@@ -171,8 +170,8 @@ class History(Generic[R]):
                 self._forget(group)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        completed: bool = await trio.lowlevel.wait_task_rescheduled(abort)
-        return completed
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        return watch.complete
 
     def _offer(self, first: int, records: Sequence[R]) -> None:
         if len(records) == 1:  # as nearly always, unless the daemon writes very fast
@@ -192,24 +191,29 @@ class History(Generic[R]):
             try:
                 completed = watch.offer(*items[look])
             except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
-                self._resolve(group, partial(outcome.Error, error))
+                self._resolve(group, error)
             else:
                 if completed:
-                    self._resolve(group, partial(outcome.Value, True))
+                    self._resolve(group)
 
     def _found(
         self, watch: Watch[Any], first: int, records: Sequence[R]
     ) -> tuple[Sequence[int], Sequence[Any]]:
+        if len(records) == 1:  # found by its name
+            return (first,), converted(watch.convert, records)
         name_of, names = self.name_of, watch.names
         found = [(i, record) for i, record in enumerate(records, first) if name_of(record) in names]
         return [i for i, _ in found], converted(watch.convert, [record for _, record in found])
 
-    def _resolve(self, group: _Group, result: Callable[[], outcome.Outcome[bool]]) -> None:
+    def _resolve(self, group: _Group, error: BaseException | None = None) -> None:
         self._forget(group)
         members, group.members = group.members, {}
         for task, watch in members.items():
             watch.taken, watch.index, watch.seen = group.watch.taken, group.watch.index, group.watch.seen
-            trio.lowlevel.reschedule(task, result())
+            if error is None:
+                trio.lowlevel.reschedule(task)
+            else:
+                trio.lowlevel.reschedule(task, outcome.Error(error))
 
     def _forget(self, group: _Group) -> None:
         for name in group.watch.names:
@@ -221,9 +225,10 @@ class History(Generic[R]):
                     del self._groups[name]
 
     def _wake(self) -> None:
-        parked, self._parked = self._parked, {}
-        for task in parked:
-            trio.lowlevel.reschedule(task)
+        if self._parked:
+            parked, self._parked = self._parked, {}
+            for task in parked:
+                trio.lowlevel.reschedule(task)
 
     def _blocks_from(self, index: int) -> Iterator[_Block[R]]:
         # Nearly every reader wants the newest blocks: look from that end.

@@ -28,6 +28,7 @@ from ._errors import DaemonExited, RunnerError
 from ._host import Host, Pipe, Process
 from ._logs import log
 from ._netstring import NetstringFramer
+from ._pipe import READ_SIZE
 from ._temp import Workspace
 from ._transcript import ReadyEvent, ReadyLine, State, Stream, Transcript
 
@@ -38,7 +39,6 @@ group was killed: what the daemon wrote is in the pipes already, and is read in 
 STOP_GRACE: Final = 30.0
 """Seconds between SIGTERM and SIGKILL, as upstream (``[tezt] process.ml``)."""
 
-READ_SIZE: Final = 65536
 MAX_LINE: Final = 1024 * 1024
 EVENTS_VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
 

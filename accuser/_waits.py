@@ -7,6 +7,7 @@ ends with what it looked for, with the session, or with its time.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final, Generic, TypeVar
@@ -65,7 +66,8 @@ class Search:
     where: str | None
     seconds: float | None
     _next: int = attrs.field(init=False)
-    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _searching: bool = attrs.field(default=False, init=False)
+    _others: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._next = self.begin
@@ -78,11 +80,15 @@ class Search:
         """
         begun, outcome = time.monotonic(), "failed"
         try:
-            if not self._lock.locked() and self._found():
+            if not self._searching and self._found():
                 await trio.lowlevel.cancel_shielded_checkpoint()
             else:
-                with time_limit(self.seconds, self._timed_out):
+                # Not `time_limit`, whose generator is felt in the latency of a wait.
+                seconds = math.inf if self.seconds is None else self.seconds
+                with trio.move_on_after(seconds) as limit:
                     await self._go_on()
+                if limit.cancelled_caught:
+                    raise self._timed_out(seconds)
             outcome = "satisfied"
         except EventTimeout:
             outcome = "timed out"
@@ -101,9 +107,16 @@ class Search:
 
     async def _go_on(self) -> None:
         # Of several tasks that await one expectation, one searches.
-        async with self._lock:
+        while self._searching:
+            await self._others.park()
+        self._searching = True
+        try:
             if not self._found() and not await self._watch():
                 raise terminated(self.session, self.label, self.noun, self.where, self._report())
+        finally:
+            self._searching = False
+            if self._others:
+                self._others.unpark()
 
     def _look_back(self) -> bool:
         check_lag(self.session.name, self.history, self._next)
