@@ -17,6 +17,7 @@
 #   _public    the names that users see
 #
 #   events     events as classes                      scenarios  what upstream tests
+#   testing    daemons that misbehave;                _player    the program that they run
 #   sandbox/   executables of our own
 
 from __future__ import annotations

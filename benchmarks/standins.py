@@ -16,7 +16,8 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from accuser import Accuser, Endpoint, Event, Protocol, open_accuser
+from accuser import Accuser, Event, Protocol, open_accuser
+from accuser.testing import NO_NODE
 
 NAME = "double_baking_denounced.v0"
 ITEM_BYTES = 400
@@ -31,14 +32,6 @@ class Item(msgspec.Struct, gc=False, rename={"item": "fd-sink-item.v0"}):
 
 
 decode = msgspec.json.Decoder(Item).decode
-
-
-class _ThereAlready(Endpoint):
-    async def wait_for_ready(self, **_: object) -> None:
-        """No node is needed: the stand-in asks nothing."""
-
-
-_NODE = _ThereAlready("http://127.0.0.1:9")
 
 
 def item(number: int, value: str = "") -> bytes:
@@ -103,7 +96,7 @@ BLOCK = b"".join(map(item, range(ITEMS_IN_BLOCK)))
 async def opened(path: Path, *, may_exit: bool = False) -> AsyncGenerator[Accuser]:
     """Run a stand-in as an accuser; it waits for `begin`."""
     async with open_accuser(
-        Protocol.BOREAS, _NODE, path=path, may_exit=may_exit, unknown_events=True
+        Protocol.BOREAS, NO_NODE, path=path, may_exit=may_exit, unknown_events=True
     ) as accuser:
         yield accuser
 

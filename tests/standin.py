@@ -11,7 +11,7 @@ from typing import Unpack
 
 from accuser import Accuser, Protocol, open_accuser
 from accuser._accuser import AccuserOptions
-from accuser._rpc import Endpoint
+from accuser.testing import NO_NODE
 
 PRELUDE = """\
 #!{python} -IS
@@ -61,12 +61,7 @@ def write_standin(folder: Path, body: str) -> Path:
     return path
 
 
-class _ThereAlready(Endpoint):
-    async def wait_for_ready(self, **_: object) -> None:
-        """No node is needed: the stand-ins ask nothing."""
-
-
-NODE = _ThereAlready("http://127.0.0.1:9")
+NODE = NO_NODE
 
 FOLLOWS_SIGTERM = """
 ready()
