@@ -19,6 +19,7 @@ from ._host import THIS_MACHINE, Host
 from ._logs import next_color
 from ._netstring import NetstringFramer
 from ._observed import WAIT_TIMEOUT, Observed
+from ._pipe import expressible_place, is_expressible
 from ._protocol import Protocol
 from ._record import Recorder, Recording
 from ._runner import SSHRunner
@@ -84,6 +85,7 @@ class Daemon(Observed):
     _strict: bool
     _history: int
     _record: Recording | None
+    _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
     _session: Session = attrs.field(init=False)
     _sessions: int = attrs.field(default=0, init=False)
     _next_session: Session | None = attrs.field(default=None, init=False)
@@ -167,10 +169,19 @@ class Daemon(Observed):
 
     @property
     def event_pipe(self) -> Path:
-        """Path of the named pipe for the events."""
+        """Path of the named pipe for the events.
+
+        By default it is in the temporary directory; where that one's path has characters that the
+        daemon's sink cannot take, in a directory of its own elsewhere.
+        """
         if self._event_pipe is not None:
             return self._event_pipe
-        return self._workspace.path / f"{safe_name(self.name)}-event-pipe"
+        workspace = self._workspace
+        if self.runner is None and not is_expressible(workspace.path):
+            if self._pipe_workspace is None:
+                self._pipe_workspace = Workspace(self.name, expressible_place())
+            workspace = self._pipe_workspace
+        return workspace.path / f"{safe_name(self.name)}-event-pipe"
 
     @property
     def _host(self) -> Host:
@@ -231,6 +242,8 @@ class Daemon(Observed):
         finally:
             self._session.end()
             self._drop_next()
+            if self._pipe_workspace is not None:
+                self._pipe_workspace.remove()
 
     async def _run_session(self, task_status: trio.TaskStatus[None]) -> None:
         session = self._session

@@ -29,6 +29,28 @@ MODE: Final = 0o640
 _EXPRESSIBLE: Final = re.compile(r"[A-Za-z0-9._/+-]+")
 
 
+PLACES: Final = (Path("/tmp"), Path("/dev/shm"), Path("/var/tmp"))
+"""Where a pipe goes when the folder for temporary files has a path that the sink cannot take."""
+
+
+def is_expressible(path: Path) -> bool:
+    """Whether the sink's URI can carry this absolute path."""
+    return _EXPRESSIBLE.fullmatch(str(path)) is not None
+
+
+def expressible_place() -> Path:
+    """A folder for temporary files whose path the sink can take.
+
+    Raises:
+        EventPipeError: there is none that can be written to.
+    """
+    for place in PLACES:
+        if os.access(place, os.W_OK | os.X_OK):
+            return place
+    places = ", ".join(map(str, PLACES))
+    raise EventPipeError(PLACES[0], f"the sink needs a folder in one of {places}, or another TMPDIR")
+
+
 def check_expressible(path: Path) -> None:
     """Refuse a path that the sink's URI cannot carry.
 
@@ -40,11 +62,11 @@ def check_expressible(path: Path) -> None:
     """
     if not path.is_absolute():
         raise EventPipeError(path, "the path must be absolute")
-    if not _EXPRESSIBLE.fullmatch(str(path)):
+    if not is_expressible(path):
         raise EventPipeError(
             path,
             "the sink cannot write to a path with other characters than A-Z a-z 0-9 . _ / + -; "
-            "choose another path, or another TMPDIR",
+            "choose another path",
         )
 
 

@@ -42,6 +42,8 @@ class Workspace:
     """
 
     name: str
+    parent: Path | None = None
+    """Where it is made; None for the usual place."""
     _path: Path | None = attrs.field(default=None, init=False)
     _finalizer: weakref.finalize[[str, bool], Workspace] | None = attrs.field(default=None, init=False)
 
@@ -49,8 +51,9 @@ class Workspace:
     def path(self) -> Path:
         """The directory, as in ``/tmp/accuser-accuser1-k2x9``. Raises `DirectoryError`."""
         if self._path is None:
-            with writing(Path(os.environ.get("TMPDIR", "/tmp"))):
-                self._path = Path(tempfile.mkdtemp(prefix=f"accuser-{safe_name(self.name)}-")).absolute()
+            prefix = f"accuser-{safe_name(self.name)}-"
+            with writing(self.parent or Path(os.environ.get("TMPDIR", "/tmp"))):
+                self._path = Path(tempfile.mkdtemp(prefix=prefix, dir=self.parent)).absolute()
             self._finalizer = weakref.finalize(self, shutil.rmtree, str(self._path), True)
         return self._path
 

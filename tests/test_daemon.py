@@ -695,16 +695,6 @@ async def test_an_event_pipe_that_cannot_be(tmp_path: Path, pipe: str, reason: s
     assert caught.value.path == Path(pipe)
 
 
-async def test_an_event_pipe_never_deletes_what_is_no_fifo(tmp_path: Path) -> None:
-    path = Path(os.environ["TMPDIR"]) / "precious"
-    path.write_text("data")
-    with pytest.raises(EventPipeError, match="no named pipe"):
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=path):
-            pytest.fail("it cannot run")
-    assert path.read_text() == "data"
-    path.unlink()
-
-
 async def test_an_event_pipe_in_use_is_not_shared(tmp_path: Path) -> None:
     path = Path(os.environ["TMPDIR"]) / "pipe"
     async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=path) as first:

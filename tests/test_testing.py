@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -221,8 +220,7 @@ async def test_go_needs_a_process(tmp_path: Path) -> None:
     accuser = Accuser(Protocol.BOREAS, NO_NODE, path=FaultyDaemon(ready(), exit_with(0)).write(tmp_path))
     with pytest.raises(NotRunning, match="cannot go accuser1: it is not running"):
         go(accuser)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(partial(accuser.run, may_exit=True))
+    await accuser.run(may_exit=True)
     with pytest.raises(TerminatedBeforeEvent):
         await accuser.wait_for_ready()
     with pytest.raises(NotRunning):
