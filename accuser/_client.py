@@ -18,6 +18,7 @@ from ._command import run_command
 from ._keys import ACTIVATOR, BOOTSTRAP, Account
 from ._logs import fresh_name, next_color
 from ._node import Node
+from ._options import check_options
 from ._parameters import write_parameter_file
 from ._protocol import Protocol
 from ._rpc import Endpoint
@@ -62,6 +63,7 @@ class Client:
     _workspace: Workspace
 
     def __init__(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> None:
+        check_options(options, ClientOptions)
         inherited = node.toolchain if isinstance(node, Node) else installed()
         base_dir = options.get("base_dir")
         self.node = node

@@ -19,6 +19,7 @@ from ._host import THIS_MACHINE, Host
 from ._logs import next_color
 from ._netstring import NetstringFramer
 from ._observed import WAIT_TIMEOUT, Observed
+from ._options import check_options
 from ._pipe import expressible_place, is_expressible
 from ._protocol import Protocol
 from ._record import Recorder, Recording
@@ -107,6 +108,7 @@ class Daemon(Observed):
         options: DaemonOptions,
         **more: Any,
     ) -> None:
+        check_options(options, DaemonOptions)
         path, pipe, color = options.get("path"), options.get("event_pipe"), options.get("color")
         record = options.get("record")
         runner = options.get("runner")

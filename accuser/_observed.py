@@ -18,6 +18,7 @@ from ._decode import Event, Malformed
 from ._errors import EventTimeout, UnknownEvent
 from ._explain import status_report
 from ._logs import log
+from ._options import check_options
 from ._protocol import Protocol
 from ._transcript import Handlers, State, Transcript
 from ._waits import (
@@ -362,6 +363,7 @@ class Observed:
         names, convert = self._names(
             what, full=options.get("full", False), unknown=options.get("unknown", False)
         )
+        check_options(options, WaitOptions)
         options["timeout"] = None
         return Absence(self._search(names, convert, filter, 1, options), within)
 
@@ -475,6 +477,7 @@ class Observed:
 
 
 def _wanted(count: int | None, options: WaitOptions) -> int:
+    check_options(options, WaitOptions)
     nth = options.get("nth")
     if count is not None and nth is not None:
         raise ValueError("give count or nth, not both")

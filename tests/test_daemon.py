@@ -17,6 +17,7 @@ from accuser import (
     Accuser,
     AlreadyRunning,
     BinaryNotFound,
+    Client,
     DaemonExited,
     DirectoryError,
     Endpoint,
@@ -729,6 +730,20 @@ async def test_a_node_that_is_not_there() -> None:
         async with open_accuser(Protocol.BOREAS, endpoint):
             pytest.fail("there is no node")
     assert caught.value.url == "http://127.0.0.1:1"
+
+
+async def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'wait_timout'; did you mean 'wait_timeout'"):
+        Accuser(Protocol.BOREAS, NODE, wait_timout=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'colour'"):
+        Client(NODE, colour="")  # type: ignore[call-arg]
+    accuser = Accuser(Protocol.BOREAS, NODE)
+    with pytest.raises(TypeError, match="'timout'; did you mean 'timeout'"):
+        accuser.expect("started.v0", timout=3)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="'stderr'"):
+        accuser.expect_line("x", stderr=True)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'foo'"):
+        accuser.expect_no("started.v0", within=1, foo=1, unknown=True)  # type: ignore[call-arg]
 
 
 def test_preserved_levels_are_not_negative() -> None:
