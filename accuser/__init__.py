@@ -3,6 +3,7 @@
 # The rooms, in the order in which data goes through them; imports go one way only.
 #
 #   _process   a child in a group of its own          _pipe       the FIFO for its events
+#   _guardian  who clears up when this process is gone; _guardian_main is that program
 #   _decode    bytes -> Event | Malformed (pure);     _netstring  the other framing
 #   _history   the log, broadcast to consumers        _watch      what a wait looks for (pure)
 #   _transcript  what a session wrote; handlers       _session    one run: spawn, read, stop, drain

@@ -8,11 +8,12 @@ import os
 import shlex
 import signal
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 import trio
 
 from ._errors import CommandFailed, SpawnFailed
+from ._guardian import guardian
 from ._logs import log
 
 CANCEL_GRACE: Final = 5.0
@@ -38,16 +39,19 @@ async def run_command(
     """
     log(logging.DEBUG, name, color, shlex.join(command), bold=True)
     try:
-        done = await trio.run_process(
-            list(command),
-            stdin=b"",
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-            env=None if environment is None else {**os.environ, **environment},
-            process_group=0,
-            deliver_cancel=_stop_group,
-        )
+        with guardian.announced() as guard:
+            done = await trio.run_process(
+                list(command),
+                stdin=b"",
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+                env=guard.environment({**os.environ, **(environment or {})}),
+                process_group=0,
+                deliver_cancel=_stop_group,
+                task_status=cast("trio.TaskStatus[trio.Process]", guard),
+            )
+        guard.forget()
     except (OSError, ValueError) as error:
         raise SpawnFailed(command, str(error)) from error
     stdout, stderr = _text(done.stdout), _text(done.stderr)

@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from ._errors import EventPipeError
+from ._guardian import guardian
 
 READ_SIZE: Final = 65536
 
@@ -104,6 +105,7 @@ class EventPipe:
     reader: Reader
     _keeper: int | None
     _inode: int
+    _key: str
 
     @classmethod
     def make(cls, path: Path) -> EventPipe:
@@ -118,6 +120,7 @@ class EventPipe:
         try:
             _remove_leftover(path)
             os.mkfifo(path, MODE)
+            key = guardian.add_path(path)
             reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise EventPipeError(path, f"cannot be made: {error.strerror}") from error
@@ -127,8 +130,9 @@ class EventPipe:
         except OSError as error:
             os.close(reader)
             path.unlink(missing_ok=True)
+            guardian.forget(key)
             raise EventPipeError(path, f"cannot be opened: {error.strerror}") from error
-        return cls(path, Reader(reader), keeper, inode)
+        return cls(path, Reader(reader), keeper, inode, key)
 
     def release(self) -> None:
         """Close our write end: the reader ends when the last other writer has gone."""
@@ -145,6 +149,7 @@ class EventPipe:
                 self.path.unlink()
         except FileNotFoundError:
             pass
+        guardian.forget(self._key)
 
 
 def _remove_leftover(path: Path) -> None:

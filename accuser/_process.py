@@ -1,7 +1,8 @@
 """One child process in a process group of its own: spawned, signalled and reaped as a group.
 
-Invariant: a group is signalled only while its leader is not reaped, so that the id cannot
-have been reused.
+Invariants:
+1. A group is signalled only while its leader is not reaped, so that the id cannot have been reused.
+2. The guardian knows of it from before the start until after the reaping.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import attrs
 import trio
 
 from ._errors import SpawnFailed
+from ._guardian import Guard, guardian
 
 HAS_PIDFD: Final = sys.platform == "linux"
 
@@ -28,6 +30,7 @@ class Child:
 
     process: trio.Process
     _pidfd: int | None
+    _guard: Guard
     _reaped: bool = False
 
     @property
@@ -74,6 +77,7 @@ class Child:
         """Collect an exited process. Returns the status, or the negative number of a signal."""
         status = await self.process.wait()
         self._reaped = True
+        self._guard.forget()
         return status
 
     async def aclose(self) -> None:
@@ -93,20 +97,22 @@ async def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> Chi
     """Start ``command``; its standard input is a pipe that stays open and empty.
 
     Raises:
-        SpawnFailed: the operating system refused.
+        SpawnFailed: the operating system refused, this process or a guardian.
 
     Cancelling is noticed before the start or after it, and leaves no process.
     """
     try:
-        process = await trio.lowlevel.open_process(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            process_group=0,
-        )
+        with guardian.announced() as guard:
+            process = await trio.lowlevel.open_process(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=guard.environment(environment),
+                process_group=0,
+            )
     except (OSError, ValueError) as error:
         raise SpawnFailed(command, str(error)) from error
+    guard.started(process)
     pidfd = os.pidfd_open(process.pid) if HAS_PIDFD else None
-    return Child(process, pidfd)
+    return Child(process, pidfd, guard)

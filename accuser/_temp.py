@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 
 from ._errors import DirectoryError
+from ._guardian import guardian
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+-]")
 
@@ -37,15 +38,16 @@ def writing(path: Path) -> Generator[None]:
 class Workspace:
     """A directory of one daemon, made when first asked for.
 
-    It is removed by `remove`, and at the latest when this object is collected or the
-    interpreter ends, unless it was kept.
+    It is removed by `remove`, and at the latest when this object is collected, the interpreter ends
+    or the guardian finds it without owner, unless it was kept.
     """
 
     name: str
     parent: Path | None = None
     """Where it is made; None for the usual place."""
     _path: Path | None = attrs.field(default=None, init=False)
-    _finalizer: weakref.finalize[[str, bool], Workspace] | None = attrs.field(default=None, init=False)
+    _key: str = attrs.field(default="", init=False)
+    _finalizer: weakref.finalize[[str, str], Workspace] | None = attrs.field(default=None, init=False)
 
     @property
     def path(self) -> Path:
@@ -53,8 +55,9 @@ class Workspace:
         if self._path is None:
             prefix = f"accuser-{safe_name(self.name)}-"
             with writing(self.parent or Path(os.environ.get("TMPDIR", "/tmp"))):
-                self._path = Path(tempfile.mkdtemp(prefix=prefix, dir=self.parent)).absolute()
-            self._finalizer = weakref.finalize(self, shutil.rmtree, str(self._path), True)
+                path = Path(tempfile.mkdtemp(prefix=prefix, dir=self.parent)).absolute()
+            self._path, self._key = path, guardian.add_path(path)
+            self._finalizer = weakref.finalize(self, _remove, str(path), self._key)
         return self._path
 
     def folder(self, name: str) -> Path:
@@ -69,6 +72,7 @@ class Workspace:
         if self._finalizer is not None:
             self._finalizer.detach()
             self._finalizer = None
+            guardian.forget(self._key)
         return self._path
 
     def remove(self) -> None:
@@ -77,3 +81,8 @@ class Workspace:
             self._finalizer()
             self._finalizer = None
             self._path = None
+
+
+def _remove(path: str, key: str) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    guardian.drop(key)

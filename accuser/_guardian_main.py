@@ -1,0 +1,209 @@
+"""The guardian: a process that clears up after its owner, however that ended.
+
+Started by path, isolated, with the standard library alone: ``python -I -S PATH DESCRIPTOR GRACE``.
+The descriptor is the read end of the lifeline, a pipe whose write end nobody but the owner has; its
+end of file means that the owner is gone. What to do then was told as records, first on standard
+input, then on the lifeline. Each ends with a NUL, since a path may hold every other byte:
+
+    spawn KEY              a process with KEY in its environment is about to be started
+    group KEY ID START     it was started, leads the group ID, and has this start time
+    path KEY INODE PATH    a FIFO or directory to be removed
+    forget KEY             none of the above any more
+
+Invariant: nothing is signalled that is not known to be the owner's. An id alone says nothing, for it
+may have been used again: the leader of a group has the start time that was told, and if the leader is
+gone, a member has the group's key in its environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import sys
+import time
+
+VARIABLE = "ACCUSER_GUARD"
+"""Environment variable of what is guarded; its value is the key."""
+
+SETTLE = 1.0
+"""Seconds in which a process that was about to be started must show. The lifeline ends only when such
+a process, which begins as a copy of the owner, has closed the copied descriptors, just before it
+becomes the program with the key in its environment."""
+
+KILLED = 5.0
+"""Seconds that what was killed may take to vanish: a process in a system call that cannot be
+interrupted is left to its fate."""
+
+STEP = 0.02
+"""Seconds between two looks at the processes, once the owner is gone."""
+
+HAS_PROC = os.path.exists("/proc/self/stat")
+
+Row = tuple[int, str, str]
+"""Group, state and start time of a process."""
+
+
+def parse_stat(text: str) -> Row:
+    """Read one line of ``/proc/PID/stat``. The program's name may hold blanks and parentheses."""
+    fields = text.rpartition(")")[2].split()
+    return int(fields[2]), fields[0], fields[19]
+
+
+def processes() -> dict[int, Row]:
+    """Every process that there is."""
+    rows: dict[int, Row] = {}
+    if not HAS_PROC:
+        return parse_ps(_output("ps", "-A", "-o", "pid=,pgid=,stat=,lstart="))
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (row := process(int(name))) is not None:
+            rows[int(name)] = row
+    return rows
+
+
+def parse_ps(text: str) -> dict[int, Row]:
+    """Read what ``ps`` says where there is no ``/proc``."""
+    rows: dict[int, Row] = {}
+    for line in text.splitlines():
+        pid, group, state, *start = line.split()
+        rows[int(pid)] = (int(group), state[0], "_".join(start))
+    return rows
+
+
+def _output(*command: str) -> str:
+    import subprocess  # seldom needed, and slow to import
+
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment).stdout
+
+
+def process(pid: int) -> Row | None:
+    """One process; None if it is gone."""
+    if not HAS_PROC:
+        return parse_ps(_output("ps", "-o", "pid=,pgid=,stat=,lstart=", "-p", str(pid))).get(pid)
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return parse_stat(file.read())
+    except OSError:
+        return None
+
+
+def has_key(pid: int, key: str) -> bool:
+    """Whether a process was started with ``key`` in its environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return f"{VARIABLE}={key}".encode() in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+class Charge:
+    """What is to be cleared up."""
+
+    def __init__(self) -> None:
+        self.spawning: set[str] = set()
+        self.groups: dict[str, tuple[int, str]] = {}
+        self.paths: dict[str, tuple[int, bytes]] = {}
+
+    def take(self, descriptor: int) -> None:
+        """Read records until the end of the file."""
+        data = b""
+        while more := os.read(descriptor, 65536):
+            *records, data = (data + more).split(b"\0")
+            for record in records:
+                self.note(record)
+
+    def note(self, record: bytes) -> None:
+        """Take one record."""
+        verb, key, *rest = record.split(b" ", 2)
+        name = key.decode()
+        self.spawning.discard(name)
+        if verb == b"spawn":
+            self.spawning.add(name)
+        elif verb == b"group":
+            number, start = rest[0].decode().split(" ")
+            if not HAS_PROC:
+                # To look costs a process here, which the owner has no time for.
+                row = process(int(number))
+                start = "" if row is None else row[2]
+            self.groups[name] = (int(number), start)
+        elif verb == b"path":
+            inode, path = rest[0].split(b" ", 1)
+            self.paths[name] = (int(inode), path)
+        else:
+            self.groups.pop(name, None)
+            self.paths.pop(name, None)
+
+    def clear_up(self, grace: float) -> None:
+        """End every group, all with one grace, then remove the paths."""
+        begun = time.monotonic()
+        rows = processes()
+        ours = {group for key, (group, start) in self.groups.items() if is_ours(key, group, start, rows)}
+        warned: set[int] = set()
+        while True:
+            ours |= self._appeared(rows)
+            living = {row[0] for row in rows.values() if row[1] not in "ZX"} & ours
+            elapsed = time.monotonic() - begun
+            settling = bool(self.spawning) and elapsed < SETTLE
+            if not (living or settling) or elapsed > grace + KILLED:
+                break
+            if elapsed >= grace:
+                send(living, signal.SIGKILL)
+            else:
+                send(living - warned, signal.SIGTERM)
+                # A stopped process would keep the signal for later.
+                send(living - warned, signal.SIGCONT)
+                warned |= living
+            time.sleep(STEP)
+            rows = processes()
+        for inode, path in self.paths.values():
+            remove(inode, path)
+
+    def _appeared(self, rows: dict[int, Row]) -> set[int]:
+        leaders = [pid for pid, row in rows.items() if row[0] == pid] if self.spawning else []
+        return {pid for pid in leaders for key in self.spawning if has_key(pid, key)}
+
+
+def is_ours(key: str, group: int, start: str, rows: dict[int, Row]) -> bool:
+    """Whether a group is the one that was told of."""
+    leader = rows.get(group)
+    if leader is not None:
+        return leader[2] == start
+    return any(row[0] == group and has_key(pid, key) for pid, row in rows.items())
+
+
+def send(groups: set[int], signum: int) -> None:
+    """Signal groups; those that are gone are passed over."""
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signum)
+
+
+def remove(inode: int, path: bytes) -> None:
+    """Remove a FIFO or directory, if it is still the one that was told of."""
+    with contextlib.suppress(OSError):
+        found = os.lstat(path)
+        if found.st_ino != inode:
+            return
+        if stat.S_ISFIFO(found.st_mode):
+            os.unlink(path)
+        elif stat.S_ISDIR(found.st_mode):
+            import shutil  # imports all the compressions
+
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def main(descriptor: int, grace: float) -> None:
+    """Guard until the owner is gone, clear up, and return."""
+    # Whoever ends the owner's service or terminal ends the owner; this one has work to do then.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    charge = Charge()
+    charge.take(sys.stdin.fileno())
+    charge.take(descriptor)
+    charge.clear_up(grace)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))
