@@ -13,7 +13,8 @@ import attrs
 import trio
 
 from ._decode import Framer
-from ._errors import AlreadyRunning, NotRunning, RunnerError, TerminatedBeforeEvent
+from ._errors import AlreadyRunning, NotRunning, RunnerError, TerminatedBeforeEvent, signal_name
+from ._exits import ExitExpectation
 from ._groups import plain_errors
 from ._host import THIS_MACHINE, Host
 from ._logs import next_color
@@ -28,6 +29,7 @@ from ._session import STOP_GRACE, DaemonSpec, Session
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
 from ._transcript import EVENTS_LIMIT, State
+from ._waits import DEFAULT, Default
 
 EventLevel = Literal["debug", "info", "notice"]
 EventFormat = Literal["one-per-line", "netstring"]
@@ -348,6 +350,39 @@ class Daemon(Observed):
             hint = f"start it with `await nursery.start({self._spec.kind}.run)`"
             raise NotRunning(self.name, "restart", hint) from None
         await self.wait_for_ready()
+
+    def expect_exit(self, *, timeout: float | Default | None = DEFAULT) -> ExitExpectation:
+        """Expect that the daemon exits: from now on that is no error, and does not end its block.
+
+        Await the result, or put what causes the exit into an ``async with`` block of it. Either
+        gives the exit status, the negative number of a signal, when everything that the daemon
+        wrote has been delivered. It is about the current session, or the last one, and holds
+        until it times out or its block fails. Any exit fulfils it, also one by `terminate`. Of a
+        session that has ended it gives the status at once. Cancelling the wait is harmless.
+
+        Where ``may_exit=True`` tolerates every exit of a run, this tolerates one, and says when.
+
+        Raises, when awaited:
+            EventTimeout: it has not exited ``timeout`` seconds (by default the daemon's) after
+                the ``await``; from then on an exit is an error again.
+            TerminatedBeforeEvent: it ended before there was a process.
+        """
+        return ExitExpectation(self._session, self._seconds(timeout))
+
+    def signal(self, signum: int) -> None:
+        """Send a signal, as in ``signal.SIGUSR1``, to the whole process group.
+
+        An exit that it causes is one that nobody asked for: `terminate` and `kill` ask, and
+        `expect_exit` allows it.
+
+        Raises:
+            ValueError: there is no such signal.
+            NotRunning: there is no process.
+        """
+        if signum not in signal.valid_signals():
+            raise ValueError(f"there is no signal {signum!r}")
+        if not self._session.signal(signum):
+            raise NotRunning(self.name, f"send {signal_name(signum)} to")
 
     def pause(self) -> None:
         """Stop the whole process group with SIGSTOP. Does nothing if it is not running."""

@@ -357,12 +357,15 @@ class ScenarioFailed(AccuserError):
 
 def describe_status(status: int) -> str:
     """``exit status 1``, or ``killed by SIGKILL`` for a negative number."""
-    if status >= 0:
-        return f"exit status {status}"
+    return f"exit status {status}" if status >= 0 else f"killed by {signal_name(-status)}"
+
+
+def signal_name(signum: int) -> str:
+    """``SIGKILL``; ``signal 40`` for one that has a number only."""
     try:
-        return f"killed by {signal.Signals(-status).name}"
+        return signal.Signals(signum).name
     except ValueError:
-        return f"killed by signal {-status}"
+        return f"signal {signum}"
 
 
 class RunnerFault(enum.Enum):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -39,7 +38,7 @@ class Process(Protocol):
     async def wait_exited(self) -> None:
         """Wait until it has exited. Cancelling is harmless."""
 
-    def send(self, signum: signal.Signals) -> None:
+    def send(self, signum: int) -> None:
         """Signal the whole group; nothing happens when it is gone."""
 
     def has_exited(self) -> bool:

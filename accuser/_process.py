@@ -59,7 +59,7 @@ class Child:
             await self.process.wait()
             self._reaped = True
 
-    def send(self, signum: signal.Signals) -> None:
+    def send(self, signum: int) -> None:
         """Signal the whole group; nothing happens when it is gone."""
         if self._reaped:
             return

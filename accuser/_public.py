@@ -37,6 +37,7 @@ from ._errors import UnexpectedValue as UnexpectedValue
 from ._errors import UnknownEvent as UnknownEvent
 from ._errors import UnknownProtocol as UnknownProtocol
 from ._errors import WaitReport as WaitReport
+from ._exits import ExitExpectation as ExitExpectation
 from ._logs import LogFormatter as LogFormatter
 from ._logs import reset_names as reset_names
 from ._logs import setup_logging as setup_logging

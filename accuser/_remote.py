@@ -21,7 +21,15 @@ from typing import Final
 import attrs
 import trio
 
-from ._errors import BinaryNotFound, CommandFailed, DirectoryError, EventPipeError, RunnerError, RunnerFault
+from ._errors import (
+    BinaryNotFound,
+    CommandFailed,
+    DirectoryError,
+    EventPipeError,
+    RunnerError,
+    RunnerFault,
+    signal_name,
+)
 from ._process import Child
 from ._ssh import Connection
 
@@ -260,9 +268,9 @@ class RemoteProcess:
         """Whether the keeper has told the exit, or is lost."""
         return self._status is not None or self._lost is not None
 
-    def send(self, signum: signal.Signals) -> None:
+    def send(self, signum: int) -> None:
         """Have the keeper signal the group."""
-        self._pipe.tell("signal", signum.name.removeprefix("SIG"))
+        self._pipe.tell("signal", signal_name(signum).removeprefix("SIG").removeprefix("signal "))
 
     async def reap(self) -> int:
         """The status that the launcher told; a shell tells the signal n as 128 + n."""

@@ -24,7 +24,7 @@ import attrs
 import trio
 
 from ._decode import Framer
-from ._errors import DaemonExited, RunnerError
+from ._errors import DaemonExited, RunnerError, signal_name
 from ._host import Host, Pipe, Process
 from ._logs import log
 from ._netstring import NetstringFramer
@@ -72,6 +72,8 @@ class Session(Transcript):
     spec: DaemonSpec
     protocol_name: str | None
     make_framer: Callable[[], Framer | NetstringFramer]
+    exits_expected: int = attrs.field(default=0, init=False)
+    """How many expectations of the exit hold; while any does, it is no error."""
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
     _stop_asked: bool = attrs.field(default=False, init=False)
@@ -80,7 +82,8 @@ class Session(Transcript):
 
     def ended_with_error(self, may_exit: bool) -> bool:
         """Whether `run` raises for the way in which the daemon ended."""
-        unasked = self.status is not None and not self._stop_asked and not may_exit
+        tolerated = self._stop_asked or may_exit or self.exits_expected > 0
+        unasked = self.status is not None and not tolerated
         return self.failure is not None or unasked
 
     # Stopping.
@@ -106,11 +109,13 @@ class Session(Transcript):
         self._stop_changed.set()
         self._stop_changed = trio.Event()
 
-    def signal(self, signum: signal.Signals) -> None:
-        """Send a signal to the daemon's whole group, if there is one."""
-        if self._child is not None:
-            self.recorder.signal(signum.name)
-            self._child.send(signum)
+    def signal(self, signum: int) -> bool:
+        """Send a signal to the daemon's whole group; return whether there is one."""
+        if self._child is None:
+            return False
+        self.recorder.signal(signal_name(signum))
+        self._child.send(signum)
+        return True
 
     async def _kill_in_time(self, child: Process) -> None:
         while True:

@@ -22,6 +22,7 @@ import attrs
 import trio
 
 from ._errors import RunnerError, RunnerFault
+from ._guardian import guardian
 from ._process import Child, spawn
 
 CLOSE_GRACE: Final = 2.0
@@ -56,6 +57,7 @@ class Connection:
     _changing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _master: Child | None = attrs.field(default=None, init=False)
     _folder: Path | None = attrs.field(default=None, init=False)
+    _key: str = attrs.field(default="", init=False)
     _sessions: int = attrs.field(default=0, init=False)
 
     @asynccontextmanager
@@ -108,6 +110,7 @@ class Connection:
 
     async def _open(self) -> None:
         self._folder = _control_folder()
+        self._key = guardian.add_path(self._folder)
         try:
             await self._start_master()
         except BaseException:
@@ -147,6 +150,7 @@ class Connection:
             self._master = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            guardian.forget(self._key)
             self._folder = None
 
     def _command(self, log: Path) -> tuple[str, ...]:
