@@ -10,7 +10,6 @@ from typing import Any
 import attrs
 import msgspec
 import trio
-import trio.testing
 
 from ._errors import RecordingError
 from ._groups import plain_errors
@@ -20,6 +19,27 @@ from ._record import VERSION, Recorder
 from ._transcript import EVENTS_LIMIT, ReadyEvent, State, Stream, Transcript
 
 Entry = dict[str, Any]
+
+
+@attrs.define(eq=False)
+class _Lull(trio.abc.Instrument):
+    """Waits until no other task can go on.
+
+    As trio's `wait_all_tasks_blocked` does, but `trio.testing` loads pytest where that is there.
+    """
+
+    _reached: trio.Event | None = None
+
+    async def wait(self) -> None:
+        reached = self._reached = trio.Event()
+        await reached.wait()
+
+    def before_io_wait(self, timeout: float) -> None:
+        reached = self._reached
+        if reached is not None and trio.lowlevel.current_statistics().tasks_runnable == 0:
+            self._reached = None
+            # It also ends the wait for I/O, of which the duration is settled already.
+            trio.lowlevel.current_trio_token().run_sync_soon(reached.set)
 
 
 @attrs.define(eq=False)
@@ -58,14 +78,17 @@ class Replay(Observed):
         So a task that waits for one event after the other sees what it would have seen, whatever
         the order in which tasks run.
         """
+        lull = _Lull()
+        trio.lowlevel.add_instrument(lull)
         try:
             for entry in self._entries:
-                await trio.testing.wait_all_tasks_blocked()
+                await lull.wait()
                 self._take(entry)
                 if self._session.failure is not None:
                     raise self._session.failure
-            await trio.testing.wait_all_tasks_blocked()
+            await lull.wait()
         finally:
+            trio.lowlevel.remove_instrument(lull)
             self._session.end()
 
     def _take(self, entry: Entry) -> None:

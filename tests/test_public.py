@@ -37,6 +37,12 @@ def test_importing_the_package_costs_nothing_before_its_first_use() -> None:
     assert done.stdout == "False\n"
 
 
+def test_nothing_of_the_package_loads_pytest() -> None:
+    program = "import sys, accuser._public; print({'pytest', '_pytest', 'trio.testing'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 @pytest.mark.parametrize(
     ("protocol", "number", "tag", "daemon_name", "name", "protocol_hash"),
     [
