@@ -121,14 +121,16 @@ class EventPipe:
             _remove_leftover(path)
             os.mkfifo(path, MODE)
             key = guardian.add_path(path)
-            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise EventPipeError(path, f"cannot be made: {error.strerror}") from error
+        reader = None
         try:
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             inode = os.fstat(reader).st_ino
             keeper = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
-            os.close(reader)
+            if reader is not None:
+                os.close(reader)
             path.unlink(missing_ok=True)
             guardian.forget(key)
             raise EventPipeError(path, f"cannot be opened: {error.strerror}") from error

@@ -47,7 +47,7 @@ class Workspace:
     """Where it is made; None for the usual place."""
     _path: Path | None = attrs.field(default=None, init=False)
     _key: str = attrs.field(default="", init=False)
-    _finalizer: weakref.finalize[[str, str], Workspace] | None = attrs.field(default=None, init=False)
+    _finalizer: weakref.finalize[[str, str, int], Workspace] | None = attrs.field(default=None, init=False)
 
     @property
     def path(self) -> Path:
@@ -57,7 +57,12 @@ class Workspace:
             with writing(self.parent or Path(os.environ.get("TMPDIR", "/tmp"))):
                 path = Path(tempfile.mkdtemp(prefix=prefix, dir=self.parent)).absolute()
             self._path, self._key = path, guardian.add_path(path)
-            self._finalizer = weakref.finalize(self, _remove, str(path), self._key)
+            self._finalizer = weakref.finalize(self, _remove, str(path), self._key, os.getpid())
+        return self._path
+
+    @property
+    def made(self) -> Path | None:
+        """The directory, if it was made."""
         return self._path
 
     def folder(self, name: str) -> Path:
@@ -83,6 +88,8 @@ class Workspace:
             self._path = None
 
 
-def _remove(path: str, key: str) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    guardian.drop(key)
+def _remove(path: str, key: str, pid: int) -> None:
+    # A forked child has a copy of the object, and may run exit handlers while the parent goes on.
+    if os.getpid() == pid:
+        shutil.rmtree(path, ignore_errors=True)
+        guardian.drop(key)
