@@ -15,7 +15,7 @@
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes
 #   _toolchain, _protocol, _parameters, _keys         what runs, and with what
-#   _temp, _ports, _logs, _command, _groups, _options  helpers;  _errors   a leaf
+#   _temp, _ports, _logs, _command, _groups, _options, _checks, _interrupt   helpers;   _errors   a leaf
 #   _public    the names that users see
 #
 #   events     events as classes                      scenarios  what upstream tests

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypedDict, get_args
 import attrs
 import trio
 
+from ._checks import check_grace, check_sections
 from ._decode import Framer
 from ._errors import AlreadyRunning, NotRunning, RunnerError, TerminatedBeforeEvent, signal_name
 from ._exits import ExitExpectation
@@ -63,6 +64,9 @@ class DaemonOptions(TypedDict, total=False):
     """Write down events, output, waits and signals in this file."""
     unknown_events: bool
     """Wait for any name of event, for executables of other versions."""
+    stop_grace: float
+    """Seconds between SIGTERM and SIGKILL: 30; at the end of a block, when cancelled, and by default
+    in `Daemon.terminate` and `Daemon.restart`."""
 
 
 @attrs.define(eq=False)
@@ -88,10 +92,13 @@ class Daemon(Observed):
     _strict: bool
     _history: int
     _record: Recording | None
+    _stop_grace: float
     _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
     _session: Session = attrs.field(init=False)
     _sessions: int = attrs.field(default=0, init=False)
     _next_session: Session | None = attrs.field(default=None, init=False)
+    _revived: Session | None = attrs.field(default=None, init=False)
+    """The session that a restart began where none ran."""
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     _in_block: bool = attrs.field(default=False, init=False)
     _may_exit: bool = attrs.field(default=False, init=False)
@@ -132,6 +139,7 @@ class Daemon(Observed):
             strict=options.get("strict", False),
             history=options.get("history", EVENTS_LIMIT),
             record=Recording(record) if isinstance(record, str | Path) else record,
+            stop_grace=check_grace(options.get("stop_grace", STOP_GRACE), "stop_grace"),
             **more,
         )
 
@@ -207,7 +215,8 @@ class Daemon(Observed):
             event_level: least level of the events that arrive: ``debug``, ``info`` (at first)
                 or ``notice``; by default that of the last run.
             event_sections_levels: levels for sections, as in ``(("prevalidator", "debug"),)``;
-                the last one that matches an event decides.
+                the last one that matches an event decides. A level is ``debug``, ``info``,
+                ``notice``, ``warning``, ``error``, ``fatal``, or ``none`` for no event at all.
             may_exit: whether the daemon may end unasked without that being an error; by default
                 as in the last run, at first not.
 
@@ -216,23 +225,32 @@ class Daemon(Observed):
             BinaryNotFound, SpawnFailed, EventPipeError: it could not be started.
             DaemonExited: it ended unasked.
             HandlerFailed: a handler raised.
+            ValueError: an unknown level, or a section that the sink's URI cannot carry.
 
-        Cancelling stops the daemon: SIGTERM, 30 s of grace, SIGKILL, each for its whole process
-        group; what it still writes is delivered.
+        Cancelling stops the daemon: SIGTERM, ``stop_grace`` seconds, SIGKILL, each for its whole
+        process group; what it still writes is delivered. A Ctrl-C meanwhile kills it at once.
         """
         if self.running:
             raise AlreadyRunning(self.name, self._spec.kind)
-        if event_level is not None:
-            if event_level not in get_args(EventLevel):
-                raise ValueError(f"event_level must be one of {get_args(EventLevel)}, not {event_level!r}")
-            self._event_level = event_level
+        if event_level is not None and event_level not in get_args(EventLevel):
+            raise ValueError(f"event_level must be one of {get_args(EventLevel)}, not {event_level!r}")
         if event_sections_levels is not None:
-            self._sections = event_sections_levels
+            self._sections = check_sections(event_sections_levels)
+        if event_level is not None:
+            self._event_level = event_level
         if may_exit is not None:
             self._may_exit = may_exit
+        self._claim()
+        await self._run_claimed(task_status)
+
+    def _claim(self) -> Session:
+        """Make a session that counts as running from now on, whoever else is about to start one."""
         if self._session.state is State.ENDED:
             self._session = self._new_session()
         self._session.state = State.STARTING
+        return self._session
+
+    async def _run_claimed(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:
             async with self._host.connected():
                 try:
@@ -259,7 +277,6 @@ class Daemon(Observed):
             self._command(),
             self._sink_query(),
             self.event_pipe,
-            stop_grace=STOP_GRACE,
             may_exit=self._may_exit,
             task_status=task_status,
         )
@@ -287,6 +304,7 @@ class Daemon(Observed):
             recorder=Recorder(self.name, self._sessions, self._record),
             events_limit=self._history,
             strict=self._strict,
+            stop_grace=self._stop_grace,
         )
 
     def _begin(self) -> None:
@@ -295,13 +313,16 @@ class Daemon(Observed):
     async def _after_run(self) -> None:
         """What remains to be done when `run` returns."""
 
-    async def terminate(self, timeout: float = STOP_GRACE) -> None:
-        """Send SIGTERM, after ``timeout`` seconds SIGKILL, and wait for the end.
+    async def terminate(self, timeout: float | Default = DEFAULT) -> None:
+        """Send SIGTERM, after ``timeout`` seconds (by default ``stop_grace``) SIGKILL, and wait for the end.
 
         Returns when the process is gone and everything that it wrote has been delivered.
         Returns at once if it is not running. Cancelling leaves the stop going on.
+
+        Raises:
+            TypeError, ValueError: ``timeout`` is no number >= 0; nothing was done.
         """
-        await self._stop(timeout)
+        await self._stop(self._grace(timeout))
 
     async def kill(self) -> None:
         """Send SIGKILL, and wait for the end as `terminate` does."""
@@ -316,13 +337,19 @@ class Daemon(Observed):
         session.stop(grace)
         await session.ended.wait()
 
+    def _grace(self, timeout: float | Default) -> float:
+        return self._stop_grace if isinstance(timeout, Default) else check_grace(timeout)
+
     def _drop_next(self) -> None:
+        self._revived = None
         following, self._next_session = self._next_session, None
         if following is not None:
             following.end()
 
-    async def restart(self, timeout: float = STOP_GRACE) -> None:
+    async def restart(self, timeout: float | Default = DEFAULT) -> None:
         """Terminate the daemon if it runs, run it again and wait until it is ready.
+
+        ``timeout`` is that of `terminate`.
 
         Handlers and the event level stay; pending waits end with `TerminatedBeforeEvent`; the
         directory is the same. A daemon that has ended is run again in the nursery that it was
@@ -333,23 +360,30 @@ class Daemon(Observed):
             NotRunning: it is not running, and was not opened by ``open_...`` or ``init``.
             TerminatedBeforeEvent: it ended before it was ready again, or was to stop for good.
             EventTimeout: it was not ready again within the time that waits last.
+            TypeError, ValueError: ``timeout`` is no number >= 0; nothing was done.
         """
+        grace = self._grace(timeout)
+        if self._revived is self._session and not self._session.settled.is_set():
+            await self._wait_until_ready(self._session)
+            return
         if self._session.running:
             following = self._next_session
             if following is None:
                 following = self._next_session = self._new_session()
-            self._session.stop(timeout)
+            self._session.stop(grace)
             await self._wait_until_ready(following)
             return
+        hint = f"start it with `await nursery.start({self._spec.kind}.run)`"
+        if self._nursery is None:
+            raise NotRunning(self.name, "restart", hint)
+        revived = self._revived = self._claim()
         try:
-            if self._nursery is None:
-                raise RuntimeError
-            await self._nursery.start(self.run)
+            await self._nursery.start(self._run_claimed)
         except RuntimeError:
             # The nursery that it was opened in may have closed.
-            hint = f"start it with `await nursery.start({self._spec.kind}.run)`"
+            revived.end()
             raise NotRunning(self.name, "restart", hint) from None
-        await self.wait_for_ready()
+        await self._wait_until_ready(revived)
 
     def expect_exit(self, *, timeout: float | Default | None = DEFAULT) -> ExitExpectation:
         """Expect that the daemon exits: from now on that is no error, and does not end its block.
@@ -402,7 +436,7 @@ class Daemon(Observed):
         except BaseException:
             # Nobody else has the handle yet.
             self._drop_next()
-            self._session.stop(STOP_GRACE)
+            self._session.stop(self._stop_grace)
             raise
 
     @asynccontextmanager
@@ -425,8 +459,8 @@ class Daemon(Observed):
                 # What never ran left nothing to look at; a cancelled block did not fail; and
                 # nobody can look at a machine that is out of reach, which cleans up itself.
                 failed = isinstance(error, Exception) and not isinstance(error, RunnerError)
-                if failed and self.pid is not None:
-                    error.add_note(f"the files of {self.name} are kept in {self.keep_directory()}")
+                if failed and self.pid is not None and (kept := self._workspace.keep()):
+                    error.add_note(f"the files of {self.name} are kept in {kept}")
                 raise
             finally:
                 self._nursery = None

@@ -42,6 +42,9 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _only(leaves: list[BaseException]) -> BaseException | None:
+    # Ctrl-C twice means what it means once.
+    interrupts = [leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt)]
+    leaves = [leaf for leaf in leaves if leaf not in interrupts[1:]]
     if len(leaves) == 1:
         return leaves[0]
     waits = [leaf for leaf in leaves if isinstance(leaf, TerminatedBeforeEvent)]

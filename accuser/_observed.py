@@ -115,6 +115,14 @@ class Observed:
         """The start of the current session, or of the last one, for ``since=``."""
         return Mark(self._session)
 
+    def _since(self, mark: Mark | None) -> Mark:
+        if mark is None:
+            return self.mark()
+        # The handlers are what all sessions of one handle have in common.
+        if (session := mark._session).handlers is not self._handlers:
+            raise ValueError(f"since= was given a mark of {session.name}; {self.name} needs one of its own")
+        return mark
+
     @overload
     async def wait_for(
         self, what: type[E], filter: None = None, *, count: None = None, **options: Unpack[WaitOptions]
@@ -178,7 +186,8 @@ class Observed:
             count: wait for so many, and return them as a list.
             nth: wait for so many, and return the last.
             where: the filter in words, for messages.
-            since: where to begin; by default now, so that an event before the call is not seen.
+            since: where to begin, a mark of this daemon; by default now, so that an event before
+                the call is not seen.
             timeout: seconds, or None for no limit; by default the daemon's own.
             full: give the filter the whole item, and return it, in place of the value.
             unknown: wait even for a name that this kind of daemon never emits.
@@ -193,6 +202,7 @@ class Observed:
             UnknownEvent: this kind of daemon never emits it.
             UnexpectedValue: a value that does not fit the class.
             Lagged: ``since`` is so long ago that the history does not hold it any more.
+            ValueError: ``since`` is a mark of another daemon.
         """
         expectation: Expectation[Any] = self._expect(what, filter, count, options)
         return await expectation
@@ -274,7 +284,7 @@ class Observed:
         count: int,
         options: WaitOptions,
     ) -> Search:
-        mark = options.get("since") or self.mark()
+        mark = self._since(options.get("since"))
         label = " / ".join(names)
         watch: Watch[Any] = Watch(
             frozenset(names), convert, filter, count, f"in the filter for event {label} of {self.name}"
@@ -329,7 +339,7 @@ class Observed:
         """
         seconds = self._seconds(options.get("timeout", DEFAULT))
         deadline = trio.current_time() + (math.inf if seconds is None else seconds)
-        mark = options.get("since") or self.mark()
+        mark = self._since(options.get("since"))
         values = []
         for number, step in enumerate(steps, 1):
             what, choose = step if isinstance(step, tuple) else (step, None)
@@ -404,7 +414,7 @@ class Observed:
             match = search_in(line)
             return match if match is None or filter is None else filter(match)
 
-        mark = options.get("since") or self.mark()
+        mark = self._since(options.get("since"))
         session = mark._session
         history, begin = (
             (session.stdout, mark._stdout) if stream == "stdout" else (session.stderr, mark._stderr)
@@ -433,7 +443,7 @@ class Observed:
         Raises:
             Lagged: from the iteration; this consumer is so slow that events were dropped.
         """
-        mark = self.mark() if since is None else since
+        mark = self._since(since)
         async with contextlib.aclosing(events_from(mark)) as events:
             yield events
 

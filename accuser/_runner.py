@@ -44,9 +44,9 @@ class RemoteWorkspace(Workspace):
         return self._path
 
     @property
-    def named(self) -> bool:
-        """Whether anybody has asked for the directory."""
-        return self._path is not None
+    def made(self) -> Path | None:
+        """The directory, if anybody has asked for it."""
+        return self._path
 
     def folder(self, name: str) -> Path:
         """A folder in it; no I/O."""
@@ -175,7 +175,7 @@ class SSHRunner:
     async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
         """Make the pipe there."""
         assert isinstance(workspace, RemoteWorkspace)
-        doomed = workspace.path if workspace.named and not workspace.kept else None
+        doomed = None if workspace.kept else workspace.made
         check_expressible(path)
         folder = Path(self.temp_dir) / f"accuser-pipe-{secrets.token_hex(4)}"
         return await RemotePipe.make(self._connection, path, folder, doomed, self.lost_after)
@@ -188,7 +188,7 @@ class SSHRunner:
     async def discard(self, workspace: Workspace) -> None:
         """Remove the directory there; without a connection it is removed by the keeper's end."""
         assert isinstance(workspace, RemoteWorkspace)
-        if workspace.named and not workspace.kept:
+        if workspace.made and not workspace.kept:
             with contextlib.suppress(RunnerError, CommandFailed):
                 await run_there(self._connection, ("rm", "-rf", "--", str(workspace.path)), {})
             workspace.remove()

@@ -26,6 +26,7 @@ import trio
 from ._decode import Framer
 from ._errors import DaemonExited, RunnerError, signal_name
 from ._host import Host, Pipe, Process
+from ._interrupt import on_interrupt
 from ._logs import log
 from ._netstring import NetstringFramer
 from ._pipe import READ_SIZE
@@ -74,6 +75,8 @@ class Session(Transcript):
     make_framer: Callable[[], Framer | NetstringFramer]
     exits_expected: int = attrs.field(default=0, init=False)
     """How many expectations of the exit hold; while any does, it is no error."""
+    stop_grace: float = attrs.field(default=STOP_GRACE, kw_only=True)
+    """Seconds between SIGTERM and SIGKILL, where nobody says otherwise."""
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
     _stop_asked: bool = attrs.field(default=False, init=False)
@@ -126,12 +129,13 @@ class Session(Transcript):
                 self.signal(signal.SIGKILL)
                 return
 
-    async def _stop_when_cancelled(self, grace: float) -> None:
+    async def _stop_when_cancelled(self, until_end: contextlib.ExitStack) -> None:
         try:
             await trio.sleep_forever()
         except trio.Cancelled:
             if self.status is None:
-                self.stop(grace)
+                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
+                self.stop(self.stop_grace)
             raise
 
     # Running.
@@ -144,7 +148,6 @@ class Session(Transcript):
         sink_query: str,
         pipe_path: Path,
         *,
-        stop_grace: float,
         may_exit: bool,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -172,23 +175,22 @@ class Session(Transcript):
             self.state = State.RUNNING
             if self._stop_asked:
                 self.stop(max(0.0, self._kill_at - trio.current_time()))
-            await self._attend(child, pipe, stop_grace, task_status)
+            await self._attend(child, pipe, task_status)
         if self.failure is not None:
             raise self.failure
         if self.ended_with_error(may_exit):
             assert self.status is not None
-            raise DaemonExited(self.name, self.status, self.tail(), workspace.path)
+            raise DaemonExited(self.name, self.status, self.tail(), workspace.made)
 
-    async def _attend(
-        self, child: Process, pipe: Pipe, grace: float, task_status: trio.TaskStatus[None]
-    ) -> None:
-        async with trio.open_nursery() as outer:
-            outer.start_soon(self._stop_when_cancelled, grace)
-            task_status.started()
-            # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
-            with trio.CancelScope(shield=True):
-                await self._read_to_the_end(child, pipe)
-            outer.cancel_scope.cancel(reason=f"{self.name} ended")
+    async def _attend(self, child: Process, pipe: Pipe, task_status: trio.TaskStatus[None]) -> None:
+        with contextlib.ExitStack() as until_end:
+            async with trio.open_nursery() as outer:
+                outer.start_soon(self._stop_when_cancelled, until_end)
+                task_status.started()
+                # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
+                with trio.CancelScope(shield=True):
+                    await self._read_to_the_end(child, pipe)
+                outer.cancel_scope.cancel(reason=f"{self.name} ended")
 
     async def _read_to_the_end(self, child: Process, pipe: Pipe) -> None:
         async with trio.open_nursery() as tasks:
@@ -255,7 +257,7 @@ class Session(Transcript):
             return
         super().fail(failure)
         # The daemon is well; it gets its usual time to end.
-        self.stop(STOP_GRACE)
+        self.stop(self.stop_grace)
 
     def end(self) -> None:
         """Say that nothing more will come, to everybody who waits."""

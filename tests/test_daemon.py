@@ -576,10 +576,57 @@ async def test_restart_of_an_ended_daemon_runs_it_in_its_block(tmp_path: Path) -
         assert accuser.running
 
 
+async def test_restarts_of_an_ended_daemon_that_overlap_are_one(tmp_path: Path) -> None:
+    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+        await accuser.terminate()
+        pids: list[int | None] = []
+
+        async def restart() -> None:
+            await accuser.restart()
+            pids.append(accuser.pid)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(restart)
+        assert pids == [accuser.pid] * 3
+        assert accuser.state == "running"
+        await accuser.restart()
+        assert accuser.pid != pids[0]
+
+
+async def test_terminate_wins_over_the_restart_of_an_ended_daemon(tmp_path: Path) -> None:
+    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+        await accuser.terminate()
+        async with trio.open_nursery() as nursery:
+
+            async def restart() -> None:
+                with pytest.raises(TerminatedBeforeEvent):
+                    await accuser.restart()
+
+            nursery.start_soon(restart)
+            nursery.start_soon(restart)
+            for _ in range(2):  # both have begun
+                await trio.lowlevel.checkpoint()
+            assert accuser.running
+            await accuser.terminate()
+            assert not accuser.running
+
+
 async def test_restart_of_a_daemon_without_a_nursery_says_how_to_start_it() -> None:
     accuser = Accuser(Protocol.BOREAS, NODE)
     with pytest.raises(NotRunning, match=r"nursery\.start\(accuser\.run\)"):
         await accuser.restart()
+    assert accuser.state == "not started"
+
+
+async def test_restart_after_the_nursery_has_closed_says_how_to_start_it(tmp_path: Path) -> None:
+    path = write_standin(tmp_path, FOLLOWS_SIGTERM)
+    async with trio.open_nursery() as nursery:
+        accuser = await Accuser.init(nursery, Protocol.BOREAS, NODE, path=path)
+        await accuser.terminate()
+    with pytest.raises(NotRunning, match=r"nursery\.start\(accuser\.run\)"):
+        await accuser.restart()
+    assert accuser.state == "ended"
 
 
 SLOW_TO_STOP = """

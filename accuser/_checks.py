@@ -1,0 +1,43 @@
+"""What callers give, refused before anything is changed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Final
+
+SECTION_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal", "none")
+"""Levels of the sink, and ``none``, which excludes a section."""
+
+_SECTION: Final = re.compile(r"[A-Za-z0-9._-]*")
+
+
+def check_grace(seconds: float, name: str = "timeout") -> float:
+    """Return the seconds between SIGTERM and SIGKILL, if they can be that.
+
+    Raises:
+        TypeError, ValueError: they are no number, negative, or not a number (NaN).
+    """
+    hint = f"{name} must be seconds >= 0, not {seconds!r}; kill() stops a daemon at once"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(hint)
+    if math.isnan(seconds) or seconds < 0:
+        raise ValueError(hint)
+    return seconds
+
+
+def check_sections(sections: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return levels of sections, if the URI of the sink can carry them.
+
+    Raises:
+        ValueError: a section has other characters than ``A-Za-z0-9._-``, or a level is unknown.
+    """
+    checked = tuple(sections)
+    for section, level in checked:
+        if not _SECTION.fullmatch(section):
+            raise ValueError(f"a section is made of A-Z a-z 0-9 . _ and -, not {section!r}")
+        if level not in SECTION_LEVELS:
+            known = ", ".join(SECTION_LEVELS)
+            raise ValueError(f"the level of the section {section!r} must be one of {known}, not {level!r}")
+    return checked
