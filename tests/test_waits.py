@@ -272,6 +272,28 @@ async def test_two_tasks_may_await_one_expectation(tmp_path: Path) -> None:
         assert results == [[1, 2], [1, 2]]
 
 
+async def test_of_tasks_that_await_one_expectation_another_goes_on_for_a_cancelled_one(
+    tmp_path: Path,
+) -> None:
+    async with open_standin(tmp_path, "ready(); until_term(); event('a.v0', '1')") as accuser:
+        one = accuser.expect("a.v0")
+        results: list[int] = []
+
+        async def wait(scope: trio.CancelScope) -> None:
+            with scope:
+                results.append(await one)
+
+        async with trio.open_nursery() as nursery:
+            scopes = [trio.CancelScope() for _ in range(3)]
+            for scope in scopes:
+                nursery.start_soon(wait, scope)
+                await trio.testing.wait_all_tasks_blocked()
+            scopes[0].cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            await accuser.terminate()
+        assert results == [1, 1]
+
+
 def test_waits_for_nothing_are_mistakes() -> None:
     accuser = Accuser(Protocol.BOREAS, NODE)
     with pytest.raises(ValueError, match="at least one"):
