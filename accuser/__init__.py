@@ -10,7 +10,7 @@
 #   _host      what a session asks of a machine       _runner     another machine, by SSH:
 #   _ssh       its connection                         _remote     a daemon there, by remote/*.sh
 #   _waits     expectations; _explain why they fail   _observed   waits and handlers of a handle
-#   _exits     the expectation of an exit
+#   _exits     the expectation of an exit             _stats      what a process group uses
 #   _daemon    the handle of one session after the other;   _record, _replay   recordings
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes

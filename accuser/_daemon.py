@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,7 +15,14 @@ import trio
 
 from ._checks import check_grace, check_sections
 from ._decode import Framer
-from ._errors import AlreadyRunning, NotRunning, RunnerError, TerminatedBeforeEvent, signal_name
+from ._errors import (
+    AlreadyRunning,
+    NotRunning,
+    RunnerError,
+    StatsUnavailable,
+    TerminatedBeforeEvent,
+    signal_name,
+)
 from ._exits import ExitExpectation
 from ._groups import plain_errors
 from ._host import THIS_MACHINE, Host
@@ -27,6 +35,7 @@ from ._protocol import Protocol
 from ._record import Recorder, Recording
 from ._runner import SSHRunner
 from ._session import STOP_GRACE, DaemonSpec, Session
+from ._stats import Stats, Usage, read_usage
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
 from ._transcript import EVENTS_LIMIT, State
@@ -95,6 +104,7 @@ class Daemon(Observed):
     _stop_grace: float
     _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
     _session: Session = attrs.field(init=False)
+    _restarts: int = attrs.field(default=0, init=False)
     _sessions: int = attrs.field(default=0, init=False)
     _next_session: Session | None = attrs.field(default=None, init=False)
     _revived: Session | None = attrs.field(default=None, init=False)
@@ -384,6 +394,33 @@ class Daemon(Observed):
             revived.end()
             raise NotRunning(self.name, "restart", hint) from None
         await self._wait_until_ready(revived)
+
+    async def stats(self) -> Stats:
+        """Tell what the daemon's whole process group uses, and what the session has brought.
+
+        All processes of the machine are looked at, in another thread. Cancelling is noticed
+        afterwards.
+
+        Raises:
+            NotRunning: there is no process, or not any more.
+            StatsUnavailable: the system has no ``/proc``.
+        """
+        session = self._session
+        usage = Usage()
+        if session.alive and session.pid is not None:
+            try:
+                usage = await trio.to_thread.run_sync(read_usage, session.pid)
+            except OSError as error:
+                raise StatsUnavailable(self.name, str(error)) from error
+        if not (session.alive and usage.processes):
+            raise NotRunning(self.name, "measure")
+        return Stats(
+            **attrs.asdict(usage),
+            uptime=time.monotonic() - session.spawned,
+            events=session.events.next_index - session.malformed,
+            lines=session.stdout.next_index + session.stderr.next_index,
+            restarts=self._restarts,
+        )
 
     def expect_exit(self, *, timeout: float | Default | None = DEFAULT) -> ExitExpectation:
         """Expect that the daemon exits: from now on that is no error, and does not end its block.

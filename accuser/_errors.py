@@ -114,6 +114,17 @@ class RecordingError(AccuserError):
 
 
 @attrs.define(eq=False, str=False)
+class StatsUnavailable(AccuserError):
+    """What a daemon uses cannot be read on this system."""
+
+    daemon: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no statistics of {self.daemon}: {self.reason}; they are read from /proc, which Linux has"
+
+
+@attrs.define(eq=False, str=False)
 class DirectoryError(AccuserError):
     """A directory or file of ours cannot be made: a full disk, no permission, no such folder."""
 

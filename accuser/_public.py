@@ -31,6 +31,7 @@ from ._errors import RunnerError as RunnerError
 from ._errors import RunnerFault as RunnerFault
 from ._errors import ScenarioFailed as ScenarioFailed
 from ._errors import SpawnFailed as SpawnFailed
+from ._errors import StatsUnavailable as StatsUnavailable
 from ._errors import TerminatedBeforeEvent as TerminatedBeforeEvent
 from ._errors import UnexpectedEvent as UnexpectedEvent
 from ._errors import UnexpectedValue as UnexpectedValue
@@ -51,6 +52,7 @@ from ._replay import open_replay as open_replay
 from ._replay import replay as replay
 from ._rpc import Endpoint as Endpoint
 from ._runner import SSHRunner as SSHRunner
+from ._stats import Stats as Stats
 from ._toolchain import SANDBOX as SANDBOX
 from ._toolchain import Toolchain as Toolchain
 from ._toolchain import installed as installed

@@ -16,6 +16,7 @@ import logging
 import math
 import shlex
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -73,6 +74,8 @@ class Session(Transcript):
     spec: DaemonSpec
     protocol_name: str | None
     make_framer: Callable[[], Framer | NetstringFramer]
+    spawned: float = attrs.field(default=0.0, init=False)
+    """When, by the monotonic clock."""
     exits_expected: int = attrs.field(default=0, init=False)
     """How many expectations of the exit hold; while any does, it is no error."""
     stop_grace: float = attrs.field(default=STOP_GRACE, kw_only=True)
@@ -88,6 +91,11 @@ class Session(Transcript):
         tolerated = self._stop_asked or may_exit or self.exits_expected > 0
         unasked = self.status is not None and not tolerated
         return self.failure is not None or unasked
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process, which may have exited a moment ago."""
+        return self._child is not None
 
     # Stopping.
 
@@ -169,7 +177,7 @@ class Session(Transcript):
             uri = f"file-descriptor-path://{pipe.path}?{sink_query}"
             child = await host.spawn(command, {EVENTS_VARIABLE: uri}, pipe)
             stack.push_async_callback(_shielded, child.aclose)
-            self._child = child
+            self._child, self.spawned = child, time.monotonic()
             self.pid = child.pid
             self.recorder.started(self.spec.kind, self.protocol_name, command, child.pid)
             self.state = State.RUNNING
