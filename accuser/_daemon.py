@@ -35,7 +35,7 @@ from ._protocol import Protocol
 from ._record import Recorder, Recording
 from ._runner import SSHRunner
 from ._session import STOP_GRACE, DaemonSpec, Session
-from ._stats import Stats, Usage, read_usage
+from ._stats import Stats
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
 from ._transcript import EVENTS_LIMIT, State
@@ -398,21 +398,20 @@ class Daemon(Observed):
     async def stats(self) -> Stats:
         """Tell what the daemon's whole process group uses, and what the session has brought.
 
-        All processes of the machine are looked at, in another thread. Cancelling is noticed
+        All processes of the machine are looked at, here in another thread. Cancelling is noticed
         afterwards.
 
         Raises:
             NotRunning: there is no process, or not any more.
-            StatsUnavailable: the system has no ``/proc``.
+            StatsUnavailable: the system there has no ``/proc``.
         """
         session = self._session
-        usage = Usage()
-        if session.alive and session.pid is not None:
-            try:
-                usage = await trio.to_thread.run_sync(read_usage, session.pid)
-            except OSError as error:
-                raise StatsUnavailable(self.name, str(error)) from error
-        if not (session.alive and usage.processes):
+        try:
+            usage = await session.usage()
+        except OSError as error:
+            raise StatsUnavailable(self.name, str(error)) from error
+        if usage is None:
+            await trio.lowlevel.checkpoint()
             raise NotRunning(self.name, "measure")
         return Stats(
             **attrs.asdict(usage),

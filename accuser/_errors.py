@@ -8,6 +8,7 @@ notes, which tracebacks show.
 from __future__ import annotations
 
 import enum
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -176,6 +177,35 @@ class DaemonExited(AccuserError):
     def __str__(self) -> str:
         said = "".join(f"\n  {line}" for line in self.tail) or "\n  (it printed nothing)"
         return f"{self.daemon} ended unasked: {describe_status(self.status)}; its last output:{said}"
+
+
+@attrs.define(eq=False, str=False)
+class PortTaken(DaemonExited):
+    """A node ended because another process has one of its ports.
+
+    Told by what it prints (``src/bin_node/node_run_command.ml``, ``src/lib_p2p/p2p_fd.ml``).
+    """
+
+    address: str = ""
+    """Address and port, as the node printed them."""
+
+    def __str__(self) -> str:
+        return f"{self.daemon} ended: {self.address} is taken; give the node other ports, or none"
+
+
+_TAKEN: Final = re.compile(
+    r"(?:initializing P2P server on this address: (\S+)\. .*)?Another mav\w+ .{4,12}is probably running on "
+    r"(?:one of these addresses \(([^)]*)\)|this address)"
+)
+
+
+def exited(daemon: str, status: int, tail: tuple[str, ...], directory: Path | None) -> DaemonExited:
+    """The error of an exit that nobody asked for, by what the daemon printed last."""
+    # Its command line's library breaks lines wherever it likes.
+    taken = _TAKEN.search(" ".join(" ".join(tail).split()))
+    if taken is None or status <= 0:
+        return DaemonExited(daemon, status, tail, directory)
+    return PortTaken(daemon, status, tail, directory, taken[1] or taken[2] or "its address")
 
 
 @attrs.frozen

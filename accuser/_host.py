@@ -16,6 +16,7 @@ import trio
 from ._command import run_command
 from ._pipe import EventPipe
 from ._process import spawn
+from ._stats import Usage
 from ._temp import Workspace, writing
 from ._toolchain import Toolchain
 
@@ -43,6 +44,9 @@ class Process(Protocol):
 
     def has_exited(self) -> bool:
         """Whether it has exited, as far as is known here."""
+
+    async def usage(self) -> Usage | None:
+        """What its group uses; None if it is gone. Raises `OSError` without a ``/proc``."""
 
     async def reap(self) -> int:
         """Collect an exited process: its status, or the negative number of a signal.

@@ -20,6 +20,7 @@ import trio
 
 from ._errors import SpawnFailed
 from ._guardian import Guard, guardian
+from ._stats import Usage, read_usage
 
 HAS_PIDFD: Final = sys.platform == "linux"
 
@@ -72,6 +73,10 @@ class Child:
         if self._reaped:
             return True
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    async def usage(self) -> Usage | None:
+        """What the group uses; read in another thread, since it looks at every process."""
+        return await trio.to_thread.run_sync(read_usage, self.pid)
 
     async def reap(self) -> int:
         """Collect an exited process. Returns the status, or the negative number of a signal."""

@@ -25,6 +25,7 @@ from ._errors import MalformedEvent as MalformedEvent
 from ._errors import NodeUnreachable as NodeUnreachable
 from ._errors import NoFreePort as NoFreePort
 from ._errors import NotRunning as NotRunning
+from ._errors import PortTaken as PortTaken
 from ._errors import RecordingError as RecordingError
 from ._errors import RpcError as RpcError
 from ._errors import RunnerError as RunnerError

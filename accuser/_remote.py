@@ -32,6 +32,7 @@ from ._errors import (
 )
 from ._process import Child
 from ._ssh import Connection
+from ._stats import Machine, Usage, usage_of
 
 KILLED_WITH_ITS_GROUP: Final = "killed"
 GRACE: Final = 10
@@ -200,16 +201,35 @@ async def _ready(reports: Reports, connection: Connection, path: Path, folder: P
 
 
 @attrs.define(eq=False)
+class Measured:
+    """The keeper's answer to one question for what the daemon uses."""
+
+    asked: bool = False
+    lines: list[str] = attrs.field(factory=list)
+    descriptors: dict[int, int] = attrs.field(factory=dict)
+    machine: Machine | None = None
+    problem: OSError | None = None
+    done: trio.Event = attrs.field(factory=trio.Event)
+
+    def finish(self, machine: Machine | None) -> None:
+        """Take the answer's end; None if there is none to come."""
+        self.machine = machine
+        self.done.set()
+
+
+@attrs.define(eq=False)
 class RemoteProcess:
     """A daemon there. What is asked of it goes to the keeper; its streams are the launcher's."""
 
     pid: int
     stdout: trio.abc.ReceiveStream
+    _group: int
     _pipe: RemotePipe
     _launcher: Child
     _heartbeat: float
     _status: str | None = attrs.field(default=None, init=False)
     _lost: RunnerError | None = attrs.field(default=None, init=False)
+    _measured: Measured = attrs.field(factory=Measured, init=False)
     _next_ping: float = attrs.field(factory=trio.current_time, init=False)
 
     @classmethod
@@ -228,7 +248,8 @@ class RemoteProcess:
         try:
             reports = Reports(launcher.stdout, token)
             match ((await reports.next()) or "").split():
-                case ["group", group]:
+                case ["group", number]:
+                    group = int(number)
                     pid = await _launch(pipe, launcher, reports, group)
                 case ["missing"]:
                     raise BinaryNotFound(command[0], (f"{command[0]} (on {pipe.connection.label})",))
@@ -241,7 +262,7 @@ class RemoteProcess:
             with trio.CancelScope(shield=True):
                 await launcher.aclose()
             raise
-        return cls(pid, Remainder(reports.rest, launcher.stdout), pipe, launcher, heartbeat)
+        return cls(pid, Remainder(reports.rest, launcher.stdout), group, pipe, launcher, heartbeat)
 
     @property
     def stderr(self) -> trio.abc.ReceiveStream:
@@ -261,8 +282,19 @@ class RemoteProcess:
         match (report or "").split():
             case ["exit", status]:
                 self._status = status
+                self._measured.finish(None)
+            case ["process", descriptors, pid, *_]:
+                assert report is not None
+                self._measured.lines.append(report.split(" ", 2)[2])
+                self._measured.descriptors[int(pid)] = int(descriptors)
+            case ["stats", ticks, page]:
+                self._measured.finish(Machine(int(ticks), int(page)))
+            case ["nostats"]:
+                self._measured.problem = OSError("there is no /proc")
+                self._measured.finish(None)
             case []:
                 self._lost = self._pipe.connection.fault()
+                self._measured.finish(None)
 
     def has_exited(self) -> bool:
         """Whether the keeper has told the exit, or is lost."""
@@ -271,6 +303,23 @@ class RemoteProcess:
     def send(self, signum: int) -> None:
         """Have the keeper signal the group."""
         self._pipe.tell("signal", signal_name(signum).removeprefix("SIG").removeprefix("signal "))
+
+    async def usage(self) -> Usage | None:
+        """What the keeper reads in the ``/proc`` there; cancelling is harmless."""
+        if self.has_exited():
+            return None
+        measured = self._measured
+        if not measured.asked:
+            measured.asked = True
+            self._pipe.tell("stats")
+        await measured.done.wait()
+        if measured is self._measured:
+            self._measured = Measured()
+        if measured.problem is not None:
+            raise measured.problem
+        if measured.machine is None:
+            return None
+        return usage_of(self._group, "\n".join(measured.lines), measured.descriptors, measured.machine)
 
     async def reap(self) -> int:
         """The status that the launcher told; a shell tells the signal n as 128 + n."""
@@ -289,8 +338,8 @@ class RemoteProcess:
         await self._launcher.aclose()
 
 
-async def _launch(pipe: RemotePipe, launcher: Child, reports: Reports, group: str) -> int:
-    pipe.tell("guard", group)
+async def _launch(pipe: RemotePipe, launcher: Child, reports: Reports, group: int) -> int:
+    pipe.tell("guard", str(group))
     if await pipe.reports.next() != "guarded":
         raise pipe.connection.fault()
     assert launcher.process.stdin is not None

@@ -25,12 +25,13 @@ import attrs
 import trio
 
 from ._decode import Framer
-from ._errors import DaemonExited, RunnerError, signal_name
+from ._errors import RunnerError, exited, signal_name
 from ._host import Host, Pipe, Process
 from ._interrupt import on_interrupt
 from ._logs import log
 from ._netstring import NetstringFramer
 from ._pipe import READ_SIZE
+from ._stats import Usage
 from ._temp import Workspace
 from ._transcript import ReadyEvent, ReadyLine, State, Stream, Transcript
 
@@ -96,6 +97,12 @@ class Session(Transcript):
     def alive(self) -> bool:
         """Whether there is a process, which may have exited a moment ago."""
         return self._child is not None
+
+    async def usage(self) -> Usage | None:
+        """What the processes of its group use; None if there are none."""
+        child = self._child
+        usage = None if child is None else await child.usage()
+        return usage if self._child is child and usage is not None and usage.processes else None
 
     # Stopping.
 
@@ -188,7 +195,7 @@ class Session(Transcript):
             raise self.failure
         if self.ended_with_error(may_exit):
             assert self.status is not None
-            raise DaemonExited(self.name, self.status, self.tail(), workspace.made)
+            raise exited(self.name, self.status, self.tail(), workspace.made)
 
     async def _attend(self, child: Process, pipe: Pipe, task_status: trio.TaskStatus[None]) -> None:
         with contextlib.ExitStack() as until_end:

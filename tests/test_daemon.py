@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from accuser import (
+    SANDBOX,
     Accuser,
     AlreadyRunning,
     BinaryNotFound,
@@ -26,11 +27,13 @@ from accuser import (
     HandlerFailed,
     NodeUnreachable,
     NotRunning,
+    PortTaken,
     Protocol,
     SpawnFailed,
     TerminatedBeforeEvent,
     installed,
     open_accuser,
+    open_node,
 )
 
 from .kept import remove_kept
@@ -801,3 +804,14 @@ def test_preserved_levels_are_not_negative() -> None:
 def test_an_endpoint_is_a_url() -> None:
     with pytest.raises(ValueError, match="no URL"):
         Endpoint("localhost:8732")
+
+
+@pytest.mark.parametrize("port", ["rpc_port", "net_port"])
+async def test_a_port_that_is_taken_is_told_from_a_crash(port: str) -> None:
+    async with open_node(toolchain=SANDBOX) as first:
+        with pytest.raises(PortTaken) as caught:
+            async with open_node(toolchain=SANDBOX, **{port: getattr(first, port)}):
+                pytest.fail("it runs")
+    assert caught.value.address == f"127.0.0.1:{getattr(first, port)}"
+    assert caught.value.status == 1
+    remove_kept(caught.value)

@@ -18,6 +18,7 @@ from accuser import (
     DaemonExited,
     DirectoryError,
     EventPipeError,
+    NotRunning,
     Protocol,
     RunnerError,
     RunnerFault,
@@ -372,3 +373,24 @@ def test_the_scripts_are_posix(name: str) -> None:
     for shell in ("dash", "bash"):
         done = subprocess.run([shell, "-n"], input=textwrap.dedent(text), text=True, check=False)
         assert done.returncode == 0
+
+
+async def test_what_a_daemon_there_uses(runner: SSHRunner, tmp_path: Path) -> None:
+    body = """
+    ready()
+    while time.process_time() < 0.05:
+        pass
+    event("started.v0")
+    sys.exit(until_term())
+    """
+    async with open_standin(tmp_path, body, runner=runner) as accuser:
+        await accuser.wait_for("started.v0", since=accuser.start_mark())
+        first, second = await accuser.stats(), await accuser.stats()
+        assert first.processes == second.processes == 1
+        assert first.resident_bytes > 1_000_000
+        assert first.open_descriptors >= 4
+        assert 0 < first.cpu_seconds <= second.cpu_seconds
+        assert (first.events, first.lines) == (1, 1)
+        await accuser.terminate()
+        with pytest.raises(NotRunning):
+            await accuser.stats()

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -189,8 +189,8 @@ async def serve(
     try:
         store.load(chain)
         async with (
-            _listening([config.net_point()]) as peers,
-            _listening(config.rpc_points()) as clients,
+            _listening([config.net_point()], _peers_taken) as peers,
+            _listening(config.rpc_points(), _clients_taken) as clients,
             trio.open_nursery() as nursery,
         ):
             own_port = peers[0].socket.getsockname()[1]
@@ -231,8 +231,10 @@ async def _tell_start(node: Node, setup: Setup) -> None:
 
 
 @asynccontextmanager
-async def _listening(points: list[Point]) -> AsyncGenerator[list[trio.SocketListener]]:
-    """Listeners on these points. Raises ``StartError``."""
+async def _listening(
+    points: list[Point], taken: Callable[[Point], str]
+) -> AsyncGenerator[list[trio.SocketListener]]:
+    """Listeners on these points. Raises ``StartError``, with the words of ``taken`` where one is."""
     listeners: list[trio.SocketListener] = []
     try:
         for point in points:
@@ -240,15 +242,30 @@ async def _listening(points: list[Point]) -> AsyncGenerator[list[trio.SocketList
                 listeners += await trio.open_tcp_listeners(point.port, host=point.host)
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
-                    raise StartError(
-                        f"Another mavryk node is probably running on one of these addresses ({point}). "
-                        "Please choose another RPC port."
-                    ) from error
+                    raise StartError(taken(point)) from error
                 raise StartError(f"Cannot listen on {point}: {error}") from error
         yield listeners
     finally:
         for listener in listeners:
             listener.socket.close()
+
+
+def _clients_taken(point: Point) -> str:
+    # src/bin_node/node_run_command.ml
+    return (
+        f"Another mavryk node is probably running on one of these addresses ({point}). "
+        "Please choose another RPC port."
+    )
+
+
+def _peers_taken(point: Point) -> str:
+    # src/lib_p2p/p2p_fd.ml
+    return (
+        f"An error occured while initializing P2P server on this address: {point}.\n"
+        "  Reason: Address already in use.\n"
+        "  Another mavryk node is probably running on this address.\n"
+        "  Please choose another P2P port using --net-addr."
+    )
 
 
 async def _accept(listener: trio.SocketListener, network: PeerNetwork) -> None:
