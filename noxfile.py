@@ -38,6 +38,13 @@ def nightly(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Meet 500 faults drawn at random; arguments go to ``tests/soak.py``."""
+    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and the rules of asynchronous code."""
     session.install("-q", *nox.project.dependency_groups(PROJECT, "lint"))

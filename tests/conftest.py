@@ -14,6 +14,8 @@ import accuser
 from accuser import SANDBOX, Toolchain, installed
 from accuser._guardian import guardian
 
+from .proc import children, descriptors
+
 NEEDS_MAVKIT = "needs the real binaries: --mavkit DIR"
 
 
@@ -66,32 +68,15 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", None)
-        before = _descriptors()
+        before = descriptors()
         yield
         left = sorted(
             path.name for path in Path(folder).iterdir() if not path.name.startswith("accuser-ports-")
         )
-        new = {target for target in _descriptors() - before if "accuser-ports-" not in target}
+        new = {opened for opened in descriptors() - before if "accuser-ports-" not in opened[1]}
         # The guardian is to stay, with the one descriptor that it takes.
-        new = {target for target in new if target.split()[0] != str(guardian.lifeline)}
-        children = [pid for pid in _children() if pid != guardian.pid]
-        for pid in children:
+        new = {opened for opened in new if opened[0] != guardian.lifeline}
+        started = [pid for pid in children() if pid != guardian.pid]
+        for pid in started:
             os.kill(pid, signal.SIGKILL)
-        assert (left, new, children) == ([], set(), [])
-
-
-def _descriptors() -> set[str]:
-    found = set()
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            found.add(f"{link.name} {os.readlink(link)}")
-        except FileNotFoundError:
-            continue
-    return found
-
-
-def _children() -> list[int]:
-    pids: list[int] = []
-    for file in Path("/proc/self/task").glob("*/children"):
-        pids += map(int, file.read_text().split())
-    return pids
+        assert (left, new, started) == ([], set(), [])

@@ -37,3 +37,11 @@ def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
         except FileNotFoundError:
             continue  # the one that the folder was read through
     return found
+
+
+def children() -> list[int]:
+    """The processes that this one has started, zombies included."""
+    pids: list[int] = []
+    for file in Path("/proc/self/task").glob("*/children"):
+        pids += map(int, file.read_text().split())
+    return pids
