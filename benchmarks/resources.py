@@ -31,7 +31,7 @@ MEMORY_BLOCKS = 1_000_000 // ITEMS_IN_BLOCK + 1
 
 def measure_idle(writer: Writer) -> list[Row]:
     """Daemons that write nothing, and daemons that never open their pipe, side by side."""
-    _allow_descriptors(16 * IDLE_DAEMONS)
+    allow_descriptors(16 * IDLE_DAEMONS)
     ours, wakeups = trio.run(_idle, writer)
     floor, floor_wakeups = trio.run(_idle_floor)
     label = f"{2 * IDLE_DAEMONS} idle daemons, {IDLE_SECONDS:g} s"
@@ -48,7 +48,8 @@ def measure_idle(writer: Writer) -> list[Row]:
     ]
 
 
-def _allow_descriptors(wanted: int) -> None:
+def allow_descriptors(wanted: int) -> None:
+    """Raise the limit of open descriptors to ``wanted``, if it is lower and may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -104,12 +105,12 @@ async def _memory(path: Path) -> float:
         nonlocal handled, peak
         handled += 1
         if handled % 1000 == 0:
-            peak = max(peak, _resident())
+            peak = max(peak, resident())
 
     async with opened(path) as accuser:
         accuser.on_event(handler)
         async with accuser.subscribe() as events:
-            before = _resident()
+            before = resident()
             begin(accuser.pid)
             left = expected
             async for _ in events:
@@ -119,7 +120,7 @@ async def _memory(path: Path) -> float:
     return (peak - before) / 2**20
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes of this process in memory."""
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[1])

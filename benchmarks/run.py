@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from latency import measure_flood, measure_latency
+from processes import measure_processes
 from resources import measure_idle, measure_memory
 from standins import Writer
 from table import Row, as_json, lines_of, machine
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[[Writer], list[Row]]] = {
     "flood": measure_flood,
     "idle": measure_idle,
     "memory": measure_memory,
+    "processes": measure_processes,
 }
 
 

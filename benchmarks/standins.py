@@ -79,6 +79,10 @@ class Writer:
         path.chmod(0o755)
         return path
 
+    def idle(self) -> Path:
+        """Do nothing but be ready; without a shell in between where the writer is compiled."""
+        return Path(self.command[0]) if len(self.command) == 1 else self.script("idle")
+
     def blocks(self, count: int) -> Path:
         """Write ``count`` blocks of `ITEMS_IN_BLOCK` items; without end for 0."""
         return self.script("blocks", BLOCK, count)

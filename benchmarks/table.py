@@ -27,10 +27,19 @@ class Row:
     ours: float
     floor: float | None = None
     ratio: float | None = None
+    over: float | None = None
+    """Ours without the floor, where that is what counts; printed in place of the ratio."""
     unit: str
     target: str = ""
     """In words; empty for figures that are printed only to be known."""
     ok: bool | None = None
+
+    @property
+    def compared(self) -> str:
+        """The ratio, or how much is over the floor, with a sign."""
+        if self.over is not None:
+            return f"{self.over:+.3f}"
+        return "" if self.ratio is None else f"{self.ratio:.3f}"
 
     @property
     def verdict(self) -> str:
@@ -112,7 +121,7 @@ def lines_of(rows: Sequence[Row]) -> list[str]:
                 number(row.ours),
                 number(row.floor),
                 row.unit,
-                "" if row.ratio is None else f"{row.ratio:.3f}",
+                row.compared,
                 row.target,
                 row.verdict,
             )

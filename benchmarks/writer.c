@@ -7,6 +7,7 @@
    writer paced FILE COUNT MICROS  write FILE to the event pipe every MICROS microseconds, COUNT times;
                                    its twenty '#' become the time of the write: CLOCK_MONOTONIC in ns
 
+   With an accuser's own arguments, which begin with a dash, it idles.
    What comes after these arguments is ignored. Ready at once, they begin at SIGUSR1; having written,
    they wait for SIGTERM. */
 
@@ -75,7 +76,7 @@ static void write_paced(int to, char *item, size_t size, long count, long period
 
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
-  const char *mode = argv[1];
+  const char *mode = argv[1][0] == '-' ? "idle" : argv[1];
   sigset_t begin;
   int number, to = 1;
   sigemptyset(&begin);

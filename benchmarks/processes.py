@@ -1,0 +1,234 @@
+"""What the package adds to starting and stopping a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+from resources import allow_descriptors, resident
+from standins import Writer
+from table import Row
+
+from accuser import SANDBOX, Accuser, Protocol, open_node
+from accuser.testing import NO_NODE
+
+ROUNDS = 60
+MOST_START = 2.0
+"""Milliseconds over the floor."""
+MOST_TERMINATE = 1.0
+"""Milliseconds over the floor."""
+
+CROWD = 100
+CROWDS = 5
+MOST_EACH = 1.5
+"""Milliseconds for each of a crowd."""
+
+
+def measure_processes(writer: Writer) -> list[Row]:
+    """Start and stop one stand-in, many at once, and many accusers of the sandbox."""
+    allow_descriptors(16 * CROWD)
+    path = writer.idle()
+    return [*trio.run(_alone, path), *trio.run(_crowds, path), *_measure_sandbox()]
+
+
+# One at a time.
+
+
+async def _alone(path: Path) -> list[Row]:
+    starts: list[tuple[float, float]] = []
+    ends: list[tuple[float, float]] = []
+    async with trio.open_nursery() as nursery:
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            accuser = await Accuser.init(nursery, Protocol.BOREAS, NO_NODE, path=path)
+            ready = time.perf_counter()
+            await accuser.terminate()
+            ended = time.perf_counter()
+            floor_start, floor_end = _bare_round(path)
+            starts.append(((ready - started) * 1000, floor_start))
+            ends.append(((ended - ready) * 1000, floor_end))
+    return [
+        _over("start to ready", starts, MOST_START),
+        _over("terminate", ends, MOST_TERMINATE),
+    ]
+
+
+def _bare_round(path: Path) -> tuple[float, float]:
+    with _fifo(path) as environment:
+        started = time.perf_counter()
+        process = _popen(path, environment)
+        _read_ready(process)
+        ready = time.perf_counter()
+        process.terminate()
+        process.wait()
+        ended = time.perf_counter()
+        _close(process)
+    return (ready - started) * 1000, (ended - ready) * 1000
+
+
+def _over(measure: str, figures: list[tuple[float, float]], most: float) -> Row:
+    over = statistics.median(ours - floor for ours, floor in figures)
+    return Row(
+        measure=measure,
+        ours=statistics.median(ours for ours, _ in figures),
+        floor=statistics.median(floor for _, floor in figures),
+        over=over,
+        unit="ms",
+        target=f"<= {most:g} ms over",
+        ok=over <= most,
+    )
+
+
+# Many at once.
+
+
+async def _crowds(path: Path) -> list[Row]:
+    ready: list[tuple[float, float]] = []
+    ended: list[tuple[float, float]] = []
+    for _ in range(CROWDS):
+        ours, floor = await _crowd(path), _bare_crowd(path)
+        ready.append((ours[0], floor[0]))
+        ended.append((ours[1], floor[1]))
+    rows = []
+    for measure, figures in (("ready", ready), ("terminated", ended)):
+        each = statistics.median(ours for ours, _ in figures) / CROWD
+        is_start = measure == "ready"
+        rows.append(
+            Row(
+                measure=f"{CROWD} at once: all {measure}, for each",
+                ours=each,
+                floor=statistics.median(floor for _, floor in figures) / CROWD,
+                unit="ms",
+                target=f"<= {MOST_EACH:g} ms" if is_start else "",
+                ok=each <= MOST_EACH if is_start else None,
+            )
+        )
+    return rows
+
+
+async def _crowd(path: Path) -> tuple[float, float]:
+    async with trio.open_nursery() as nursery:
+        started = time.perf_counter()
+        accusers = await _start_all(nursery, lambda: Accuser(Protocol.BOREAS, NO_NODE, path=path))
+        ready = time.perf_counter()
+        await _terminate_all(accusers)
+        ended = time.perf_counter()
+    return (ready - started) * 1000, (ended - ready) * 1000
+
+
+async def _start_all(nursery: trio.Nursery, make: Callable[[], Accuser]) -> list[Accuser]:
+    accusers = [make() for _ in range(CROWD)]
+    for accuser in accusers:
+        nursery.start_soon(accuser.run)
+    for accuser in accusers:
+        await accuser.wait_for_ready()
+    return accusers
+
+
+async def _terminate_all(accusers: list[Accuser]) -> None:
+    async with trio.open_nursery() as ends:
+        for accuser in accusers:
+            ends.start_soon(accuser.terminate)
+
+
+def _bare_crowd(path: Path) -> tuple[float, float]:
+    with _fifo(path) as environment:
+        started = time.perf_counter()
+        processes = [_popen(path, environment) for _ in range(CROWD)]
+        for process in processes:
+            _read_ready(process)
+        ready = time.perf_counter()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+        ended = time.perf_counter()
+        for process in processes:
+            _close(process)
+    return (ready - started) * 1000, (ended - ready) * 1000
+
+
+# Accusers of the sandbox.
+
+
+def _measure_sandbox() -> list[Row]:
+    """In a process of its own, whose heap is fresh."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer"
+        subprocess.run([sys.executable, __file__, str(answer)], check=True)
+        figures: dict[str, float] = json.loads(answer.read_text())
+    label = f"{CROWD} sandbox accusers at once"
+    return [
+        Row(measure=f"{label}: all ready", ours=figures["ready"], unit="s"),
+        Row(measure=f"{label}: all terminated", ours=figures["terminated"], unit="s"),
+        Row(measure="our processor time to start each", ours=figures["start_cpu"], unit="ms"),
+        Row(measure="our processor time to terminate each", ours=figures["terminate_cpu"], unit="ms"),
+        Row(measure="our memory for each", ours=figures["memory"], unit="KiB"),
+    ]
+
+
+async def _sandbox() -> dict[str, float]:
+    async with (
+        open_node(toolchain=SANDBOX, arguments=("--synchronisation-threshold 0",)) as node,
+        trio.open_nursery() as nursery,
+    ):
+        before, memory = _now(), resident()
+        accusers = await _start_all(nursery, lambda: Accuser(Protocol.BOREAS, node, wait_timeout=None))
+        ready, grown = _now(), resident() - memory
+        await _terminate_all(accusers)
+        ended = _now()
+    return {
+        "ready": ready[0] - before[0],
+        "terminated": ended[0] - ready[0],
+        "start_cpu": (ready[1] - before[1]) * 1000 / CROWD,
+        "terminate_cpu": (ended[1] - ready[1]) * 1000 / CROWD,
+        "memory": grown / 1024 / CROWD,
+    }
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+# Without the package.
+
+
+@contextmanager
+def _fifo(path: Path) -> Generator[dict[str, str]]:
+    """The environment of a stand-in whose event pipe is open for reading."""
+    with tempfile.TemporaryDirectory() as folder:
+        fifo = Path(folder) / "event-pipe"
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            yield {**os.environ, "MAVRYK_EVENTS_CONFIG": f"file-descriptor-path://{fifo}?x"}
+        finally:
+            os.close(reader)
+
+
+def _popen(path: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([path, "-E"], env=environment, stdout=subprocess.PIPE)
+
+
+def _read_ready(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    os.read(process.stdout.fileno(), 4096)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+if __name__ == "__main__":
+    allow_descriptors(16 * CROWD)
+    Path(sys.argv[1]).write_text(json.dumps(trio.run(_sandbox)))
