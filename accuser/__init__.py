@@ -11,6 +11,7 @@
 #   _ssh       its connection                         _remote     a daemon there, by remote/*.sh
 #   _waits     expectations; _explain why they fail   _observed   waits and handlers of a handle
 #   _exits     the expectation of an exit             _stats      what a process group uses
+#   _supervise when it is run again (pure)
 #   _daemon    the handle of one session after the other;   _record, _replay   recordings
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes

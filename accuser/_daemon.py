@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import signal
-import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,16 +18,18 @@ from ._checks import check_grace, check_sections
 from ._decode import Framer
 from ._errors import (
     AlreadyRunning,
+    DaemonExited,
     NotRunning,
     RunnerError,
     StatsUnavailable,
     TerminatedBeforeEvent,
+    describe_status,
     signal_name,
 )
 from ._exits import ExitExpectation
 from ._groups import plain_errors
 from ._host import THIS_MACHINE, Host
-from ._logs import next_color
+from ._logs import log, next_color
 from ._netstring import NetstringFramer
 from ._observed import WAIT_TIMEOUT, Observed
 from ._options import check_options
@@ -36,6 +39,7 @@ from ._record import Recorder, Recording
 from ._runner import SSHRunner
 from ._session import STOP_GRACE, DaemonSpec, Session
 from ._stats import Stats
+from ._supervise import Restart, RestartPolicy, Supervisor
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
 from ._transcript import EVENTS_LIMIT, State
@@ -71,6 +75,8 @@ class DaemonOptions(TypedDict, total=False):
     """End the session with `MalformedEvent` when the event stream is malformed."""
     record: Recording | str | Path | None
     """Write down events, output, waits and signals in this file."""
+    restart: RestartPolicy | None
+    """Run it again when it exits unasked, in this way; by default that ends it."""
     unknown_events: bool
     """Wait for any name of event, for executables of other versions."""
     stop_grace: float
@@ -102,6 +108,7 @@ class Daemon(Observed):
     _history: int
     _record: Recording | None
     _stop_grace: float
+    _policy: RestartPolicy | None
     _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
     _session: Session = attrs.field(init=False)
     _restarts: int = attrs.field(default=0, init=False)
@@ -150,6 +157,7 @@ class Daemon(Observed):
             history=options.get("history", EVENTS_LIMIT),
             record=Recording(record) if isinstance(record, str | Path) else record,
             stop_grace=check_grace(options.get("stop_grace", STOP_GRACE), "stop_grace"),
+            policy=options.get("restart"),
             **more,
         )
 
@@ -162,13 +170,18 @@ class Daemon(Observed):
 
     @property
     def state(self) -> str:
-        """In words: not started, starting, running, stopping, ended."""
+        """In words: not started, starting, running, stopping, ended, waiting to restart."""
         return self._session.state.value
 
     @property
     def pid(self) -> int | None:
-        """Process id of the current or last session; None before the first."""
+        """Process id of the current or last session; None while there is none."""
         return self._session.pid
+
+    @property
+    def restarts(self) -> int:
+        """How often the handle's `RestartPolicy` has restarted it; `restart` does not count."""
+        return self._restarts
 
     @property
     def exit_status(self) -> int | None:
@@ -233,7 +246,7 @@ class Daemon(Observed):
         Raises:
             AlreadyRunning: it is running.
             BinaryNotFound, SpawnFailed, EventPipeError: it could not be started.
-            DaemonExited: it ended unasked.
+            DaemonExited: it ended unasked, and is not to be restarted, or not once more.
             HandlerFailed: a handler raised.
             ValueError: an unknown level, or a section that the sink's URI cannot carry.
 
@@ -264,10 +277,7 @@ class Daemon(Observed):
         try:
             async with self._host.connected():
                 try:
-                    await self._run_session(task_status)
-                    while self._next_session is not None:
-                        self._session, self._next_session = self._next_session, None
-                        await self._run_session(trio.TASK_STATUS_IGNORED)
+                    await self._run_sessions(task_status)
                 finally:
                     with trio.CancelScope(shield=True):
                         await self._after_run()
@@ -276,6 +286,43 @@ class Daemon(Observed):
             self._drop_next()
             if self._pipe_workspace is not None:
                 self._pipe_workspace.remove()
+
+    async def _run_sessions(self, task_status: trio.TaskStatus[None]) -> None:
+        supervisor = None if self._policy is None else Supervisor(self._policy)
+        while True:
+            session, restart = self._session, None
+            try:
+                await self._run_session(task_status)
+            except DaemonExited as error:
+                if supervisor is None:
+                    raise
+                if self._next_session is None:
+                    restart = supervisor.next(error.status, session.uptime, error.tail)
+                    if restart is None and not self._may_exit:
+                        error.restarts = supervisor.attempt
+                        raise
+            task_status = trio.TASK_STATUS_IGNORED
+            if restart is not None:
+                # No checkpoint since the session's end: who hears of it finds the next one here.
+                self._session = self._new_session()
+                await self._back_off(restart)
+            if self._session.state is State.ENDED:
+                if self._next_session is None:
+                    return
+                self._session, self._next_session = self._next_session, None
+
+    async def _back_off(self, restart: Restart) -> None:
+        session = self._session
+        with contextlib.nullcontext() if self._record is None else self._record.in_use():
+            session.recorder.restart(restart.status, restart.attempt, restart.delay)
+        text = f"ended unasked: {describe_status(restart.status)}; restart {restart.attempt} in"
+        log(logging.WARNING, self.name, self.color, f"{text} {restart.delay:.3g} s")
+        for handler in tuple(self._handlers.restarts):
+            session.call(handler, restart, "a restart")
+        if await session.back_off(restart.delay):
+            self._restarts += 1
+        elif session.failure is not None:
+            raise session.failure
 
     async def _run_session(self, task_status: trio.TaskStatus[None]) -> None:
         session = self._session
@@ -287,7 +334,7 @@ class Daemon(Observed):
             self._command(),
             self._sink_query(),
             self.event_pipe,
-            may_exit=self._may_exit,
+            may_exit=self._may_exit and self._policy is None,
             task_status=task_status,
         )
 
@@ -415,11 +462,18 @@ class Daemon(Observed):
             raise NotRunning(self.name, "measure")
         return Stats(
             **attrs.asdict(usage),
-            uptime=time.monotonic() - session.spawned,
+            uptime=session.uptime,
             events=session.events.next_index - session.malformed,
             lines=session.stdout.next_index + session.stderr.next_index,
             restarts=self._restarts,
         )
+
+    def on_restart(self, handler: Callable[[Restart], object]) -> None:
+        """Call ``handler`` when the daemon has exited unasked and the wait for its restart begins.
+
+        An exception of it ends the run with `HandlerFailed`.
+        """
+        self._handlers.restarts.append(handler)
 
     def expect_exit(self, *, timeout: float | Default | None = DEFAULT) -> ExitExpectation:
         """Expect that the daemon exits: from now on that is no error, and does not end its block.
@@ -468,12 +522,21 @@ class Daemon(Observed):
         self._nursery = nursery
         await nursery.start(partial(self.run, event_level=event_level, may_exit=may_exit))
         try:
-            await self.wait_for_ready()
+            await self._wait_for_first_ready()
         except BaseException:
             # Nobody else has the handle yet.
             self._drop_next()
             self._session.stop(self._stop_grace)
             raise
+
+    async def _wait_for_first_ready(self) -> None:
+        while True:
+            session = self._session
+            try:
+                return await self.wait_for_ready()
+            except TerminatedBeforeEvent:
+                if self._session is session:
+                    raise  # no restart follows
 
     @asynccontextmanager
     async def _opened(self, event_level: EventLevel | None, may_exit: bool) -> AsyncGenerator[Self]:
@@ -495,7 +558,8 @@ class Daemon(Observed):
                 # What never ran left nothing to look at; a cancelled block did not fail; and
                 # nobody can look at a machine that is out of reach, which cleans up itself.
                 failed = isinstance(error, Exception) and not isinstance(error, RunnerError)
-                if failed and self.pid is not None and (kept := self._workspace.keep()):
+                ran = self.pid is not None or self._sessions > 1
+                if failed and ran and (kept := self._workspace.keep()):
                     error.add_note(f"the files of {self.name} are kept in {kept}")
                 raise
             finally:

@@ -173,10 +173,13 @@ class DaemonExited(AccuserError):
     """The last lines of standard error, or of standard output if there are none."""
     directory: Path | None = None
     """Where the daemon's files are."""
+    restarts: int = 0
+    """How many restarts in a row it had behind it, if it was supervised."""
 
     def __str__(self) -> str:
         said = "".join(f"\n  {line}" for line in self.tail) or "\n  (it printed nothing)"
-        return f"{self.daemon} ended unasked: {describe_status(self.status)}; its last output:{said}"
+        after = f" after {self.restarts} restart{'s'[: self.restarts > 1]}" if self.restarts else ""
+        return f"{self.daemon} ended unasked{after}: {describe_status(self.status)}; its last output:{said}"
 
 
 @attrs.define(eq=False, str=False)

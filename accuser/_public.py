@@ -54,6 +54,8 @@ from ._replay import replay as replay
 from ._rpc import Endpoint as Endpoint
 from ._runner import SSHRunner as SSHRunner
 from ._stats import Stats as Stats
+from ._supervise import Restart as Restart
+from ._supervise import RestartPolicy as RestartPolicy
 from ._toolchain import SANDBOX as SANDBOX
 from ._toolchain import Toolchain as Toolchain
 from ._toolchain import installed as installed

@@ -114,6 +114,10 @@ class Recorder:
             start = round(begun - self.recording._start, 6)
             self._write({"type": "wait", "what": what, "where": where, "begun": start, "outcome": outcome})
 
+    def restart(self, status: int, attempt: int, delay: float) -> None:
+        """The session before has ended unasked, and this one is to come after ``delay`` seconds."""
+        self._write({"type": "restart", "status": status, "attempt": attempt, "delay": delay})
+
     def exited(self, status: int) -> None:
         """The process has ended."""
         self._write({"type": "exit", "status": status})

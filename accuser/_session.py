@@ -94,6 +94,11 @@ class Session(Transcript):
         return self.failure is not None or unasked
 
     @property
+    def uptime(self) -> float:
+        """Seconds since it was spawned."""
+        return time.monotonic() - self.spawned
+
+    @property
     def alive(self) -> bool:
         """Whether there is a process, which may have exited a moment ago."""
         return self._child is not None
@@ -154,6 +159,19 @@ class Session(Transcript):
             raise
 
     # Running.
+
+    async def back_off(self, delay: float) -> bool:
+        """Wait ``delay`` seconds before `run`; return whether it is still to be run.
+
+        To stop the session ends the wait and the session at once.
+        """
+        self.state = State.WAITING
+        with trio.move_on_after(delay):
+            while not self._stop_asked:
+                await self._stop_changed.wait()
+        if self._stop_asked:
+            self.end()
+        return not self._stop_asked
 
     async def run(
         self,

@@ -21,6 +21,7 @@ from ._errors import HandlerFailed, MalformedEvent
 from ._history import History
 from ._logs import log
 from ._record import Recorder
+from ._supervise import Restart
 
 EVENTS_LIMIT: Final = 16 * 1024 * 1024
 LINES_LIMIT: Final = 1024 * 1024
@@ -36,6 +37,7 @@ class State(enum.Enum):
     """What a session is doing."""
 
     NEW = "not started"
+    WAITING = "waiting to restart"
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
@@ -70,6 +72,7 @@ class Handlers:
     malformed: list[Callable[[Malformed], object]] = attrs.field(factory=list)
     stdout: list[Callable[[str], object]] = attrs.field(factory=list)
     stderr: list[Callable[[str], object]] = attrs.field(factory=list)
+    restarts: list[Callable[[Restart], object]] = attrs.field(factory=list)
 
 
 @attrs.define(eq=False)
@@ -133,7 +136,7 @@ class Transcript:
                 self._report(record)
             else:
                 for handler in handlers:
-                    # Not `_call`: a step of Python for each event is what throughput is made of.
+                    # Not `call`: a step of Python for each event is what throughput is made of.
                     try:
                         if self.failure is None:
                             handler(record)
@@ -153,7 +156,7 @@ class Transcript:
                 log(logging.DEBUG, self.name, self.color, line)
                 self.peek_line(stream, line)
                 for handler in tuple(handlers):
-                    self._call(handler, line, f"the line {line[:120]!r}")
+                    self.call(handler, line, f"the line {line[:120]!r}")
         else:
             history.publish(block, block.count(b"\n") + (block[-1:] != b"\n"), None)
         self._tails[stream] = (self._tails[stream] + block[-TAIL_BYTES:])[-TAIL_BYTES:]
@@ -194,11 +197,12 @@ class Transcript:
         self.malformed += 1
         log(logging.WARNING, self.name, self.color, f"malformed event: {piece.reason}: {piece.raw[:200]!r}")
         for handler in tuple(self.handlers.malformed):
-            self._call(handler, piece, "a malformed event")
+            self.call(handler, piece, "a malformed event")
         if self.strict and self.failure is None:
             self.fail(MalformedEvent(self.name, piece.reason, piece.raw))
 
-    def _call(self, handler: Callable[[T], object], item: T, what: str) -> None:
+    def call(self, handler: Callable[[T], object], item: T, what: str) -> None:
+        """Call a handler, unless one has failed; if it fails, so does the session."""
         if self.failure is not None:
             return
         try:

@@ -12,7 +12,6 @@ import pytest
 
 import accuser
 from accuser import SANDBOX, Toolchain, installed
-from accuser._guardian import guardian
 
 from .proc import children, descriptors
 
@@ -74,9 +73,7 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
             path.name for path in Path(folder).iterdir() if not path.name.startswith("accuser-ports-")
         )
         new = {opened for opened in descriptors() - before if "accuser-ports-" not in opened[1]}
-        # The guardian is to stay, with the one descriptor that it takes.
-        new = {opened for opened in new if opened[0] != guardian.lifeline}
-        started = [pid for pid in children() if pid != guardian.pid]
+        started = children()
         for pid in started:
             os.kill(pid, signal.SIGKILL)
         assert (left, new, started) == ([], set(), [])

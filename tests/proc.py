@@ -7,6 +7,8 @@ from pathlib import Path
 
 import trio
 
+from accuser._guardian import guardian
+
 
 def state_of(pid: int | None) -> str:
     """The letter of its state; ``Z`` too for one that is no more: somebody else reaps orphans."""
@@ -29,19 +31,22 @@ async def wait_for_end(pid: int | None) -> None:
 
 
 def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
-    """The open descriptors of a process, with what they lead to."""
+    """The open descriptors of a process, with what they lead to.
+
+    Of this one without the guardian's, which is to stay.
+    """
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
             found.add((int(link.name), os.readlink(link)))
         except FileNotFoundError:
             continue  # the one that the folder was read through
-    return found
+    return found if pid != "self" else {opened for opened in found if opened[0] != guardian.lifeline}
 
 
 def children() -> list[int]:
-    """The processes that this one has started, zombies included."""
+    """The processes that this one has started, zombies included, without the guardian."""
     pids: list[int] = []
     for file in Path("/proc/self/task").glob("*/children"):
         pids += map(int, file.read_text().split())
-    return pids
+    return [pid for pid in pids if pid != guardian.pid]
