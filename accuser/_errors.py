@@ -208,7 +208,7 @@ def exited(daemon: str, status: int, tail: tuple[str, ...], directory: Path | No
     taken = _TAKEN.search(" ".join(" ".join(tail).split()))
     if taken is None or status <= 0:
         return DaemonExited(daemon, status, tail, directory)
-    return PortTaken(daemon, status, tail, directory, taken[1] or taken[2] or "its address")
+    return PortTaken(daemon, status, tail, directory, address=taken[1] or taken[2] or "its address")
 
 
 @attrs.frozen
