@@ -113,7 +113,7 @@ async def test_a_daemon_that_exits_unasked_comes_back(
         assert heard == [Restart(-signal.SIGKILL, 1, 0.0, (READY,))]
         assert accuser.restarts == 1
         assert (await accuser.stats()).restarts == 1
-        assert seen == [1, 2]
+        assert seen[-1] == 2  # the first may have come before there was a handler
         await accuser.terminate()
         assert accuser.restarts == 1
     (message,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
