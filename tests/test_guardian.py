@@ -20,7 +20,7 @@ import trio
 from accuser import SpawnFailed, _guardian_main
 from accuser._command import run_command
 from accuser._guardian import GRACE_VARIABLE, guardian
-from accuser._guardian_main import VARIABLE, parse_ps, parse_stat, process, processes
+from accuser._guardian_main import VARIABLE, has_key, parse_ps, parse_stat, process, processes
 from accuser._temp import Workspace
 
 from .standin import FOLLOWS_SIGTERM, open_standin, write_standin
@@ -316,6 +316,18 @@ async def test_a_grace_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv(GRACE_VARIABLE, "soon")
     with pytest.raises(SpawnFailed, match="ACCUSER_GUARDIAN_GRACE is a number of seconds, not 'soon'"):
         await run_command(("true",), name="n", color="")
+
+
+async def test_the_guardian_of_an_owner_that_is_guarded_is_not_taken_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await end_guardian()
+    monkeypatch.setenv(VARIABLE, "outer")
+    workspace = Workspace("any")
+    assert workspace.path.is_dir()
+    assert guardian.pid is not None
+    assert not has_key(guardian.pid, "outer")
+    workspace.remove()
 
 
 async def end_guardian() -> None:
