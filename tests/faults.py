@@ -312,7 +312,7 @@ FAULTS: Final = (
         steps=_always(port_taken()),
         block=leave,
         done="does not begin",
-        error="DaemonExited",
+        error="PortTaken",
         status=1,
     ),
     Fault(
