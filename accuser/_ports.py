@@ -19,6 +19,7 @@ from ._errors import NoFreePort
 from ._temp import writing
 
 LOWEST: Final = 10_000
+COMMON: Final = Path("/tmp")
 _EPHEMERAL_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _EPHEMERAL_ELSEWHERE: Final = 49_152
 """Where the ephemeral range begins by IANA's rule, which macOS follows."""
@@ -36,7 +37,7 @@ def reserve_port() -> int:
         NoFreePort: several thousand candidates were all taken.
     """
     if not _locks:
-        path = Path(tempfile.gettempdir()) / f"accuser-ports-{os.getuid()}.lock"
+        path = lock_file()
         with writing(path):
             _locks.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     candidates = list(range(LOWEST, _ephemeral_start()))
@@ -45,6 +46,12 @@ def reserve_port() -> int:
         if port not in _held and _reserve(port):
             return port
     raise NoFreePort(f"no free TCP port among 5000 tried between {LOWEST} and {_ephemeral_start()}")
+
+
+def lock_file() -> Path:
+    """The one of this user, for processes of any TMPDIR."""
+    folder = COMMON if os.access(COMMON, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    return folder / f"accuser-ports-{os.getuid()}.lock"
 
 
 def _ephemeral_start() -> int:

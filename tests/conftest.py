@@ -12,6 +12,7 @@ import pytest
 
 import accuser
 from accuser import SANDBOX, Toolchain, installed
+from accuser._ports import lock_file
 
 from .proc import children, descriptors
 
@@ -69,10 +70,8 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setattr(tempfile, "tempdir", None)
         before = descriptors()
         yield
-        left = sorted(
-            path.name for path in Path(folder).iterdir() if not path.name.startswith("accuser-ports-")
-        )
-        new = {opened for opened in descriptors() - before if "accuser-ports-" not in opened[1]}
+        left = sorted(path.name for path in Path(folder).iterdir())
+        new = {opened for opened in descriptors() - before if opened[1] != str(lock_file())}
         started = children()
         for pid in started:
             os.kill(pid, signal.SIGKILL)
