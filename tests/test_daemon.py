@@ -782,7 +782,7 @@ async def test_a_node_that_is_not_there() -> None:
     assert caught.value.url == "http://127.0.0.1:1"
 
 
-async def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="'wait_timout'; did you mean 'wait_timeout'"):
         Accuser(Protocol.BOREAS, NODE, wait_timout=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="'colour'"):
