@@ -47,7 +47,8 @@ def deck(sessions: int, seed: str) -> Iterator[list[Drawn]]:
 async def soak(sessions: int, seed: str) -> None:
     """Run sessions. Raises `AssertionError`, which tells the seed."""
     for wave in deck(sessions, seed):
-        before, tasks = descriptors(), trio.lowlevel.current_statistics().tasks_living
+        before, files = descriptors(), _files()
+        tasks = trio.lowlevel.current_statistics().tasks_living
         ended: list[int] = []
         with trio.move_on_after(LIMIT) as watchdog:
             async with trio.open_nursery() as nursery:
@@ -58,7 +59,11 @@ async def soak(sessions: int, seed: str) -> None:
         assert descriptors() == before, told
         assert trio.lowlevel.current_statistics().tasks_living == tasks, told
         assert children() == [], told
-        assert list(Path(tempfile.gettempdir()).iterdir()) == [], told
+        assert _files() == files, told
+
+
+def _files() -> list[Path]:
+    return sorted(Path(tempfile.gettempdir()).iterdir())
 
 
 async def _session(fault: Fault, number: int, seed: str, ended: list[int]) -> None:
