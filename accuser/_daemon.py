@@ -21,6 +21,7 @@ from ._errors import (
     DaemonExited,
     NotRunning,
     RunnerError,
+    RunnerFault,
     StatsUnavailable,
     TerminatedBeforeEvent,
     describe_status,
@@ -293,13 +294,20 @@ class Daemon(Observed):
             session, restart = self._session, None
             try:
                 await self._run_session(task_status)
-            except DaemonExited as error:
-                if supervisor is None:
+            except (DaemonExited, RunnerError) as error:
+                if supervisor is None or not _may_pass(error, supervisor):
                     raise
                 if self._next_session is None:
-                    restart = supervisor.next(error.status, session.uptime, error.tail)
+                    status = None
+                    if isinstance(error, DaemonExited):
+                        status = error.status
+                    else:
+                        # The keeper there removes the directory of the session that lost us.
+                        self._workspace.remove()
+                    restart = supervisor.next(status, session.uptime, session.tail())
                     if restart is None and not self._may_exit:
-                        error.restarts = supervisor.attempt
+                        if isinstance(error, DaemonExited):
+                            error.restarts = supervisor.attempt
                         raise
             task_status = trio.TASK_STATUS_IGNORED
             if restart is not None:
@@ -315,7 +323,8 @@ class Daemon(Observed):
         session = self._session
         with contextlib.nullcontext() if self._record is None else self._record.in_use():
             session.recorder.restart(restart.status, restart.attempt, restart.delay)
-        text = f"ended unasked: {describe_status(restart.status)}; restart {restart.attempt} in"
+        how = "the connection failed" if restart.status is None else describe_status(restart.status)
+        text = f"ended unasked: {how}; restart {restart.attempt} in"
         log(logging.WARNING, self.name, self.color, f"{text} {restart.delay:.3g} s")
         for handler in tuple(self._handlers.restarts):
             session.call(handler, restart, "a restart")
@@ -567,3 +576,8 @@ class Daemon(Observed):
                 self._in_block = False
                 with trio.CancelScope(shield=True):
                     await self._host.discard(self._workspace)
+
+
+def _may_pass(error: DaemonExited | RunnerError, supervisor: Supervisor) -> bool:
+    # A machine that was reached once may come back; one that never was is a mistake of the user.
+    return isinstance(error, DaemonExited) or error.reason is RunnerFault.LOST or supervisor.attempt > 0

@@ -114,7 +114,7 @@ class Recorder:
             start = round(begun - self.recording._start, 6)
             self._write({"type": "wait", "what": what, "where": where, "begun": start, "outcome": outcome})
 
-    def restart(self, status: int, attempt: int, delay: float) -> None:
+    def restart(self, status: int | None, attempt: int, delay: float) -> None:
         """The session before has ended unasked, and this one is to come after ``delay`` seconds."""
         self._write({"type": "restart", "status": status, "attempt": attempt, "delay": delay})
 

@@ -85,6 +85,10 @@ class Connection:
 
         So nothing depends on how the user's login shell takes its words.
         """
+        async with self._changing:
+            if self._master is None or self._master.has_exited():
+                await self._close()
+                await self._open()
         assert self._folder is not None
         self._sessions += 1
         log = self._folder / f"session-{self._sessions}"

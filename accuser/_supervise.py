@@ -62,8 +62,9 @@ class RestartPolicy:
 class Restart:
     """What handlers hear of a restart to come; see `Daemon.on_restart`."""
 
-    status: int
-    """Exit status of the session that ended; the negative number of a signal."""
+    status: int | None
+    """Exit status of the session that ended; the negative number of a signal; None if the
+    connection to its machine was lost, or could not be made again."""
     attempt: int
     """Its number in a row, from 1 on."""
     delay: float
@@ -80,7 +81,7 @@ class Supervisor:
     attempt: int = attrs.field(default=0, init=False)
     """How many restarts in a row there were."""
 
-    def next(self, status: int, uptime: float, tail: tuple[str, ...]) -> Restart | None:
+    def next(self, status: int | None, uptime: float, tail: tuple[str, ...]) -> Restart | None:
         """Decide after an exit; None when there have been enough restarts."""
         if uptime >= self.policy.reset_after:
             self.attempt = 0

@@ -109,7 +109,7 @@ def lives(descriptor: int) -> bool:
 # The owner is killed.
 
 
-async def test_no_daemon_outlives_a_killed_owner(tmp_path: Path) -> None:
+async def test_fault_19_no_daemon_outlives_a_killed_owner(tmp_path: Path) -> None:
     # A stopped group gets SIGHUP from the kernel when its owner goes.
     follows = """
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -20,9 +20,12 @@ from accuser import (
     EventPipeError,
     NotRunning,
     Protocol,
+    Restart,
+    RestartPolicy,
     RunnerError,
     RunnerFault,
     SSHRunner,
+    TerminatedBeforeEvent,
     open_accuser,
 )
 from accuser._host import THIS_MACHINE
@@ -305,6 +308,26 @@ async def test_a_connection_that_is_lost(runner: SSHRunner, server: Server, tmp_
     assert caught.value.reason is RunnerFault.LOST
     assert pid is not None
     wait_for_exit(pid)
+
+
+async def test_a_supervised_daemon_comes_back_over_a_new_connection(
+    runner: SSHRunner, server: Server, tmp_path: Path
+) -> None:
+    policy = RestartPolicy(first_delay=0, jitter=0)
+    heard: list[Restart] = []
+    async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner, restart=policy) as accuser:
+        accuser.on_restart(heard.append)
+        first = accuser.pid
+        gone = accuser.expect("never.v0")
+        server.cut()
+        with pytest.raises(TerminatedBeforeEvent):
+            await gone
+        await accuser.wait_for_ready()
+        assert accuser.pid != first
+        assert [(restart.status, restart.attempt) for restart in heard] == [(None, 1)]
+        await accuser.terminate()
+        assert accuser.exit_status == 127
+    assert server.connections() == 2
 
 
 OWNER = """\
