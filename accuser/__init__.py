@@ -12,11 +12,12 @@
 #   _waits     expectations; _explain why they fail   _observed   waits and handlers of a handle
 #   _exits     the expectation of an exit             _stats      what a process group uses
 #   _supervise when it is run again (pure)
-#   _daemon    the handle of one session after the other;   _record, _replay   recordings
+#   _daemon    the handle of one session after the other;   _options   what it takes
+#   _record, _replay    recordings
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes
 #   _toolchain, _protocol, _parameters, _keys         what runs, and with what
-#   _temp, _ports, _logs, _command, _groups, _options, _checks, _interrupt   helpers;   _errors   a leaf
+#   _temp, _ports, _logs, _command, _groups, _checks, _interrupt   helpers;   _errors   a leaf
 #   _public    the names that users see
 #
 #   events     events as classes                      scenarios  what upstream tests

@@ -15,10 +15,11 @@ from typing import Final, Self, Unpack
 import attrs
 import trio
 
-from ._daemon import Daemon, DaemonOptions, EventLevel
+from ._daemon import Daemon
 from ._host import THIS_MACHINE, Host
 from ._logs import fresh_name
 from ._node import Node
+from ._options import DaemonOptions, EventLevel
 from ._protocol import Protocol
 from ._rpc import Endpoint
 from ._toolchain import installed

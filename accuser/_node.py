@@ -14,11 +14,12 @@ from typing import Any, Final, Self, Unpack
 import attrs
 import trio
 
-from ._daemon import Daemon, DaemonOptions, EventLevel
+from ._daemon import Daemon
 from ._decode import Event
 from ._explain import status_report
 from ._host import THIS_MACHINE, Host
 from ._logs import fresh_name
+from ._options import DaemonOptions, EventLevel
 from ._ports import reserve_port
 from ._rpc import call_rpc
 from ._runner import SSHRunner, address_from

@@ -29,8 +29,8 @@ import attrs
 
 from . import _player
 from ._accuser import Accuser, AccuserOptions, open_accuser
-from ._daemon import EventLevel
 from ._errors import NotRunning
+from ._options import EventLevel
 from ._protocol import Protocol
 from ._rpc import Endpoint
 from ._transcript import Stream

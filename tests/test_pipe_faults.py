@@ -10,7 +10,7 @@ import trio
 
 from accuser import Event, Malformed, MalformedEvent
 from accuser._accuser import AccuserOptions
-from accuser._daemon import EventFormat
+from accuser._options import EventFormat
 
 from .kept import remove_kept
 from .standin import open_standin
