@@ -123,15 +123,26 @@ def write_keys(folder: Path, address: str, port: int) -> None:
 
 
 @contextmanager
-def serve(folder: Path, address: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> Iterator[Server]:
-    """Run a server; ``prefix`` is a command that its command line is given to."""
+def serve(
+    folder: Path, address: str = "127.0.0.1", prefix: tuple[str, ...] = (), more: str = ""
+) -> Iterator[Server]:
+    """Run a server.
+
+    Args:
+        folder: for its keys and its log.
+        address: where it listens.
+        prefix: a command that its command line is given to.
+        more: lines of its configuration, which come first.
+    """
     assert SSHD is not None
     if os.getuid() == 0:
         PRIVILEGE_SEPARATION.mkdir(exist_ok=True)
     port = reserve_port()
     write_keys(folder, address, port)
+    server_config = folder / "sshd_config"
+    server_config.write_text(more + server_config.read_text())
     with (folder / "log").open("wb") as log:
-        command = [*prefix, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]
+        command = [*prefix, SSHD, "-D", "-e", "-f", str(server_config)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         while "Server listening" not in (folder / "log").read_text():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,39 @@ def test_what_no_shell_can_carry_is_refused() -> None:
         script("command", {}, {}, ("a\0b",))
     with pytest.raises(ValueError, match="a-b"):
         script("command", {}, {"a-b": ""}, ("true",))
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+async def test_any_posix_shell_will_do(shell: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"needs {shell}: install it")
+    for name in ("ssh", "bin", "there"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bin" / "sh").symlink_to(program)
+    body = """
+    ready()
+    os.set_blocking(0, False)
+    event("input.v0", "%d" % len(sys.stdin.buffer.raw.read(99) or b""))
+    sys.exit(until_term())
+    """
+    path = f"SetEnv PATH={tmp_path / 'bin'}:/usr/bin:/bin ACCUSER_TEST_SERVER={tmp_path / 'ssh'}\n"
+    with serve(tmp_path / "ssh", more=path) as server:
+        runner = server.runner(temp_dir=str(tmp_path / "there"))
+        async with runner:
+            name = await run_there(runner._connection, ("sh", "-c", "readlink /proc/$$/exe; true"), {})
+            assert name.strip() == str(Path(program).resolve())
+            async with open_standin(tmp_path, body, runner=runner) as accuser:
+                # What is left of the shell's script must not reach the daemon.
+                assert await accuser.wait_for("input.v0", since=accuser.start_mark()) == 0
+                assert (await accuser.stats()).processes == 1
+                accuser.pause()
+                accuser.resume()
+                await accuser.terminate()
+                assert accuser.exit_status == 127
+            async with open_standin(tmp_path, "ready()\nsignal.pause()", runner=runner) as accuser:
+                await accuser.kill()
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 async def test_daemons_share_one_connection(runner: SSHRunner, server: Server, tmp_path: Path) -> None:

@@ -18,5 +18,5 @@ main() {
     kill "$watcher" 2>/dev/null
 }
 
-main "$@"
-exit
+# In one line: some shells read no further than they must, and what runs reads standard input too.
+main "$@"; exit
