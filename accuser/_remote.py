@@ -38,6 +38,9 @@ KILLED_WITH_ITS_GROUP: Final = "killed"
 GRACE: Final = 10
 """Seconds between SIGTERM and SIGKILL for a daemon that lost its owner."""
 
+UNANSWERED: Final = 4
+"""Pings that a keeper may leave unanswered; a connection may outlive the shell that it serves."""
+
 LEAVE: Final = 5.0
 """Seconds that the keeper may take to clean up and take its leave."""
 
@@ -123,6 +126,8 @@ class RemotePipe:
     folder: Path
     connection: Connection
     reports: Reports
+    reader: trio.abc.ReceiveStream
+    """The events, which the keeper copies to its standard error."""
     _keeper: Child
 
     @classmethod
@@ -155,16 +160,15 @@ class RemotePipe:
         try:
             reports = Reports(keeper.stdout, token)
             await _ready(reports, connection, path, folder)
+            # What a login shell may print, as a warning about its locale, is no event.
+            events = Reports(keeper.stderr, token)
+            if await events.next() is None:
+                raise connection.fault()
         except BaseException:
             with trio.CancelScope(shield=True):
                 await keeper.aclose()
             raise
-        return cls(path, folder, connection, reports, keeper)
-
-    @property
-    def reader(self) -> trio.abc.ReceiveStream:
-        """The events, which the keeper copies to its standard error."""
-        return self._keeper.stderr
+        return cls(path, folder, connection, reports, Remainder(events.rest, keeper.stderr), keeper)
 
     def tell(self, *words: str) -> None:
         """Tell the keeper something; it may be gone."""
@@ -223,6 +227,7 @@ class RemoteProcess:
 
     pid: int
     stdout: trio.abc.ReceiveStream
+    stderr: trio.abc.ReceiveStream
     _group: int
     _pipe: RemotePipe
     _launcher: Child
@@ -230,6 +235,7 @@ class RemoteProcess:
     _status: str | None = attrs.field(default=None, init=False)
     _lost: RunnerError | None = attrs.field(default=None, init=False)
     _measured: Measured = attrs.field(factory=Measured, init=False)
+    _unanswered: int = attrs.field(default=0, init=False)
     _next_ping: float = attrs.field(factory=trio.current_time, init=False)
 
     @classmethod
@@ -250,6 +256,8 @@ class RemoteProcess:
             match ((await reports.next()) or "").split():
                 case ["group", number]:
                     group = int(number)
+                    errors = Reports(launcher.stderr, token)
+                    await errors.next()
                     pid = await _launch(pipe, launcher, reports, group)
                 case ["missing"]:
                     raise BinaryNotFound(command[0], (f"{command[0]} (on {pipe.connection.label})",))
@@ -262,12 +270,9 @@ class RemoteProcess:
             with trio.CancelScope(shield=True):
                 await launcher.aclose()
             raise
-        return cls(pid, Remainder(reports.rest, launcher.stdout), group, pipe, launcher, heartbeat)
-
-    @property
-    def stderr(self) -> trio.abc.ReceiveStream:
-        """Its standard error."""
-        return self._launcher.stderr
+        stdout = Remainder(reports.rest, launcher.stdout)
+        stderr = Remainder(errors.rest, launcher.stderr)
+        return cls(pid, stdout, stderr, group, pipe, launcher, heartbeat)
 
     async def wait_exited(self) -> None:
         """Wait until the keeper tells the exit, or is lost; meanwhile tell it that we live."""
@@ -275,10 +280,15 @@ class RemoteProcess:
             with trio.move_on_at(self._next_ping) as scope:
                 self._take(await self._pipe.reports.next())
             if scope.cancelled_caught:
+                if self._unanswered == UNANSWERED:
+                    self._take(None)
+                    return
+                self._unanswered += 1
                 self._pipe.tell("ping")
                 self._next_ping = trio.current_time() + self._heartbeat
 
     def _take(self, report: str | None) -> None:
+        self._unanswered = 0
         match (report or "").split():
             case ["exit", status]:
                 self._status = status
@@ -343,7 +353,9 @@ async def _launch(pipe: RemotePipe, launcher: Child, reports: Reports, group: in
     if await pipe.reports.next() != "guarded":
         raise pipe.connection.fault()
     assert launcher.process.stdin is not None
-    await launcher.process.stdin.send_all(b"go\n")
+    # If the session is gone already, there is no answer.
+    with contextlib.suppress(trio.BrokenResourceError):
+        await launcher.process.stdin.send_all(b"go\n")
     match ((await reports.next()) or "").split():
         case ["pid", pid]:
             return int(pid)

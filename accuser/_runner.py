@@ -35,6 +35,8 @@ class RemoteWorkspace(Workspace):
 
     root: PurePosixPath = attrs.field(kw_only=True)
     kept: bool = attrs.field(default=False, init=False)
+    pipe: RemotePipe | None = attrs.field(default=None, init=False)
+    """Whose keeper removes the directory if we are lost."""
 
     @property
     def path(self) -> Path:
@@ -55,6 +57,8 @@ class RemoteWorkspace(Workspace):
     def keep(self) -> Path | None:
         """Never remove the directory; return it, or None if nobody has asked for it."""
         self.kept = True
+        if self.pipe is not None:
+            self.pipe.tell("keep")
         return self._path
 
     def remove(self) -> None:
@@ -98,7 +102,7 @@ class SSHRunner:
     local_address: str = attrs.field(default=LOOPBACK, kw_only=True)
     """Under which address daemons there reach this machine."""
     _connection: Connection = attrs.field(init=False)
-    _holding: contextlib.AsyncExitStack = attrs.field(factory=contextlib.AsyncExitStack, init=False)
+    _holding: list[AbstractAsyncContextManager[None]] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         destination = self.alias or self.address
@@ -118,11 +122,14 @@ class SSHRunner:
         return self.alias or self.address
 
     async def __aenter__(self) -> Self:
-        await self._holding.enter_async_context(self.connected())
+        held = self.connected()
+        await held.__aenter__()
+        self._holding.append(held)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._holding.aclose()
+        # Any of them: they only count.
+        await self._holding.pop().__aexit__(None, None, None)
 
     # As `_host.Host` wants it.
 
@@ -178,7 +185,11 @@ class SSHRunner:
         doomed = None if workspace.kept else workspace.made
         check_expressible(path)
         folder = Path(self.temp_dir) / f"accuser-pipe-{secrets.token_hex(4)}"
-        return await RemotePipe.make(self._connection, path, folder, doomed, self.lost_after)
+        pipe = await RemotePipe.make(self._connection, path, folder, doomed, self.lost_after)
+        workspace.pipe = pipe
+        if workspace.kept:
+            pipe.tell("keep")
+        return pipe
 
     async def spawn(self, command: tuple[str, ...], environment: Mapping[str, str], pipe: Pipe) -> Process:
         """Start the daemon there."""
@@ -195,6 +206,8 @@ class SSHRunner:
 
     async def _write(self, line: str, path: Path, *more: str) -> None:
         try:
+            # What is written may be secret keys, and makes the temporary directory on the way.
+            line = f"umask 077; {line}"
             await run_there(self._connection, ("sh", "-c", line, "sh", str(path), *more), {})
         except CommandFailed as error:
             raise DirectoryError(path, f"{error.stderr.strip()} (on {self})") from None

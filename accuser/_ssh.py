@@ -23,7 +23,9 @@ import trio
 
 from ._errors import RunnerError, RunnerFault
 from ._guardian import guardian
+from ._pipe import expressible_place, is_expressible
 from ._process import Child, spawn
+from ._temp import writing
 
 CLOSE_GRACE: Final = 2.0
 """Seconds that a master gets to take leave; then it is killed."""
@@ -184,8 +186,9 @@ class Connection:
 
 
 def _control_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="accuser-ssh-"))
-    if len(os.fsencode(folder)) <= _LONGEST_SOCKET:
-        return folder
-    folder.rmdir()
-    return Path(tempfile.mkdtemp(prefix="accuser-ssh-", dir="/tmp"))
+    place = Path(tempfile.gettempdir()).absolute()
+    # `ssh` takes blanks, quotes and `%` in the path of a socket for something else.
+    if len(os.fsencode(place)) > _LONGEST_SOCKET - len("/accuser-ssh-12345678") or not is_expressible(place):
+        place = expressible_place()
+    with writing(place):
+        return Path(tempfile.mkdtemp(prefix="accuser-ssh-", dir=place))

@@ -10,7 +10,7 @@ main() {
     exec 3<&0
     "$@" </dev/null 3<&- &
     child=$!
-    (cat; kill "$child") <&3 >/dev/null 2>&1 &
+    (cat; kill "$child"; sleep 5; kill -KILL "-$$") <&3 >/dev/null 2>&1 &
     watcher=$!
     exec 3<&-
     wait "$child"

@@ -3,8 +3,9 @@
 #
 # The lines before set: token, folder (made here), pipe, workspace (removed if the owner is lost;
 # may be empty), grace, patience (seconds).
-# Standard input: guard GROUP, ping, signal NAME, stats, release, forget; its end is the loss of the
-# owner. Standard output: lines that begin with the token. A POSIX shell and its usual tools do.
+# Standard input: guard GROUP, ping, signal NAME, stats, release, keep, forget; its end is the loss of the
+# owner. Standard output: lines that begin with the token. Standard error: one such line, then the
+# events. A POSIX shell and its usual tools do.
 
 group=
 timer=
@@ -31,6 +32,8 @@ start_timer() {
 }
 
 make_pipes() {
+    # As private as a temporary directory of the other machine.
+    umask 077
     # What the tools say goes to the owner, without line ends.
     problem=$(mkdir -m 700 "$folder" 2>&1 && mkfifo -m 600 "$folder/exit" 2>&1) || { say failed folder $problem; exit 1; }
     problem=$(mkdir -p "${pipe%/*}" 2>&1 && mkfifo -m 640 "$pipe" 2>&1) || { say failed pipe $problem; rm -rf "$folder"; exit 1; }
@@ -78,8 +81,11 @@ tell_stats() {
 
 main() {
     keeper=$$
+    # An owner that is gone while it is told something must not end this shell: the daemon would go on.
+    trap '' PIPE
     kill -0 "-$$" 2>/dev/null || { say failed group; exit 1; }
     make_pipes
+    say events >&2
     trap lose USR1 HUP INT TERM
     trap end_of_events USR2
     (
@@ -98,10 +104,11 @@ main() {
     while read -r word rest; do
         case $word in
         guard) group=$rest && say guarded ;;
-        ping) kill "$timer" && start_timer ;;
+        ping) say pong; kill "$timer" && start_timer ;;
         signal) send "$rest" ;;
         stats) tell_stats ;;
         release) released=yes && exec 6>&- ;;
+        keep) workspace= ;;
         forget) send KILL; finish ;;
         esac
     done

@@ -10,6 +10,8 @@ main() {
     exec 3<&0 5>&2 2>/dev/null
     command -v "$1" >/dev/null || { printf '%s missing\n' "$token"; exit 127; }
     kill -0 "-$$" || { printf '%s nogroup\n' "$token"; exit 1; }
+    # From here on standard error is the daemon's.
+    printf '%s begin\n' "$token" >&5
     printf '%s group %s\n' "$token" "$$"
     read -r word || exit 1
     exec 4>"$folder/exit"
