@@ -16,6 +16,7 @@
 #   _record, _replay    recordings
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes
+#   _operations  consensus operations of one's own
 #   _toolchain, _protocol, _parameters, _keys         what runs, and with what
 #   _temp, _ports, _logs, _command, _groups, _checks, _interrupt   helpers;   _errors   a leaf
 #   _public    the names that users see

@@ -126,6 +126,19 @@ class StatsUnavailable(AccuserError):
 
 
 @attrs.define(eq=False, str=False)
+class SigningUnavailable(AccuserError):
+    """An operation is to be signed here, and the package that signs is not installed."""
+
+    signer: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot sign for {self.signer}: the package 'cryptography' is not installed; "
+            "it comes with pip install 'accuser[sandbox]'"
+        )
+
+
+@attrs.define(eq=False, str=False)
 class DirectoryError(AccuserError):
     """A directory or file of ours cannot be made: a full disk, no permission, no such folder."""
 

@@ -31,6 +31,7 @@ from ._errors import RpcError as RpcError
 from ._errors import RunnerError as RunnerError
 from ._errors import RunnerFault as RunnerFault
 from ._errors import ScenarioFailed as ScenarioFailed
+from ._errors import SigningUnavailable as SigningUnavailable
 from ._errors import SpawnFailed as SpawnFailed
 from ._errors import StatsUnavailable as StatsUnavailable
 from ._errors import TerminatedBeforeEvent as TerminatedBeforeEvent
@@ -40,12 +41,15 @@ from ._errors import UnknownEvent as UnknownEvent
 from ._errors import UnknownProtocol as UnknownProtocol
 from ._errors import WaitReport as WaitReport
 from ._exits import ExitExpectation as ExitExpectation
+from ._keys import BOOTSTRAP as BOOTSTRAP
+from ._keys import Account as Account
 from ._logs import LogFormatter as LogFormatter
 from ._logs import reset_names as reset_names
 from ._logs import setup_logging as setup_logging
 from ._logs import wants_color as wants_color
 from ._node import Node as Node
 from ._node import open_node as open_node
+from ._operations import ConsensusOperation as ConsensusOperation
 from ._protocol import Protocol as Protocol
 from ._record import Recording as Recording
 from ._replay import Replay as Replay

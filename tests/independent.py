@@ -111,3 +111,54 @@ class Evidence:
             position += 4 + size
         first, second = headers
         return cls(operation[:32], first, second, operation[position:])
+
+
+@dataclass
+class Signed:
+    """A preattestation or an attestation."""
+
+    raw: bytes
+    branch: bytes
+    tag: int
+    slot: int
+    level: int
+    round: int
+    payload: bytes
+    signature: bytes
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Signed:
+        tag, slot, level, at_round = struct.unpack_from(">BHii", raw, 32)
+        assert len(raw) == 43 + 32 + 64
+        return cls(raw, raw[:32], tag, slot, level, at_round, raw[43:75], raw[75:])
+
+    @property
+    def hash(self) -> str:
+        return operation_hash(self.raw)
+
+    def signed_by(self, name: str, chain_id: str) -> bool:
+        watermark = {20: b"\x12", 21: b"\x13"}[self.tag]
+        message = digest(watermark + unbase58check(chain_id, 3) + self.raw[:-64])
+        try:
+            Ed25519PublicKey.from_public_bytes(unbase58check(BAKERS[name], 4)).verify(self.signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+@dataclass
+class ConsensusEvidence:
+    tag: int
+    first: Signed
+    second: Signed
+    signature: bytes
+
+    @classmethod
+    def decode(cls, operation: bytes) -> ConsensusEvidence:
+        position, signed = 33, list[Signed]()
+        for _ in range(2):
+            (size,) = struct.unpack_from(">I", operation, position)
+            signed.append(Signed.decode(operation[position + 4 : position + 4 + size]))
+            position += 4 + size
+        first, second = signed
+        return cls(operation[32], first, second, operation[position:])
