@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from accuser import Protocol, ScenarioFailed, Toolchain
-from accuser.scenarios import double_baking
+from accuser.scenarios import (
+    SCENARIOS,
+    Denunciation,
+    double_baking,
+    double_consensus,
+    operation_too_far_in_future,
+    operation_too_old,
+)
 
-from .independent import Evidence, base58check, operation_hash
+from .independent import ConsensusEvidence, Evidence, Signed, base58check, digest, operation_hash
 from .kept import remove_kept
 
+EACH_PROTOCOL = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda protocol: protocol.tag)
 
-@pytest.mark.parametrize("protocol", list(Protocol), ids=lambda protocol: protocol.tag)
+
+@EACH_PROTOCOL
 async def test_double_baking_with_accuser(toolchain: Toolchain, protocol: Protocol) -> None:
     steps: list[str] = []
     result = await double_baking(toolchain, protocol, report=steps.append)
@@ -39,3 +50,74 @@ async def test_double_baking_without_the_evidence_in_the_block_fails(toolchain: 
     ) as caught:
         await double_baking(toolchain, withhold_evidence=True)
     remove_kept(caught.value, count=4)
+
+
+@EACH_PROTOCOL
+@pytest.mark.parametrize("kind", ["attestation", "preattestation"])
+@pytest.mark.parametrize("difference", ["slot", "block_payload_hash", "branch"])
+async def test_double_consensus(
+    toolchain: Toolchain,
+    protocol: Protocol,
+    kind: Literal["attestation", "preattestation"],
+    difference: Literal["slot", "block_payload_hash", "branch"],
+) -> None:
+    result = await double_consensus(toolchain, protocol, kind=kind, difference=difference)
+    assert (result.toolchain, result.protocol) == (toolchain.name, protocol.long_name)
+    assert (result.kind, result.difference, result.level) == (kind, difference, 6)
+    assert result.already_denounced == result.first.evidence.hash != result.second.evidence.hash
+
+    valid, first = ordered(result.first.evidence, result.valid, result.first.operation)
+    again, second = ordered(result.second.evidence, result.first.operation, result.second.operation)
+    assert again == first
+    for signed in (valid, first, second):
+        assert signed.tag == {"preattestation": 20, "attestation": 21}[kind]
+        assert (signed.level, signed.round) == (result.level, result.round)
+        assert signed.signed_by("bootstrap1", result.chain_id)
+    # The third one takes another slot in every scenario, as upstream's does.
+    differing = {"slot": "slot", "block_payload_hash": "payload", "branch": "branch"}[difference]
+    for name in ("slot", "payload", "branch"):
+        assert (getattr(valid, name) != getattr(first, name)) == (name == differing), name
+        assert (getattr(first, name) != getattr(second, name)) == (name in (differing, "slot")), name
+
+
+def ordered(evidence: Denunciation, older: str, newer: str) -> tuple[Signed, Signed]:
+    """Check evidence about two operations; return them in the order in which they were made."""
+    operation = bytes.fromhex(evidence.bytes)
+    assert operation_hash(operation) == evidence.hash
+    decoded = ConsensusEvidence.decode(operation)
+    assert decoded.tag == {20: 7, 21: 2}[decoded.first.tag]
+    assert decoded.signature == bytes(64)
+    assert digest(decoded.first.raw) < digest(decoded.second.raw)
+    by_hash = {decoded.first.hash: decoded.first, decoded.second.hash: decoded.second}
+    assert by_hash.keys() == {older, newer}
+    return by_hash[older], by_hash[newer]
+
+
+@EACH_PROTOCOL
+async def test_operation_too_old(toolchain: Toolchain, protocol: Protocol) -> None:
+    result = await operation_too_old(toolchain, protocol)
+    assert (result.toolchain, result.protocol) == (toolchain.name, protocol.long_name)
+    assert result.event == "consensus_operation_too_old.v0"
+    assert (result.level, result.head) == (3, 4)
+
+
+@EACH_PROTOCOL
+async def test_operation_too_far_in_future(toolchain: Toolchain, protocol: Protocol) -> None:
+    result = await operation_too_far_in_future(toolchain, protocol)
+    assert (result.toolchain, result.protocol) == (toolchain.name, protocol.long_name)
+    assert result.event == "consensus_operation_too_far_in_future.v0"
+    assert (result.level, result.head) == (6, 3)
+
+
+def test_every_scenario_of_upstream_has_a_name() -> None:
+    assert list(SCENARIOS) == [
+        "double-baking",
+        "double-attestation-wrong-slot",
+        "double-attestation-wrong-block-payload-hash",
+        "double-attestation-wrong-branch",
+        "double-preattestation-wrong-slot",
+        "double-preattestation-wrong-block-payload-hash",
+        "double-preattestation-wrong-branch",
+        "operation-too-old",
+        "operation-too-far-in-the-future",
+    ]

@@ -1,45 +1,29 @@
-"""What upstream tests with its accuser, against the public interface of this package.
-
-Each scenario takes its toolchain as an argument, so that it runs unchanged on the real
-executables and on the sandbox.
-"""
+"""A delegate bakes two blocks of one level, on branches that do not know of each other."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
 
-from ._accuser import open_accuser
-from ._client import Client, open_client
-from ._daemon import Daemon
-from ._errors import ScenarioFailed
-from ._node import Node, open_node
-from ._protocol import Protocol
-from ._runner import SSHRunner
-from ._toolchain import Toolchain
+from .._accuser import open_accuser
+from .._client import Client, open_client
+from .._daemon import Daemon
+from .._errors import ScenarioFailed
+from .._node import Node, open_node
+from .._protocol import Protocol
+from .._runner import SSHRunner
+from .._toolchain import Toolchain
+from ._common import Denunciation, Report, places, silent
 
 NODE_ARGUMENTS: Final = ("--synchronisation-threshold 0", "--private-mode")
 """Private nodes connect to trusted addresses alone, and so never before they are told to."""
 
 EVIDENCE_PASS: Final = 2
 """Denunciations are in the third list of a block's operations."""
-
-Report = Callable[[str], object]
-
-
-@attrs.frozen
-class Denunciation:
-    """The evidence that an accuser injected."""
-
-    hash: str
-    """Hash of the operation, ``o...``."""
-    bytes: str
-    """The signed operation, in hexadecimal."""
 
 
 @attrs.frozen
@@ -62,6 +46,11 @@ class DoubleBaking:
     included: Inclusion
     seconds: float
 
+    @property
+    def outcome(self) -> str:
+        """What was shown, in a few words."""
+        return "denounced and included"
+
 
 async def double_baking(
     toolchain: Toolchain,
@@ -71,7 +60,7 @@ async def double_baking(
     accuser_runner: SSHRunner | None = None,
     node_runner: SSHRunner | None = None,
     keep: bool = False,
-    report: Report = lambda step: None,
+    report: Report = silent,
     withhold_evidence: bool = False,
 ) -> DoubleBaking:
     """Make a delegate bake twice, and see an accuser get the evidence into a block.
@@ -157,7 +146,7 @@ async def double_baking(
         if evidence.hash not in [operation["hash"] for operation in pending["validated"]]:
             raise ScenarioFailed(
                 f"the denunciation operation {evidence.hash} was rejected by the mempool of "
-                f"{node_3.name}: {_places(pending, evidence.hash)}"
+                f"{node_3.name}: {places(pending, evidence.hash)}"
             )
 
         await client_3.bake_for("bootstrap1", options=("--ignore-node-mempool",) if withhold_evidence else ())
@@ -199,13 +188,3 @@ async def _find_evidence(client: Client, evidence: str) -> Inclusion:
             f"whose operations are {found or 'none'}"
         )
     return Inclusion(header["level"], header["hash"], EVIDENCE_PASS)
-
-
-def _places(pending: dict[str, Any], operation: str) -> str:
-    for place, entries in pending.items():
-        for entry in entries:
-            # Octez' first version gives pairs here.
-            content = entry if isinstance(entry, dict) else {"hash": entry[0], **entry[1]}
-            if content.get("hash") == operation:
-                return f"it is in {place!r}, with {content.get('error', 'no error')}"
-    return "it is in none of its lists"

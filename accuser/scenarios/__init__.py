@@ -1,0 +1,59 @@
+"""What upstream tests with its accuser, against the public interface of this package.
+
+Each scenario takes its toolchain as an argument, so that it runs unchanged on the real
+executables and on the sandbox. `SCENARIOS` has all of them by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final
+
+import attrs
+
+from .._operations import CONSENSUS_KINDS
+from ._common import Denunciation as Denunciation
+from ._common import Report as Report
+from ._common import Result as Result
+from ._double_baking import EVIDENCE_PASS as EVIDENCE_PASS
+from ._double_baking import NODE_ARGUMENTS as NODE_ARGUMENTS
+from ._double_baking import DoubleBaking as DoubleBaking
+from ._double_baking import Inclusion as Inclusion
+from ._double_baking import double_baking as double_baking
+from ._double_consensus import DIFFERENCES
+from ._double_consensus import Difference as Difference
+from ._double_consensus import DoubleConsensus as DoubleConsensus
+from ._double_consensus import Misdeed as Misdeed
+from ._double_consensus import double_consensus as double_consensus
+from ._out_of_range import OutOfRange as OutOfRange
+from ._out_of_range import operation_too_far_in_future as operation_too_far_in_future
+from ._out_of_range import operation_too_old as operation_too_old
+
+
+@attrs.frozen
+class Scenario:
+    """One that can be run by name."""
+
+    summary: str
+    """What it shows, in a line."""
+    run: Callable[..., Awaitable[Result]]
+    """Takes a toolchain and a protocol, and by name ``accuser_path``, ``keep`` and ``report``."""
+
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "double-baking": Scenario("two blocks of one level and round by one delegate", double_baking),
+    **{
+        f"double-{kind}-wrong-{difference.replace('_', '-')}": Scenario(
+            f"three {kind}s of one level and round that differ in their {difference.replace('_', ' ')}",
+            partial(double_consensus, kind=kind, difference=difference),
+        )
+        for kind in CONSENSUS_KINDS
+        for difference in DIFFERENCES
+    },
+    "operation-too-old": Scenario("an attestation of a level that the accuser forgot", operation_too_old),
+    "operation-too-far-in-the-future": Scenario(
+        "an attestation of three levels above the head", operation_too_far_in_future
+    ),
+}
+"""The scenarios, by the names that ``accuser demo --scenario`` takes."""

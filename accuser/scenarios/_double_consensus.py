@@ -1,0 +1,153 @@
+"""A delegate signs several consensus operations of one level and round.
+
+Upstream: ``tezt/tests/double_consensus.ml``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import attrs
+import trio
+
+from .._errors import ScenarioFailed
+from .._operations import ConsensusKind, ConsensusOperation
+from .._protocol import Protocol
+from .._toolchain import Toolchain
+from ._common import Denunciation, Report, silent
+from ._stage import DELEGATE, Stage, open_stage
+
+Difference = Literal["slot", "block_payload_hash", "branch"]
+"""What an operation says otherwise than the valid one."""
+
+DIFFERENCES: Final[tuple[Difference, ...]] = get_args(Difference)
+
+BLOCKS: Final = 5
+"""Baked first, so that there are other branches and payloads to name."""
+
+
+@attrs.frozen
+class Misdeed:
+    """A signature too many, and what came of it."""
+
+    operation: str
+    """Hash of the operation that should not be."""
+    evidence: Denunciation
+
+
+@attrs.frozen
+class DoubleConsensus:
+    """What a scenario about double attestations or preattestations found."""
+
+    toolchain: str
+    protocol: str
+    chain_id: str
+    kind: str
+    """``attestation`` or ``preattestation``."""
+    difference: str
+    """What the operations say otherwise: ``slot``, ``block_payload_hash`` or ``branch``."""
+    level: int
+    round: int
+    valid: str
+    """Hash of the valid operation."""
+    first: Misdeed
+    second: Misdeed
+    already_denounced: str
+    """Hash of the evidence that the accuser remembered when it met the second misdeed."""
+    seconds: float
+
+    @property
+    def outcome(self) -> str:
+        """What was shown, in a few words."""
+        return "denounced, and denounced again"
+
+
+async def double_consensus(
+    toolchain: Toolchain,
+    protocol: Protocol = Protocol.BOREAS,
+    *,
+    kind: ConsensusKind = "attestation",
+    difference: Difference = "slot",
+    accuser_path: Path | None = None,
+    keep: bool = False,
+    report: Report = silent,
+) -> DoubleConsensus:
+    """Make a delegate sign thrice for one level and round, and see an accuser denounce it twice.
+
+    After a valid operation of bootstrap1 come two crafted ones, which differ from it in their
+    slot, in their payload or in their branch. The accuser denounces the first one; at the second
+    it says that the delegate was denounced already, and by which evidence.
+
+    Args:
+        toolchain: what runs.
+        protocol: what the chain is activated with.
+        kind: what is signed.
+        difference: what the crafted operations say otherwise. Those about slots are valid for
+            the mempool; the others are forced into it.
+        accuser_path: an accuser's executable, in place of the toolchain's.
+        keep: keep the directories of the daemons and clients, and report where they are.
+        report: called with a line for each step.
+
+    Raises:
+        ScenarioFailed: the mempool does not hold the evidence, or another was remembered.
+        SigningUnavailable: the package ``cryptography`` is not installed.
+        AccuserError: something did not run, or an event did not come in time.
+    """
+    start = trio.current_time()
+    async with open_stage(toolchain, protocol, accuser_path=accuser_path, keep=keep, report=report) as stage:
+        level = await stage.bake(BLOCKS)
+        slots = await stage.slots(level)
+        valid_hash, valid = await stage.sign_honestly(kind)
+        first, second = await _crafted(stage, valid, difference, slots)
+        force = difference != "slot"
+
+        denounced = stage.accuser.expect(f"double_{kind}_denounced.v0", where="the first evidence")
+        first_hash = await first.inject(stage.node, DELEGATE, force=force)
+        report(f"{DELEGATE.alias} injected a second {kind}, with another {difference}: {first_hash}")
+        evidence = Denunciation(**await denounced)
+        await stage.check_pending(evidence.hash, f"double_{kind}_evidence")
+        report(f"{stage.accuser.name} denounced it: {evidence.hash}")
+
+        remembered = stage.accuser.expect("double_consensus_already_denounced.v0")
+        denounced = stage.accuser.expect(f"double_{kind}_denounced.v0", where="the second evidence")
+        second_hash = await second.inject(stage.node, DELEGATE, force=force)
+        report(f"{DELEGATE.alias} injected a third {kind}, with another {difference}: {second_hash}")
+        already = await remembered
+        if already != evidence.hash:
+            raise ScenarioFailed(
+                f"{stage.accuser.name} remembers {already}, and not the evidence {evidence.hash} that "
+                f"it had injected for the {kind} {first_hash}"
+            )
+        again = Denunciation(**await denounced)
+        report(f"{stage.accuser.name} knew {already}, and denounced again: {again.hash}")
+        chain_id = await stage.node.rpc("get", "/chains/main/chain_id")
+    return DoubleConsensus(
+        toolchain.name,
+        protocol.long_name,
+        chain_id,
+        kind,
+        difference,
+        valid.level,
+        valid.round,
+        valid_hash,
+        Misdeed(first_hash, evidence),
+        Misdeed(second_hash, again),
+        already,
+        round(trio.current_time() - start, 3),
+    )
+
+
+async def _crafted(
+    stage: Stage, valid: ConsensusOperation, difference: Difference, slots: list[int]
+) -> tuple[ConsensusOperation, ConsensusOperation]:
+    if len(slots) < 3:
+        raise ScenarioFailed(f"{DELEGATE.alias} has {len(slots)} slots at level {valid.level}; 3 are needed")
+    if difference == "slot":
+        return attrs.evolve(valid, slot=slots[1]), attrs.evolve(valid, slot=slots[2])
+    if difference == "branch":
+        others = [await stage.block(back, "hash") for back in (4, 5)]
+    else:
+        others = [(await stage.block(back, "header"))["payload_hash"] for back in (2, 3)]
+    first, second = ({difference: other} for other in others)
+    return attrs.evolve(valid, slot=slots[0], **first), attrs.evolve(valid, slot=slots[2], **second)
