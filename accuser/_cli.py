@@ -26,12 +26,13 @@ from ._groups import plain_errors
 from ._logs import setup_logging
 from ._protocol import Protocol
 from ._toolchain import SANDBOX, Toolchain, installed
-from .scenarios import double_baking
+from .scenarios import SCENARIOS
 
 T = TypeVar("T")
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
+FLAGSHIP: Final = "double-baking"
 
 
 def _protocol(context: click.Context, param: click.Parameter, value: str) -> Protocol:
@@ -50,6 +51,14 @@ def _toolchain(context: click.Context, param: click.Parameter, value: str) -> To
     return installed(value)
 
 
+def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        width = max(map(len, SCENARIOS))
+        for name, scenario in SCENARIOS.items():
+            click.echo(f"{name:{width}}  {scenario.summary}")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="accuser")
 def cli() -> None:
@@ -57,6 +66,17 @@ def cli() -> None:
 
 
 @cli.command()
+@click.option(
+    "--scenario",
+    "name",
+    type=click.Choice(list(SCENARIOS)),
+    default=FLAGSHIP,
+    metavar="NAME",
+    help=f"What is run; {FLAGSHIP} by default.",
+)
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List the scenarios."
+)
 @click.option(
     "--toolchain",
     callback=_toolchain,
@@ -83,6 +103,7 @@ def cli() -> None:
     "--verbose", "-v", is_flag=True, help="Show on standard error every line that the daemons print."
 )
 def demo(
+    name: str,
     toolchain: Toolchain,
     protocol: Protocol,
     accuser_path: Path | None,
@@ -90,11 +111,11 @@ def demo(
     keep: bool,
     verbose: bool,
 ) -> None:
-    """Run the flagship scenario: a double baking, denounced.
+    """Run one of upstream's scenarios; the flagship is a double baking, denounced.
 
-    Three nodes, their clients and an accuser run; bootstrap1 bakes two blocks of one level; the
-    accuser finds them and injects the evidence, and the next block includes it. The exit status
-    is 0 only if the evidence was found in that block.
+    There, three nodes, their clients and an accuser run; bootstrap1 bakes two blocks of one level;
+    the accuser finds them and injects the evidence, and the next block includes it. The exit status
+    is 0 only if the scenario has shown what it is to show: here, that the block has the evidence.
     """
     if verbose:
         setup_logging(logging.DEBUG)
@@ -105,14 +126,13 @@ def demo(
         line = Text.assemble((f"{time.monotonic() - start:6.2f} s  ", "dim"), step)
         console.print(line)
 
-    scenario = partial(
-        double_baking, toolchain, protocol, accuser_path=accuser_path, keep=keep, report=report
-    )
+    run_scenario = SCENARIOS[name].run
+    scenario = partial(run_scenario, toolchain, protocol, accuser_path=accuser_path, keep=keep, report=report)
     result = trio.run(_unless_terminated, scenario)
     if as_json:
         click.echo(json.dumps(attrs.asdict(result)))
     else:
-        console.print(Text(f"denounced and included, in {result.seconds:.2f} s", "bold green"))
+        console.print(Text(f"{result.outcome}, in {result.seconds:.2f} s", "bold green"))
 
 
 class _Terminated(Exception):

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from accuser.scenarios import SCENARIOS
+
 from .independent import operation_hash
 
 
@@ -49,12 +51,37 @@ async def test_the_demo_tells_its_steps_without_colors_for_a_file() -> None:
     assert lines[-1].startswith("denounced and included")
 
 
+async def test_another_scenario_prints_a_json_object_of_its_own() -> None:
+    name = "double-preattestation-wrong-branch"
+    done = await accuser("demo", "--json", "--scenario", name, "--protocol", "alpha")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    assert (result["protocol"], result["kind"], result["difference"]) == ("alpha", "preattestation", "branch")
+    assert result["already_denounced"] == result["first"]["evidence"]["hash"]
+    assert operation_hash(bytes.fromhex(result["first"]["evidence"]["bytes"])) == result["already_denounced"]
+
+
+async def test_another_scenario_tells_its_steps() -> None:
+    done = await accuser("demo", "--scenario", "operation-too-old")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[-2].endswith("passed it over, with consensus_operation_too_old.v0")
+    assert lines[-1].startswith("seen, and passed over, in ")
+
+
+async def test_the_scenarios_are_listed() -> None:
+    done = await accuser("demo", "--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(SCENARIOS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
         (("demo", "--protocol", "nosuch"), 2, "unknown protocol 'nosuch'"),
         (("demo", "--toolchain", "/no/such/folder"), 2, "neither 'sandbox' nor a folder"),
         (("demo", "--nosuch"), 2, "No such option"),
+        (("demo", "--scenario", "nosuch"), 2, "'nosuch' is not one of 'double-baking', 'double-att"),
         (("nosuch",), 2, "No such command"),
         (("demo", "--toolchain", "/"), 1, "BinaryNotFound: no executable 'mavkit-node' was found"),
     ],
