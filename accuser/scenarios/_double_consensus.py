@@ -6,11 +6,12 @@ Upstream: ``tezt/tests/double_consensus.ml``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import attrs
 import trio
 
+from .._decode import Event
 from .._errors import ScenarioFailed
 from .._operations import ConsensusKind, ConsensusOperation
 from .._protocol import Protocol
@@ -22,6 +23,8 @@ Difference = Literal["slot", "block_payload_hash", "branch"]
 """What an operation says otherwise than the valid one."""
 
 DIFFERENCES: Final[tuple[Difference, ...]] = get_args(Difference)
+
+ALREADY_DENOUNCED: Final = "double_consensus_already_denounced.v0"
 
 BLOCKS: Final = 5
 """Baked first, so that there are other branches and payloads to name."""
@@ -102,25 +105,18 @@ async def double_consensus(
         first, second = await _crafted(stage, valid, difference, slots)
         force = difference != "slot"
 
-        denounced = stage.accuser.expect(f"double_{kind}_denounced.v0", where="the first evidence")
-        first_hash = await first.inject(stage.node, DELEGATE, force=force)
-        report(f"{DELEGATE.alias} injected a second {kind}, with another {difference}: {first_hash}")
-        evidence = Denunciation(**await denounced)
+        report(f"{DELEGATE.alias} signs twice more, with another {difference}")
+        first_misdeed, _ = await _commit(stage, first, force=force)
+        evidence = first_misdeed.evidence
         await stage.check_pending(evidence.hash, f"double_{kind}_evidence")
-        report(f"{stage.accuser.name} denounced it: {evidence.hash}")
-
-        remembered = stage.accuser.expect("double_consensus_already_denounced.v0")
-        denounced = stage.accuser.expect(f"double_{kind}_denounced.v0", where="the second evidence")
-        second_hash = await second.inject(stage.node, DELEGATE, force=force)
-        report(f"{DELEGATE.alias} injected a third {kind}, with another {difference}: {second_hash}")
-        already = await remembered
+        report(f"the mempool of {stage.node.name} holds the evidence")
+        second_misdeed, already = await _commit(stage, second, force=force)
         if already != evidence.hash:
             raise ScenarioFailed(
-                f"{stage.accuser.name} remembers {already}, and not the evidence {evidence.hash} that "
-                f"it had injected for the {kind} {first_hash}"
+                f"{stage.accuser.name} was to say that {DELEGATE.alias} was denounced already in "
+                f"{evidence.hash}, and said {already}"
             )
-        again = Denunciation(**await denounced)
-        report(f"{stage.accuser.name} knew {already}, and denounced again: {again.hash}")
+        report(f"{stage.accuser.name} remembered that evidence")
         chain_id = await stage.node.rpc("get", "/chains/main/chain_id")
     return DoubleConsensus(
         toolchain.name,
@@ -131,11 +127,38 @@ async def double_consensus(
         valid.level,
         valid.round,
         valid_hash,
-        Misdeed(first_hash, evidence),
-        Misdeed(second_hash, again),
+        first_misdeed,
+        second_misdeed,
         already,
         round(trio.current_time() - start, 3),
     )
+
+
+async def _commit(stage: Stage, operation: ConsensusOperation, *, force: bool) -> tuple[Misdeed, str | None]:
+    """Inject an operation; give what came of it, and what was said to be denounced already."""
+    kind, already = operation.kind, None
+    signed = (await operation.sign(stage.node, DELEGATE)).hex()
+
+    # Evidence holds the two operations as they were signed. A mempool that replaces one operation
+    # by another shows the first one again, which the accuser takes for one more: so not every
+    # evidence that comes now is about this operation.
+    def about_it(event: Event) -> Any:
+        nonlocal already
+        if event.name == ALREADY_DENOUNCED:
+            already = event.value
+            return None
+        return event.value if signed in event.value["bytes"] else None
+
+    denounced = stage.accuser.expect(
+        (ALREADY_DENOUNCED, f"double_{kind}_denounced.v0"),
+        about_it,
+        where="it is about the injected operation",
+    )
+    injected = await operation.inject(stage.node, DELEGATE, force=force)
+    stage.report(f"{DELEGATE.alias} injected the {kind} {injected}")
+    evidence = Denunciation(**await denounced)
+    stage.report(f"{stage.accuser.name} denounced it: {evidence.hash}")
+    return Misdeed(injected, evidence), already
 
 
 async def _crafted(
