@@ -15,6 +15,7 @@ from accuser.scenarios import (
     operation_too_far_in_future,
     operation_too_old,
 )
+from accuser.scenarios._stage import open_stage
 
 from .independent import ConsensusEvidence, Evidence, Signed, base58check, digest, operation_hash
 from .kept import remove_kept
@@ -95,6 +96,19 @@ def ordered(evidence: Denunciation, older: set[str], newer: str) -> tuple[Signed
     ((old_hash, old),) = by_hash.items()
     assert old_hash in older
     return old, new
+
+
+async def test_evidence_that_the_mempool_does_not_hold_fails_a_scenario(toolchain: Toolchain) -> None:
+    async with open_stage(toolchain, Protocol.BOREAS, report=lambda step: None) as stage:
+        await stage.bake(1)
+        attestation, _ = await stage.sign_honestly("attestation")
+        for operation, place in (
+            (attestation, "'validated', with no error"),
+            ("ooNothing", "none of its lists"),
+        ):
+            message = f"not found in the mempool: node1 has not validated {operation} .*; it is in {place}$"
+            with pytest.raises(ScenarioFailed, match=message):
+                await stage.check_pending(operation, "double_attestation_evidence")
 
 
 @EACH_PROTOCOL

@@ -172,5 +172,6 @@ async def _crafted(
         others = [await stage.block(back, "hash") for back in (4, 5)]
     else:
         others = [(await stage.block(back, "header"))["payload_hash"] for back in (2, 3)]
+    # As upstream: the third operation is about a slot of its own too.
     first, second = ({difference: other} for other in others)
     return attrs.evolve(valid, slot=slots[0], **first), attrs.evolve(valid, slot=slots[2], **second)
