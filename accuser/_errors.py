@@ -144,8 +144,12 @@ class DirectoryError(AccuserError):
 
     path: Path
     reason: str
+    host: str | None = None
+    """The machine, if it is another one."""
 
     def __str__(self) -> str:
+        if self.host is not None:
+            return f"cannot write {self.path} on {self.host}: {self.reason}; temp_dir= chooses the place"
         return f"cannot write {self.path}: {self.reason}; the environment variable TMPDIR chooses the place"
 
 
@@ -210,7 +214,8 @@ class PortTaken(DaemonExited):
 
 
 _TAKEN: Final = re.compile(
-    r"(?:initializing P2P server on this address: (\S+)\. .*)?Another mav\w+ .{4,12}is probably running on "
+    r"(?:initializing P2P server on this address: (\S+)\. Reason: [^.]*\. )?"
+    r"Another mav\w+ .{4,12}is probably running on "
     r"(?:one of these addresses \(([^)]*)\)|this address)"
 )
 

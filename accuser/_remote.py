@@ -197,7 +197,7 @@ async def _ready(reports: Reports, connection: Connection, path: Path, folder: P
         case ["failed", "pipe", detail]:
             raise EventPipeError(path, f"cannot be made on {connection.label}: {detail}")
         case ["failed", "folder", detail]:
-            raise DirectoryError(folder, f"{detail} (on {connection.label})")
+            raise DirectoryError(folder, detail, connection.label)
         case ["failed", *_]:
             raise RunnerError(connection.label, RunnerFault.UNUSABLE, "no process group for each session")
         case _:
@@ -345,6 +345,11 @@ class RemoteProcess:
         """Kill what still runs there, and close the session."""
         if not self.has_exited():
             self.send(signal.SIGKILL)
+        elif self._lost is not None and self._pipe.connection.alive:
+            # The keeper alone is gone, and with it who would stop the daemon.
+            kill = ("sh", "-c", 'kill -KILL "-$1"', "sh", str(self._group))
+            with trio.move_on_after(LEAVE), contextlib.suppress(RunnerError, CommandFailed):
+                await run_there(self._pipe.connection, kill, {})
         await self._launcher.aclose()
 
 

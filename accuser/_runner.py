@@ -19,7 +19,7 @@ import attrs
 from ._errors import CommandFailed, DirectoryError, RunnerError
 from ._host import Pipe, Process
 from ._logs import log
-from ._pipe import check_expressible
+from ._pipe import check_expressible, is_expressible
 from ._remote import RemotePipe, RemoteProcess, run_there
 from ._ssh import Connection
 from ._temp import Workspace, safe_name
@@ -94,11 +94,11 @@ class SSHRunner:
     config: str | Path | None = attrs.field(default=None, kw_only=True)
     """Configuration file of ``ssh``, in place of the user's and the system's."""
     connect_timeout: float = attrs.field(default=10.0, kw_only=True, validator=attrs.validators.gt(0))
-    """Seconds that the connection may take to be made."""
-    lost_after: float = attrs.field(default=15.0, kw_only=True, validator=attrs.validators.ge(3))
-    """Seconds of silence after which the connection counts as lost, here and there; at least 3."""
+    """Seconds that the connection may take to be made, and again to log in."""
+    lost_after: float = attrs.field(default=15.0, kw_only=True, validator=attrs.validators.ge(5))
+    """Seconds of silence after which the connection counts as lost, here and there; at least 5."""
     temp_dir: str | PurePosixPath = attrs.field(default="/tmp", kw_only=True)
-    """Where temporary directories are made there."""
+    """Where temporary directories are made there: absolute, of ``A-Za-z0-9._/+-``, for the sink's sake."""
     local_address: str = attrs.field(default=LOOPBACK, kw_only=True)
     """Under which address daemons there reach this machine."""
     _connection: Connection = attrs.field(init=False)
@@ -108,6 +108,8 @@ class SSHRunner:
         destination = self.alias or self.address
         if not destination or destination.startswith("-"):
             raise ValueError(f"{destination!r} is no name of a host")
+        if not (PurePosixPath(self.temp_dir).is_absolute() and is_expressible(Path(self.temp_dir))):
+            raise ValueError(f"temp_dir must be absolute, of A-Za-z0-9._/+-, and is {str(self.temp_dir)!r}")
         words = [
             *(() if self.config is None else ("-F", str(self.config))),
             destination,
@@ -210,7 +212,7 @@ class SSHRunner:
             line = f"umask 077; {line}"
             await run_there(self._connection, ("sh", "-c", line, "sh", str(path), *more), {})
         except CommandFailed as error:
-            raise DirectoryError(path, f"{error.stderr.strip()} (on {self})") from None
+            raise DirectoryError(path, error.stderr.strip(), str(self)) from None
 
 
 def address_from(here: SSHRunner | None, there: SSHRunner | None) -> str:

@@ -82,13 +82,18 @@ class Connection:
                     if self._users == 0:
                         await self._close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it stands, as far as is known."""
+        return self._master is not None and not self._master.has_exited()
+
     async def shell(self, script: str) -> Child:
         """Start a shell there that runs ``script``, which it reads from its standard input.
 
         So nothing depends on how the user's login shell takes its words.
         """
         async with self._changing:
-            if self._master is None or self._master.has_exited():
+            if not self.alive:
                 await self._close()
                 await self._open()
         assert self._folder is not None

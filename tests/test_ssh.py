@@ -329,7 +329,7 @@ async def test_no_such_executable_there(runner: SSHRunner, tmp_path: Path) -> No
 async def test_no_folder_there(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     runner = server.runner(temp_dir=str(tmp_path / "file"))
-    with pytest.raises(DirectoryError, match=r"Not a directory.*127\.0\.0\.1"):
+    with pytest.raises(DirectoryError, match=r"on 127\.0\.0\.1: .*Not a directory; temp_dir="):
         async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner):
             pytest.fail("it runs")
 
@@ -386,6 +386,48 @@ async def test_a_supervised_daemon_comes_back_over_a_new_connection(
     assert server.connections() in (2, 3)
 
 
+async def test_a_keeper_that_is_killed(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
+    runner = server.runner(temp_dir=str(runner.temp_dir), lost_after=5)
+    with pytest.raises(RunnerError) as caught:
+        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
+            pid, pipe = accuser.pid, str(accuser.event_pipe)
+            (copying,) = [other for other in server.processes() if command_of(other) == ["cat", pipe]]
+            keeper = parent_of(parent_of(copying))
+            os.kill(keeper, signal.SIGKILL)
+            await accuser.wait_for("never.v0")
+    assert caught.value.reason is RunnerFault.LOST
+    assert pid is not None
+    wait_for_exit(pid)
+    # What the keeper had of its own stays: nobody is left to know of it.
+    (left,) = Path(runner.temp_dir).iterdir()
+    shutil.rmtree(left)
+
+
+def command_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
+@pytest.mark.parametrize("signum", [signal.SIGPROF, signal.SIGXCPU, signal.SIGALRM])
+async def test_a_signal_that_the_daemon_handles_ends_nothing(
+    runner: SSHRunner, tmp_path: Path, signum: signal.Signals
+) -> None:
+    body = f"""
+    signal.signal({int(signum)}, lambda *_: event("signal.v0"))
+    ready()
+    while True:
+        signal.pause()
+    """
+    async with open_standin(tmp_path, body, runner=runner) as accuser:
+        heard = accuser.expect("signal.v0")
+        accuser.signal(signum)
+        await heard
+        await accuser.kill()
+
+
 OWNER = """\
 import sys, trio
 from pathlib import Path
@@ -439,6 +481,9 @@ def test_a_runner_opens_nothing_and_checks_what_it_can() -> None:
         SSHRunner("h", lost_after=1)
     with pytest.raises(ValueError, match="absolute"):
         SSHRunner("h").absolute("folder")
+    for folder in ("there", "/a b"):
+        with pytest.raises(ValueError, match="temp_dir must be absolute, of"):
+            SSHRunner("h", temp_dir=folder)
 
 
 def test_both_kinds_of_host_answer_the_same_questions() -> None:

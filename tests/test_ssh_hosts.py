@@ -76,7 +76,7 @@ def network(tmp_path: Path) -> Iterator[Network]:
 async def test_a_link_that_goes_down_is_noticed_on_both_sides(network: Network, tmp_path: Path) -> None:
     temp = tmp_path / "there"
     temp.mkdir()
-    runner = network.hosts[0].runner(lost_after=3, temp_dir=str(temp))
+    runner = network.hosts[0].runner(lost_after=5, temp_dir=str(temp))
     with pytest.raises(RunnerError) as caught:
         async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
             pid = accuser.pid

@@ -6,7 +6,7 @@
 
 main() {
     # Signals go to the whole group; this shell has to survive them to tell the status.
-    trap '' HUP INT QUIT ABRT ALRM TERM USR1 USR2
+    trap '' HUP INT QUIT ABRT ALRM TERM USR1 USR2 PIPE PROF SYS TRAP VTALRM XCPU XFSZ
     exec 3<&0 5>&2 2>/dev/null
     command -v "$1" >/dev/null || { printf '%s missing\n' "$token"; exit 127; }
     kill -0 "-$$" || { printf '%s nogroup\n' "$token"; exit 1; }
@@ -16,7 +16,7 @@ main() {
     read -r word || exit 1
     exec 4>"$folder/exit"
     (
-        trap - HUP INT QUIT ABRT ALRM TERM USR1 USR2
+        trap - HUP INT QUIT ABRT ALRM TERM USR1 USR2 PIPE PROF SYS TRAP VTALRM XCPU XFSZ
         exec 4>&-
         exec sh -c 'printf "%s pid %s\n" "$0" "$$"; exec "$@"' "$token" "$@"
     ) <&3 3<&- 2>&5 5>&-
