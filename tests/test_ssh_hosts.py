@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -45,14 +46,15 @@ def ip(*words: str) -> None:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
-    # A port that nobody else has makes names and addresses that nobody else has.
+    # A port that nobody else has makes names and addresses that nobody else has, of the range that is
+    # for tests alone (RFC 2544).
     number = reserve_port()
-    prefix = f"10.{number >> 8}.{number & 255}"
+    subnet = ipaddress.ip_address("198.18.0.0") + number % 16384 * 8
     bridge = f"acb{number}"
     with ExitStack() as stack:
         ip("link", "add", bridge, "type", "bridge")
         stack.callback(ip, "link", "del", bridge)
-        ip("addr", "add", f"{prefix}.1/24", "dev", bridge)
+        ip("addr", "add", f"{subnet + 1}/29", "dev", bridge)
         ip("link", "set", bridge, "up")
         hosts, links = [], []
         for index in (2, 3):
@@ -64,13 +66,13 @@ def network(tmp_path: Path) -> Iterator[Network]:
             ip("link", "set", link, "master", bridge, "up")
             for device in ("lo", "eth0"):
                 ip("-n", space, "link", "set", device, "up")
-            ip("-n", space, "addr", "add", f"{prefix}.{index}/24", "dev", "eth0")
+            ip("-n", space, "addr", "add", f"{subnet + index}/29", "dev", "eth0")
             folder = tmp_path / f"host{index}"
             folder.mkdir()
             inside = ("ip", "netns", "exec", space)
-            hosts.append(stack.enter_context(serve(folder, f"{prefix}.{index}", inside)))
+            hosts.append(stack.enter_context(serve(folder, str(subnet + index), inside)))
             links.append(link)
-        yield Network(f"{prefix}.1", (hosts[0], hosts[1]), (links[0], links[1]))
+        yield Network(str(subnet + 1), (hosts[0], hosts[1]), (links[0], links[1]))
 
 
 async def test_a_link_that_goes_down_is_noticed_on_both_sides(network: Network, tmp_path: Path) -> None:
