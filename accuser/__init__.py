@@ -23,6 +23,7 @@
 #
 #   events     events as classes                      scenarios  what upstream tests
 #   testing    daemons that misbehave;                _player    the program that they run
+#   commands/  the command line, a room for each command
 #   sandbox/   executables of our own
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the command line; return its exit status."""
     try:
-        from ._cli import run
+        from .commands import run
     except ModuleNotFoundError as error:
         print(
             f"accuser: the command line needs {error.name}; install it with: pip install 'accuser[cli]'",

@@ -1,0 +1,60 @@
+"""``accuser``: commands for a terminal.
+
+Exit statuses: 0 done, 1 it failed, 2 a wrong argument, 130 interrupted, 128 and the signal's number
+for SIGTERM and SIGHUP.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from .._errors import AccuserError
+from .._groups import plain_errors
+from .demo import demo
+from .ending import Terminated
+
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="accuser")
+def cli() -> None:
+    """Spawn Mavryk accusers and control them."""
+
+
+cli.add_command(demo)
+
+
+def run() -> int:
+    """Run the command that the arguments name; return the exit status."""
+    try:
+        with plain_errors():
+            status = cli.main(prog_name="accuser", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _fail("interrupted; every daemon was stopped", INTERRUPTED)
+    except KeyboardInterrupt:
+        return _fail("interrupted; every daemon was stopped", INTERRUPTED)
+    except Terminated as error:
+        name = signal.Signals(error.signum).name
+        return _fail(f"ended by {name}; every daemon was stopped", 128 + error.signum)
+    except OSError as error:
+        return _fail(f"{error}", FAILED)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except AccuserError as error:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        return _fail(f"{type(error).__name__}: {error}{notes}", FAILED)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(text: str, status: int) -> int:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("accuser: ", "bold red"), text))
+    return status

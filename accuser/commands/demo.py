@@ -1,0 +1,103 @@
+"""``accuser demo``: a scenario, step by step."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+import trio
+from rich.console import Console
+from rich.text import Text
+
+from .._logs import setup_logging
+from .._protocol import Protocol
+from .._toolchain import SANDBOX, Toolchain
+from ..scenarios import SCENARIOS
+from .ending import unless_terminated
+from .options import protocol_argument, toolchain_argument
+
+FLAGSHIP: Final = "double-baking"
+
+
+def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        width = max(map(len, SCENARIOS))
+        for name, scenario in SCENARIOS.items():
+            click.echo(f"{name:{width}}  {scenario.summary}")
+        context.exit()
+
+
+@click.command()
+@click.option(
+    "--scenario",
+    "name",
+    type=click.Choice(list(SCENARIOS)),
+    default=FLAGSHIP,
+    metavar="NAME",
+    help=f"What is run; {FLAGSHIP} by default.",
+)
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List the scenarios."
+)
+@click.option(
+    "--toolchain",
+    callback=toolchain_argument,
+    default=SANDBOX.name,
+    metavar="sandbox|DIR",
+    help="What runs: the embedded sandbox (the default), or the Mavkit binaries in DIR.",
+)
+@click.option(
+    "--protocol",
+    callback=protocol_argument,
+    default=Protocol.BOREAS.tag,
+    metavar="|".join(protocol.tag for protocol in Protocol),
+    help="The protocol of the chain; boreas by default.",
+)
+@click.option(
+    "--accuser",
+    "accuser_path",
+    type=click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
+    help="An accuser's executable, in place of the toolchain's.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+@click.option("--keep", is_flag=True, help="Keep the directories of the daemons, and say where they are.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Show on standard error every line that the daemons print."
+)
+def demo(
+    name: str,
+    toolchain: Toolchain,
+    protocol: Protocol,
+    accuser_path: Path | None,
+    as_json: bool,
+    keep: bool,
+    verbose: bool,
+) -> None:
+    """Run one of upstream's scenarios; the flagship is a double baking, denounced.
+
+    There, three nodes, their clients and an accuser run; bootstrap1 bakes two blocks of one level;
+    the accuser finds them and injects the evidence, and the next block includes it. The exit status
+    is 0 only if the scenario has shown what it is to show: here, that the block has the evidence.
+    """
+    if verbose:
+        setup_logging(logging.DEBUG)
+    console = Console(highlight=False, soft_wrap=True, quiet=as_json)
+    start = time.monotonic()
+
+    def report(step: str) -> None:
+        line = Text.assemble((f"{time.monotonic() - start:6.2f} s  ", "dim"), step)
+        console.print(line)
+
+    run_scenario = SCENARIOS[name].run
+    scenario = partial(run_scenario, toolchain, protocol, accuser_path=accuser_path, keep=keep, report=report)
+    result = trio.run(unless_terminated, scenario)
+    if as_json:
+        click.echo(json.dumps(attrs.asdict(result)))
+    else:
+        console.print(Text(f"{result.outcome}, in {result.seconds:.2f} s", "bold green"))
