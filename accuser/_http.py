@@ -154,7 +154,10 @@ class HttpClient:
 
     async def _open(self) -> trio.abc.Stream:
         if self._connect is not None:
-            return await self._connect()
+            try:
+                return await self._connect()
+            except OSError as error:
+                raise NodeUnreachable(url=self.url, reason=str(error) or repr(error)) from error
         parts = urlsplit(self.url)
         secure = parts.scheme == "https"
         if parts.scheme not in ("http", "https") or parts.hostname is None:

@@ -77,7 +77,7 @@ class World:
             stdout=stdout,
             stderr=stderr,
             environ=self.environ,
-            connect=self.connect,
+            connect_to=lambda _: self.connect,
             wall=self.wall,
         )
         return Outcome(status, stdout.getvalue(), stderr.getvalue())

@@ -25,6 +25,7 @@ from accuser.sandbox.node import daemon as node_daemon
 from accuser.sandbox.node.arguments import UsageError, parse
 from accuser.sandbox.node.config import Config, ConfigError
 from accuser.sandbox.node.store import FileStore
+from accuser.sandbox.system import OwnProcess
 
 from .forger import activation, double_baking
 from .nodes import BOREAS, recorded_values, shape, standing, two_bakings
@@ -135,7 +136,7 @@ def test_command_lines_of_upstreams_tests() -> None:
     assert parse(["run", "--help"]) is None
 
 
-def test_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_configuration(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data_dir = str(tmp_path / "node")
 
     def run(*arguments: str) -> int:
@@ -143,7 +144,7 @@ def test_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
     assert run("identity", "generate", "0") == 0
     assert run("identity", "generate", "0") == 1
-    assert "Cannot implicitly overwrite the current identity file" in capsys.readouterr().err
+    assert "Cannot implicitly overwrite the current identity file" in capfd.readouterr().err
     options = [
         "--private-mode",
         "--synchronisation-threshold",
@@ -161,12 +162,12 @@ def test_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         "p2p": {"expected-proof-of-work": 0.0, "private-mode": True},
         "shell": {"chain_validator": {"synchronisation_threshold": 0}},
     }
-    assert "for network: sandbox." in capsys.readouterr().err
+    assert "for network: sandbox." in capfd.readouterr().err
     assert run("config", "init", *options) == 1
-    assert "Pre-existing configuration file" in capsys.readouterr().err
+    assert "Pre-existing configuration file" in capfd.readouterr().err
     assert run("config", "update", "--connections", "0") == 0
     assert run("config", "show") == 0
-    shown = json.loads(capsys.readouterr().out)
+    shown = json.loads(capfd.readouterr().out)
     assert shown["shell"]["chain_validator"] == {"synchronisation_threshold": 2}
     assert run("config", "reset") == 0
     assert json.loads((tmp_path / "node" / "config.json").read_text()) == {
@@ -188,9 +189,9 @@ def test_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert run("config", "update", *options) == 1
     assert run("run", "--network", "mainnet") == 1
     assert node_daemon.main("mavkit-node", ["--version"]) == 0
-    assert "sandbox" in capsys.readouterr().out
+    assert "sandbox" in capfd.readouterr().out
     assert node_daemon.main("mavkit-node", ["run", "--nope"]) == 1
-    assert "Usage: mavkit-node run" in capsys.readouterr().err
+    assert "Usage: mavkit-node run" in capfd.readouterr().err
 
 
 def test_custom_networks() -> None:
@@ -254,16 +255,17 @@ async def running(
         os.close(reader)
 
 
-def prepare(data_dir: Path) -> None:
+async def prepare(data_dir: Path) -> None:
     for command in (
         ["identity", "generate", "0"],
         ["config", "init", "--network", "sandbox", "--expected-pow", "0"],
     ):
-        assert node_daemon.main("mavkit-node", [*command, "--data-dir", str(data_dir)]) == 0
+        words = [*command, "--data-dir", str(data_dir)]
+        assert await node_daemon.execute("mavkit-node", words, OwnProcess()) == 0
 
 
 async def test_a_node_process_from_start_to_signal(tmp_path: Path) -> None:
-    prepare(tmp_path)
+    await prepare(tmp_path)
     chain = Chain()
     made = activation(chain)
     async with running(tmp_path, "--synchronisation-threshold", "0") as (process, client, lines):
@@ -274,7 +276,7 @@ async def test_a_node_process_from_start_to_signal(tmp_path: Path) -> None:
         assert second.returncode == 1
         assert "Data directory is locked by another process" in second.stderr
         other = tmp_path / "other"
-        prepare(other)
+        await prepare(other)
         taken = run_node(
             "run", "--data-dir", str(other), "--net-addr", "127.0.0.1:0", "--rpc-addr", client.url[7:]
         )
@@ -306,7 +308,7 @@ async def test_a_node_process_from_start_to_signal(tmp_path: Path) -> None:
 
 
 async def test_an_identity_is_made_where_there_is_none(tmp_path: Path) -> None:
-    prepare(tmp_path)
+    await prepare(tmp_path)
     (tmp_path / "identity.json").unlink()
     async with running(tmp_path) as (process, client, lines):
         response = await client.request("GET", "/network/self")
@@ -317,7 +319,7 @@ async def test_an_identity_is_made_where_there_is_none(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_event_configuration(tmp_path: Path) -> None:
-    prepare(tmp_path)
+    await prepare(tmp_path)
     environ = {**os.environ, "MAVRYK_EVENTS_CONFIG": "no-such-scheme:///x"}
     command = [*PROGRAM, "run", "--data-dir", str(tmp_path)]
     done = await trio.run_process(command, env=environ, capture_stderr=True, check=False)
@@ -326,7 +328,7 @@ async def test_a_wrong_event_configuration(tmp_path: Path) -> None:
 
 
 async def test_a_signal_ends_a_node_whose_complaints_nobody_reads(tmp_path: Path) -> None:
-    prepare(tmp_path)
+    await prepare(tmp_path)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -361,7 +363,7 @@ async def test_a_signal_ends_a_node_whose_complaints_nobody_reads(tmp_path: Path
 
 
 async def test_a_signal_ends_a_node_whose_event_pipe_nobody_reads(tmp_path: Path) -> None:
-    prepare(tmp_path)
+    await prepare(tmp_path)
     pipe = tmp_path / "events"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)

@@ -8,13 +8,9 @@ is a full pipe.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -27,18 +23,11 @@ from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import Command, Option, Rest, usage, words
 from ..rpc import Rpc
-from ..sink.descriptor import say
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
+from ..system import OwnProcess, System
 from .denunciation import DEFAULT_PRESERVED_LEVELS, RpcFailed
 from .error_text import describe
 from .loop import COMMIT, VERSION, Accuser, Console, Life, NodeLost, Unexpected
-
-SIGNALLED: Final = 127
-"""Exit status after SIGTERM or SIGINT."""
-
-_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
-_DONE: Final = signal.SIGUSR1
-"""Sent to the thread that waits for signals, and to nobody else, when it is not needed any more."""
 
 
 def _preserved_levels(text: str) -> int:
@@ -123,31 +112,47 @@ def main(program: str, arguments: list[str]) -> int:
         program: as it was called: a path that ends in ``mavkit-accuser-PtBoreas`` or the like.
         arguments: the rest of the command line.
     """
+    return trio.run(execute, program, arguments, OwnProcess())
+
+
+async def execute(program: str, arguments: Sequence[str], system: System) -> int:
+    """Run the program in any surroundings; its exit status. Arguments as those of `main`."""
     life = Life()
-    with _stopping_on_signals(program, life):
+
+    def say_farewell(number: int) -> None:
+        name = signal.Signals(number).name.removeprefix("SIG")
+        system.say(2, f"({program}) {name}: triggering shutdown.\n")
+        if life.running:
+            farewell = "Shutting down the accuser...\n" * life.starts
+            system.say(1, f"Fatal error:\n  Lwt.Resolution_loop.Canceled\n{farewell}")
+
+    with system.ended_by_signals(say_farewell):
         try:
-            return _main(program, arguments, life)
+            await _execute(program, arguments, system, life)
         except Exit as end:
-            _write_all(1, end.stdout)
-            _write_all(2, end.stderr)
+            system.write(1, end.stdout)
+            system.write(2, end.stderr)
             return end.status
+    return 0
 
 
-def _main(program: str, arguments: list[str], life: Life) -> int:
+async def _execute(program: str, arguments: Sequence[str], system: System, life: Life) -> None:
     protocol = protocol_of(program)
     version = f"{COMMIT} (no commit) (Mavkit {COMMIT} {VERSION})"
     cli = Cli(PurePath(program).name, version, GLOBAL_OPTIONS, _COMMANDS)
     options, rest = cli.parse_globals(arguments)
     try:
-        config = client_config(options, os.environ)
+        config = client_config(options, system.environ)
     except ConfigError as error:
         raise cli.failure(error.lines) from error
     if config.deprecated:
         warning = "Warning:  the --addr --port --tls options are now deprecated; use --endpoint instead\n"
-        _write_all(2, warning)
+        system.write(2, warning)
     sinks = DEFAULT if config.internal_events is None else config.internal_events
     try:
-        sink = Sink.from_environment(os.environ, program, default=sinks)
+        sink = Sink.from_environment(
+            system.environ, program, default=sinks, clock=system.wall, outlets=system.outlets
+        )
     except SinkError as error:
         lines = "".join(f"  {line}\n" for line in error.lines)
         raise Exit(1, stderr=f"Fatal error:\n{lines}") from error
@@ -160,19 +165,23 @@ def _main(program: str, arguments: list[str], life: Life) -> int:
             raise _manual(cli, invocation.parameters[0], invocation.options["verbosity"])
         if (pidfile := invocation.options["pidfile"]) is not None:
             try:
-                Path(pidfile).write_text(str(os.getpid()))
+                Path(pidfile).write_text(str(system.pid))  # noqa: ASYNC240 - nothing else goes on yet
             except OSError as error:
                 raise cli.failure([f"Unix error in open: {error.strerror}"]) from error
-        trio.run(_run, protocol, config, invocation.options, sink, life)
+        await _run(protocol, config, invocation.options, sink, system, life)
     except (RpcFailed, Unexpected) as error:
         raise Exit(1, stderr=last_words(error)) from error
     finally:
         sink.close()
-    return 0
 
 
 async def _run(
-    protocol: Protocol, config: ClientConfig, options: Mapping[str, Any], sink: Sink, life: Life
+    protocol: Protocol,
+    config: ClientConfig,
+    options: Mapping[str, Any],
+    sink: Sink,
+    system: System,
+    life: Life,
 ) -> None:
     async def on_retry(attempt: int, delay: float, body: str) -> None:
         value = {"attempt": attempt, "delay": delay, "text": body}
@@ -182,10 +191,14 @@ async def _run(
 
     accuser = Accuser(
         protocol=protocol,
-        rpc=Rpc(HttpClient(config.endpoint), config.media_type, on_retry),
+        rpc=Rpc(
+            HttpClient(config.endpoint, connect=system.connect_to(config.endpoint)),
+            config.media_type,
+            on_retry,
+        ),
         sink=sink,
-        console=Console(),
-        wall=time.time,
+        console=Console(system.outlets.standard(1), system.outlets.standard(2)),
+        wall=system.wall,
         life=life,
         preserved_levels=options["preserved-levels"],
         keep_alive=options["keep-alive"],
@@ -217,44 +230,3 @@ def last_words(end: RpcFailed | Unexpected) -> str:
     head = "  Unexpected error: "
     shown = "".join(f"{' ' * (len(head) + 2)}{line}\n" for line in lines)
     return f"Fatal error:\n{head}Error:\n{shown}  . Exiting...\n"
-
-
-@contextmanager
-def _stopping_on_signals(program: str, life: Life) -> Iterator[None]:
-    """End the process at once on SIGTERM and SIGINT, in upstream's words.
-
-    A thread waits for them: a handler would miss a signal that comes just before the main thread
-    blocks in opening a pipe that nobody reads.
-    """
-
-    def wait() -> None:
-        number = signal.sigwait({*_STOPPING, _DONE})
-        if number == _DONE:
-            return
-        name = signal.Signals(number).name.removeprefix("SIG")
-        say(2, f"({program}) {name}: triggering shutdown.\n")
-        if life.running:
-            farewell = "Shutting down the accuser...\n" * life.starts
-            say(1, f"Fatal error:\n  Lwt.Resolution_loop.Canceled\n{farewell}")
-        os._exit(SIGNALLED)
-
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPPING, _DONE})
-    # The thread has the mask of this moment.
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        assert thread.ident is not None
-        signal.pthread_kill(thread.ident, _DONE)
-        thread.join()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _write_all(descriptor: int, text: str) -> None:
-    view = memoryview(text.encode("utf-8", "surrogateescape"))
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except OSError:
-        return

@@ -18,7 +18,7 @@ from ..._protocol import Protocol
 from ..codec.forge import parse_timestamp
 from ..codec.operations import InlinedConsensus
 from ..rpc import ConnectionFailed, Rpc
-from ..sink.descriptor import Descriptor
+from ..sink.descriptor import Outlet
 from ..sink.sink import Level, Sink, SinkWriteError, unbreakable
 from . import answers
 from .denunciation import (
@@ -73,9 +73,9 @@ class _NextBatch:
 class Console:
     """Standard output and standard error, line by line; what nobody reads any more is lost."""
 
-    def __init__(self, stdout: Descriptor | None = None, stderr: Descriptor | None = None) -> None:
-        self._stdout = stdout or Descriptor(1)
-        self._stderr = stderr or Descriptor(2)
+    def __init__(self, stdout: Outlet, stderr: Outlet) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
 
     async def message(self, text: str) -> None:
         """A line on standard output."""
@@ -85,9 +85,9 @@ class Console:
         """A line on standard error."""
         await self._write(self._stderr, text)
 
-    async def _write(self, descriptor: Descriptor, text: str) -> None:
+    async def _write(self, outlet: Outlet, text: str) -> None:
         try:
-            await descriptor.write(f"{text}\n".encode("utf-8", "surrogateescape"))
+            await outlet.write(f"{text}\n".encode("utf-8", "surrogateescape"))
         except OSError:
             return
 

@@ -225,7 +225,7 @@ class Baker:
     async def _external(self, source: str) -> list[object]:
         try:
             if source.startswith(("http://", "https://")):
-                value = await _fetched(source)
+                value = await _fetched(source, self.context)
             else:
                 value = _read(source)
         except (OSError, ValueError):
@@ -304,7 +304,7 @@ def _read(path: str) -> Any:
     return json.loads(Path(path).read_bytes())
 
 
-async def _fetched(url: str) -> Any:
+async def _fetched(url: str, context: Context) -> Any:
     from urllib.parse import urlsplit
 
     from ..._errors import HttpError, NodeUnreachable
@@ -312,8 +312,9 @@ async def _fetched(url: str) -> Any:
 
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
+    server = f"{parts.scheme}://{parts.netloc}"
     try:
-        response = await HttpClient(f"{parts.scheme}://{parts.netloc}").request("GET", path)
+        response = await HttpClient(server, connect=context.connect_to(server)).request("GET", path)
     except (NodeUnreachable, HttpError) as error:
         raise OSError(str(error)) from error
     return response.json() if response.status == 200 else []

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol
 
 import attrs
 
-from ..._http import HttpClient
+from ..._http import Connect, HttpClient
 from ..accuser.denunciation import Request
 from ..cli.config import MediaType
 from ..rpc import Rpc
+from ..sink.descriptor import Outlets
 from .wallet import Wallet
 
 ZERO_SIGNATURE: Final = bytes(64)
@@ -25,9 +26,24 @@ class Refusal(Exception):
     """A command failed; the text is upstream's, after ``Error:``."""
 
 
+def by_tcp(url: str) -> Connect | None:
+    """Nothing else than TCP."""
+    return None
+
+
 def unreadable(what: str, error: Exception) -> Failure:
     """The node answers something else than it should."""
     return Failure(f"The node's answer to {what} cannot be read: {error!r}")
+
+
+class Text(Protocol):
+    """Where text goes out; a text file is one."""
+
+    def write(self, text: str, /) -> object:
+        """Write it."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
 
 
 @attrs.define(eq=False)
@@ -44,11 +60,13 @@ class Context:
     """``main``, ``test`` or a chain id."""
     block: str
     """What commands about a block are about: ``head`` by default."""
-    stdout: TextIO
-    stderr: TextIO
+    stdout: Text
+    stderr: Text
     environ: Mapping[str, str]
     program: str
+    connect_to: Callable[[str], Connect | None] = by_tcp
     wall: Callable[[], float] = time.time
+    outlets: Outlets = attrs.Factory(Outlets)
     timings: bool = False
     log_requests: bool = False
     _requests: int = attrs.field(default=0, init=False)

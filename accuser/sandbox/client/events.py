@@ -20,7 +20,9 @@ class BakingEvents:
     def __init__(self, context: Context, protocol: str) -> None:
         name = next((known.long_name for known in Protocol if known.hash == protocol), protocol)
         try:
-            self._sink = Sink.from_environment(context.environ, context.program)
+            self._sink = Sink.from_environment(
+                context.environ, context.program, clock=context.wall, outlets=context.outlets
+            )
         except SinkError as error:
             raise Refusal("\n".join(error.lines)) from error
         self._section = (name, "baker")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import attrs
 import trio
@@ -28,6 +28,8 @@ from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import usage
 from ..codec.crypto import UNENCRYPTED, Key
+from ..sink.descriptor import Outlets
+from ..system import System
 from .commands import (
     admin_commands,
     common_commands,
@@ -35,7 +37,7 @@ from .commands import (
     genesis_commands,
     wallet_commands,
 )
-from .context import Context, Failure, Refusal
+from .context import Context, Failure, Refusal, Text, by_tcp
 from .wallet import HASHES, PUBLIC_KEYS, SECRET_KEYS, Wallet, WalletError
 
 ADMIN: Final = "mavkit-admin-client"
@@ -78,15 +80,44 @@ def main(program: str, arguments: Sequence[str]) -> int:
         return 1
 
 
+async def execute(program: str, arguments: Sequence[str], system: System) -> int:
+    """Run one command in any surroundings; return the exit status."""
+    return await run(
+        arguments,
+        program=program,
+        stdout=_Text(system, 1),
+        stderr=_Text(system, 2),
+        environ=system.environ,
+        connect_to=system.connect_to,
+        wall=system.wall,
+        outlets=system.outlets,
+    )
+
+
+@attrs.frozen
+class _Text:
+    """An output of the surroundings."""
+
+    system: System
+    number: int
+
+    def write(self, text: str) -> None:
+        self.system.write(self.number, text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
 async def run(
     arguments: Sequence[str],
     *,
     program: str,
-    stdout: TextIO,
-    stderr: TextIO,
+    stdout: Text,
+    stderr: Text,
     environ: Mapping[str, str],
-    connect: Connect | None = None,
+    connect_to: Callable[[str], Connect | None] = by_tcp,
     wall: Callable[[], float] = time.time,
+    outlets: Outlets | None = None,
 ) -> int:
     """Run one command; return the exit status.
 
@@ -96,8 +127,9 @@ async def run(
         stdout: for what the command says.
         stderr: for warnings and errors.
         environ: the environment of the process.
-        connect: opens connections to the node, in place of TCP.
+        connect_to: gives what opens connections to the server at a URL; None for TCP.
         wall: seconds since the epoch.
+        outlets: ways out for events; by default those of the process.
     """
     name = PurePath(program).name
     try:
@@ -107,7 +139,9 @@ async def run(
             config = client_config(options, environ)
         except ConfigError as error:
             raise cli.failure(error.lines) from error
-        context = _context(options, config, stdout, stderr, environ, name, connect, wall)
+        context = _context(
+            options, config, stdout, stderr, environ, name, connect_to, wall, outlets or Outlets()
+        )
         if config.deprecated and not options["no-base-dir-warnings"]:
             context.warning("Warning: the --addr --port --tls options are now deprecated; use --endpoint")
         protocol, cli = await _commands(context, cli, rest, options["protocol"])
@@ -138,15 +172,16 @@ def _error(error: RpcFailed | Refusal | WalletError) -> str:
 def _context(
     options: Mapping[str, Any],
     config: ClientConfig,
-    stdout: TextIO,
-    stderr: TextIO,
+    stdout: Text,
+    stderr: Text,
     environ: Mapping[str, str],
     program: str,
-    connect: Connect | None,
+    connect_to: Callable[[str], Connect | None],
     wall: Callable[[], float],
+    outlets: Outlets,
 ) -> Context:
     return Context(
-        http=HttpClient(config.endpoint, connect=connect),
+        http=HttpClient(config.endpoint, connect=connect_to(config.endpoint)),
         media_type=config.media_type,
         wallet=Wallet(config.base_dir),
         chain=options["chain"] or "main",
@@ -155,7 +190,9 @@ def _context(
         stderr=stderr,
         environ=environ,
         program=program,
+        connect_to=connect_to,
         wall=wall,
+        outlets=outlets,
         timings=options["timings"],
         log_requests=options["log-requests"],
     )

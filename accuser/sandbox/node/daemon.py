@@ -1,6 +1,6 @@
 """``mavkit-node``: a node of the sandbox network as a process.
 
-``main`` reads the command line; ``serve`` is the node itself, which ends when it is cancelled.
+``execute`` reads the command line; ``serve`` is the node itself, which ends when it is cancelled.
 Exit statuses: 0, 1 for every error (the command line included), 127 after SIGTERM or SIGINT, as
 every program of upstream's that uses ``Lwt_exit``.
 """
@@ -11,9 +11,7 @@ import errno
 import logging
 import os
 import signal
-import sys
-import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -22,8 +20,9 @@ import attrs
 import trio
 
 from ..chain.chain import Chain
-from ..sink.descriptor import Descriptor, say
+from ..sink.descriptor import say
 from ..sink.sink import Level, Sink, SinkError
+from ..system import SIGNALLED, Listening, OwnProcess, System
 from ..trace import NodeError
 from . import arguments as node_arguments
 from . import commands as node_commands
@@ -40,7 +39,6 @@ from .store import STORE_FILE, DataDirError, FileStore, ensure_data_dir, lock_da
 from .synchronisation import Synchronisation
 
 VERSION_TEXT: Final = "sandbox (Mavkit 0.0+dev, played by the Python package accuser)"
-SIGNALLED: Final = 127
 SHUTDOWN_LIMIT: Final = 3.0
 """Seconds that the last events may take; their reader may be gone or asleep."""
 
@@ -73,39 +71,44 @@ class Setup:
 
 def main(program: str, arguments: list[str]) -> int:
     """Run a command line (without the program's name); return the exit status."""
+    logging.getLogger("trio").addHandler(Complaints())
+    return trio.run(execute, program, arguments, OwnProcess())
+
+
+async def execute(program: str, arguments: Sequence[str], system: System) -> int:
+    """Run the program in any surroundings; its exit status. Arguments as those of `main`."""
     try:
         parsed = node_arguments.parse(arguments)
         if parsed is None:
-            sys.stdout.write(node_arguments.help_text())
+            system.write(1, node_arguments.help_text())
         elif parsed.flag("version"):
-            sys.stdout.write(VERSION_TEXT + "\n")
+            system.write(1, VERSION_TEXT + "\n")
         elif parsed.command.path == ("run",):
-            return _run(program, parsed, os.environ)
+            return await _run(program, parsed, system)
         elif parsed.command.path[0] == "identity":
-            node_commands.identity(parsed)
+            node_commands.identity(parsed, system)
         else:
-            node_commands.config(parsed)
+            node_commands.config(parsed, system)
     except UsageError as error:
-        sys.stderr.write(str(error))
+        system.write(2, str(error))
         return 1
     except (ConfigError, IdentityError, DataDirError, StartError) as error:
-        sys.stderr.write(f"mavkit-node: {error}\n")
+        system.write(2, f"mavkit-node: {error}\n")
         return 1
     except SinkError as error:
-        sys.stderr.write("mavkit-node: " + "\n  ".join(error.lines).rstrip() + "\n")
+        system.write(2, "mavkit-node: " + "\n  ".join(error.lines).rstrip() + "\n")
         return 1
     return 0
 
 
-def _run(program: str, arguments: Arguments, environ: Mapping[str, str]) -> int:
-    logging.getLogger("trio").addHandler(Complaints())
-    config = Config.read(node_commands.config_path_of(arguments))
+async def _run(program: str, arguments: Arguments, system: System) -> int:
+    config = Config.read(node_commands.config_path_of(arguments, system.environ))
     config.patch(arguments)
-    data_dir = node_commands.data_dir_of(arguments)
+    data_dir = node_commands.data_dir_of(arguments, system.environ)
     ensure_data_dir(data_dir)
     lock = lock_data_dir(data_dir)
     try:
-        sink = Sink.from_environment(environ, program)
+        sink = Sink.from_environment(system.environ, program, clock=system.wall, outlets=system.outlets)
         try:
             path = data_dir / IDENTITY_FILE
             is_new = not path.exists()
@@ -116,39 +119,38 @@ def _run(program: str, arguments: Arguments, environ: Mapping[str, str]) -> int:
             else:
                 identity = Identity.read(path)
             setup = Setup(config, identity, data_dir, is_new)
-            return trio.run(_run_until_signal, program, setup, sink)
+            return await _run_until_signal(program, setup, sink, system)
         finally:
             sink.close()
     finally:
         os.close(lock)
 
 
-async def _run_until_signal(program: str, setup: Setup, sink: Sink) -> int:
+async def _run_until_signal(program: str, setup: Setup, sink: Sink, system: System) -> int:
     received = 0
     failed: StartError | ConfigError | None = None
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
+    async with system.signals() as signals, trio.open_nursery() as nursery:
 
-            async def watch() -> None:
-                nonlocal received
-                async for number in signals:
-                    received = number
-                    break
-                nursery.cancel_scope.cancel(reason="signal")
+        async def watch() -> None:
+            nonlocal received
+            async for number in signals:
+                received = number
+                break
+            nursery.cancel_scope.cancel(reason="signal")
 
-            nursery.start_soon(watch)
-            try:
-                await serve(setup, sink)
-            except (StartError, ConfigError) as error:
-                # Kept out of the nursery, which would wrap it into a group.
-                failed = error
-                nursery.cancel_scope.cancel(reason="no start")
+        nursery.start_soon(watch)
+        try:
+            await serve(setup, sink, system)
+        except (StartError, ConfigError) as error:
+            # Kept out of the nursery, which would wrap it into a group.
+            failed = error
+            nursery.cancel_scope.cancel(reason="no start")
     if failed is not None:
         raise failed
     name = signal.Signals(received).name.removeprefix("SIG")
-    events = NodeEvents(sink, time.time)
+    events = NodeEvents(sink, system.wall)
     with trio.move_on_after(SHUTDOWN_LIMIT):
-        await _tell(f"({program}) {name}: triggering shutdown.\n")
+        await system.outlets.standard(2).write(f"({program}) {name}: triggering shutdown.\n".encode())
         await events.main("shutting_down_node", {}, "shutting down the Mavryk node")
         text = "shutting down the local RPC server"
         await events.main("shutting_down_local_rpc_server", {}, text, Level.INFO)
@@ -156,13 +158,10 @@ async def _run_until_signal(program: str, setup: Setup, sink: Sink) -> int:
     return SIGNALLED
 
 
-async def _tell(text: str) -> None:
-    await Descriptor(2).write(text.encode())
-
-
 async def serve(
     setup: Setup,
     sink: Sink,
+    system: System,
     *,
     task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -181,6 +180,7 @@ async def serve(
         setup.identity.peer_id,
         chain,
         sink,
+        clock=system.wall,
         store=store,
         synchronisation=synchronisation,
         use_mempool=not config.get("p2p", "disable_mempool", default=False),
@@ -189,23 +189,25 @@ async def serve(
     try:
         store.load(chain)
         async with (
-            _listening([config.net_point()], _peers_taken) as peers,
-            _listening(config.rpc_points(), _clients_taken) as clients,
+            _listening(system, [config.net_point()], _peers_taken) as peers,
+            _listening(system, config.rpc_points(), _clients_taken) as clients,
             trio.open_nursery() as nursery,
         ):
-            own_port = peers[0].socket.getsockname()[1]
-            advertised = int(config.get("p2p", "advertised-net-port", default=own_port))
+            advertised = int(config.get("p2p", "advertised-net-port", default=peers[0].port))
             private = bool(config.get("p2p", "private-mode", default=False))
-            peer_network = PeerNetwork(node, nursery, advertised, private)
-            for listener in peers:
-                nursery.start_soon(_accept, listener, peer_network)
+
+            async def open_stream(point: Point) -> trio.abc.Stream:
+                return await system.open_stream(point.host, point.port)
+
+            peer_network = PeerNetwork(node, nursery, advertised, private, open_stream)
+            for peer in peers:
+                nursery.start_soon(_accept, peer, peer_network)
             handler = routes.router(node, peer_network)
-            for listener in clients:
-                host, port = listener.socket.getsockname()[:2]
-                value = {"host": host, "port": port, "acl_policy": "AllowAll"}
-                text = f"starting local RPC server on {host}:{port} (acl = AllowAll)"
+            for client in clients:
+                value = {"host": client.host, "port": client.port, "acl_policy": "AllowAll"}
+                text = f"starting local RPC server on {client.host}:{client.port} (acl = AllowAll)"
                 await node.events.main("starting_local_rpc_server", value, text)
-                nursery.start_soon(_serve_clients, listener, handler)
+                nursery.start_soon(_serve_clients, client, handler)
             if synchronisation.is_bootstrapped:
                 await node.events.bootstrapped()
             await node.events.main("node_is_ready", {}, "the Mavryk node is now running")
@@ -232,22 +234,22 @@ async def _tell_start(node: Node, setup: Setup) -> None:
 
 @asynccontextmanager
 async def _listening(
-    points: list[Point], taken: Callable[[Point], str]
-) -> AsyncGenerator[list[trio.SocketListener]]:
+    system: System, points: list[Point], taken: Callable[[Point], str]
+) -> AsyncGenerator[list[Listening]]:
     """Listeners on these points. Raises ``StartError``, with the words of ``taken`` where one is."""
-    listeners: list[trio.SocketListener] = []
+    listening: list[Listening] = []
     try:
         for point in points:
             try:
-                listeners += await trio.open_tcp_listeners(point.port, host=point.host)
+                listening += await system.listen(point.host, point.port)
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     raise StartError(taken(point)) from error
                 raise StartError(f"Cannot listen on {point}: {error}") from error
-        yield listeners
+        yield listening
     finally:
-        for listener in listeners:
-            listener.socket.close()
+        for one in listening:
+            await trio.aclose_forcefully(one.listener)
 
 
 def _clients_taken(point: Point) -> str:
@@ -268,15 +270,15 @@ def _peers_taken(point: Point) -> str:
     )
 
 
-async def _accept(listener: trio.SocketListener, network: PeerNetwork) -> None:
-    await trio.serve_listeners(network.accept, [listener])
+async def _accept(listening: Listening, network: PeerNetwork) -> None:
+    await trio.serve_listeners(network.accept, [listening.listener])
 
 
-async def _serve_clients(listener: trio.SocketListener, handler: Handler) -> None:
-    async def serve_one(stream: trio.SocketStream) -> None:
+async def _serve_clients(listening: Listening, handler: Handler) -> None:
+    async def serve_one(stream: trio.abc.Stream) -> None:
         await serve_connection(stream, handler)
 
-    await trio.serve_listeners(serve_one, [listener])
+    await trio.serve_listeners(serve_one, [listening.listener])
 
 
 async def _connect_once(network: PeerNetwork, point: Point) -> None:

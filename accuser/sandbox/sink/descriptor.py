@@ -8,12 +8,34 @@ from __future__ import annotations
 
 import os
 import select
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
+import attrs
 import trio
 
 PIECE: Final = 4096
 """Bytes per write: a pipe that polls writable takes at least ``PIPE_BUF``, so this never blocks."""
+
+
+class Outlet(Protocol):
+    """Where bytes go out."""
+
+    async def write(self, data: bytes) -> None:
+        """Write everything; waits while it cannot be taken. Raises ``OSError``."""
+
+    def write_now(self, data: bytes) -> None:
+        """Write everything, without the event loop. Raises ``OSError``."""
+
+    def isatty(self) -> bool:
+        """Whether people read along."""
+
+
+class NamedPipe(Outlet, Protocol):
+    """The writing end of a named pipe that exists in memory alone."""
+
+    def close(self) -> None:
+        """Close it. Safe to repeat."""
 
 
 class Descriptor:
@@ -32,6 +54,16 @@ class Descriptor:
                 await self._writable()
                 view = view[os.write(self.number, view[:PIECE]) :]
 
+    def write_now(self, data: bytes) -> None:
+        """Write everything, however long that takes. Raises ``OSError``."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.number, view) :]
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self.number)
+
     async def _writable(self) -> None:
         if not self._waits:
             await trio.lowlevel.checkpoint()
@@ -41,6 +73,21 @@ class Descriptor:
         except OSError:
             # epoll refuses regular files: they are always writable.
             self._waits = False
+
+
+def no_pipe(path: str) -> NamedPipe | None:
+    """None at all: every pipe is the file system's."""
+    return None
+
+
+@attrs.frozen
+class Outlets:
+    """The ways out of a program."""
+
+    standard: Callable[[int], Outlet] = Descriptor
+    """Standard output (1) and standard error (2)."""
+    pipe: Callable[[str], NamedPipe | None] = no_pipe
+    """The named pipe of that path, where it is one in memory; it is closed by whoever asked."""
 
 
 def say(number: int, text: str) -> None:

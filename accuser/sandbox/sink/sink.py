@@ -22,7 +22,7 @@ from typing import Final
 
 import trio
 
-from .descriptor import Descriptor
+from .descriptor import NamedPipe, Outlet, Outlets
 from .item import item
 from .item import unbreakable as unbreakable
 from .uri import Format, SinkUri, SinkUriError, Target, parse, path_of, sanitized, scheme
@@ -47,15 +47,19 @@ class SinkWriteError(Exception):
 class Output:
     """One activated sink."""
 
-    def __init__(self, uri: SinkUri, clock: Callable[[], float]) -> None:
+    def __init__(self, uri: SinkUri, clock: Callable[[], float], outlets: Outlets) -> None:
         self.uri: Final = uri
         self._day = ""
         self._waits = False
-        if uri.target is Target.PATH:
+        self._fd = -1
+        self._pipe: NamedPipe | None = None
+        self._shared: Outlet | None = None
+        if uri.target is not Target.PATH:
+            self._shared = outlets.standard(1 if uri.target is Target.STDOUT else 2)
+            return
+        self._shared = self._pipe = outlets.pipe(uri.path)
+        if self._pipe is None:
             self._fd = self._open(first_of=clock())
-        else:
-            self._fd = 1 if uri.target is Target.STDOUT else 2
-        self._shared = Descriptor(self._fd)
 
     @property
     def is_path(self) -> bool:
@@ -65,8 +69,9 @@ class Output:
     @property
     def colored(self) -> bool:
         """Whether escape codes go out: a terminal, and they were asked for."""
-        wanted = self.uri.colors and not self.is_path
-        return wanted and os.isatty(self._fd) and os.environ.get("TERM") != "dumb"
+        if not self.uri.colors or self.is_path or self._shared is None:
+            return False
+        return self._shared.isatty() and os.environ.get("TERM") != "dumb"
 
     def _open(self, *, first_of: float) -> int:
         path = Path(self.uri.path)
@@ -89,7 +94,7 @@ class Output:
 
     async def write(self, data: bytes, at: float) -> None:
         """Write an item. Raises ``OSError``; one for a closed descriptor is swallowed."""
-        if not self.is_path:
+        if self._shared is not None:
             await self._shared.write(data)
             return
         self._rotate(at)
@@ -104,7 +109,10 @@ class Output:
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
 
     def write_first(self, data: bytes) -> None:
-        """Write an item before there is an event loop; waits as long as it takes."""
+        """Write an item without the event loop; waits as long as it takes."""
+        if self._pipe is not None:
+            self._pipe.write_now(data)
+            return
         if self._waits:
             os.set_blocking(self._fd, True)
         try:
@@ -134,6 +142,8 @@ class Output:
 
     def close(self) -> None:
         """Close what was opened here. Safe to repeat."""
+        if self._pipe is not None:
+            self._pipe.close()
         if self.is_path and self._fd >= 0:
             fd, self._fd = self._fd, -1
             with contextlib.suppress(RuntimeError):  # no event loop: nobody waits for it
@@ -145,13 +155,19 @@ class Sink:
     """All sinks of one process. Built by ``from_environment``, or of outputs for other uses."""
 
     def __init__(
-        self, outputs: Iterable[Output] = (), *, clock: Callable[[], float] = time.time, hostname: str = ""
+        self,
+        outputs: Iterable[Output] = (),
+        *,
+        clock: Callable[[], float] = time.time,
+        hostname: str = "",
+        outlets: Outlets | None = None,
     ) -> None:
         self._outputs = list(outputs)
         self._clock = clock
         self._hostname = hostname
+        self._outlets = Outlets() if outlets is None else outlets
         self._lock = trio.Lock()
-        self._stderr = Descriptor(2)
+        self._stderr = self._outlets.standard(2)
 
     @classmethod
     def from_environment(
@@ -161,6 +177,7 @@ class Sink:
         *,
         default: tuple[str, ...] = DEFAULT,
         clock: Callable[[], float] = time.time,
+        outlets: Outlets | None = None,
     ) -> Sink:
         """Activate the sinks of ``MAVRYK_EVENTS_CONFIG``, then the default ones.
 
@@ -171,12 +188,15 @@ class Sink:
             environ: the environment of the process.
             program: the executable as it was called; no message of a sink names it.
             default: the URIs of the program's own sinks, or of its configuration file.
+            clock: gives the time-stamps, in seconds since the epoch.
+            outlets: the ways out of the program; by default those of the process.
 
         Raises:
             SinkError: a URI is wrong, or its file cannot be opened.
         """
         hostname = environ.get("MAVRYK_EVENT_HOSTNAME")
-        sink = cls(clock=clock, hostname=socket.gethostname() if hostname is None else hostname)
+        hostname = socket.gethostname() if hostname is None else hostname
+        sink = cls(clock=clock, hostname=hostname, outlets=outlets)
         try:
             if (configuration := environ.get(VARIABLE)) is not None:
                 for uri in re.split("[ \n\t]+", configuration.strip(" \n\t")):
@@ -198,7 +218,7 @@ class Sink:
 
     def activate(self, uri: str) -> None:
         """Add a sink. Raises ``SinkUriError`` and ``OSError``."""
-        self._outputs.insert(0, Output(parse(uri), self._clock))
+        self._outputs.insert(0, Output(parse(uri), self._clock, self._outlets))
 
     def _announce(self, configuration: str) -> None:
         section = ("internal_event_unix",)
@@ -218,7 +238,7 @@ class Sink:
                         )
                     )
                 except OSError as error:
-                    os.write(2, _not_sent("uri_loaded_from_env", error))
+                    self._stderr.write_now(_not_sent("uri_loaded_from_env", error))
                     return
 
     async def emit(
