@@ -129,6 +129,18 @@ async def test_a_client_of_a_stream_that_leaves_is_noticed() -> None:
             await left.wait()
 
 
+async def test_a_client_that_is_gone_before_its_stream_begins_ends_nothing_else() -> None:
+    closed: list[bool] = []
+    feed = Feed(on_close=[lambda: closed.append(True)])
+    FEEDS[:] = [feed]
+    ours, theirs = trio.testing.memory_stream_pair()
+    await ours.send_all(b"GET /stream HTTP/1.1\r\n" + HEAD + b"\r\n")
+    # Whatever the server writes now breaks; what it reads does not end.
+    await ours.receive_stream.aclose()
+    await serve_connection(theirs, echo)
+    assert closed == [True]
+
+
 async def test_a_client_that_does_not_read_is_dropped_and_nobody_waits() -> None:
     feed, left = Feed(max_backlog=100_000), trio.Event()
     feed.on_close.append(left.set)

@@ -7,6 +7,7 @@ anything but its own connection.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -271,9 +272,12 @@ async def _send_feed(stream: trio.abc.Stream, connection: h11.Connection, feed: 
         nursery.start_soon(watch_client)
         nursery.start_soon(watch_overrun)
         fields = [("content-type", _JSON), ("transfer-encoding", "chunked")]
-        await _send(stream, connection, h11.Response(status_code=200, headers=fields, reason=_reason(200)))
-        while (item := await feed.next()) is not None:
-            # One item, one flush, one chunk: Mavkit's clients go deaf on anything else.
-            await _send(stream, connection, h11.Data(data=item))
-        await _send(stream, connection, h11.EndOfMessage())
+        head = h11.Response(status_code=200, headers=fields, reason=_reason(200))
+        # A client that is gone must end no more than this: the nursery would make a group of it.
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await _send(stream, connection, head)
+            while (item := await feed.next()) is not None:
+                # One item, one flush, one chunk: Mavkit's clients go deaf on anything else.
+                await _send(stream, connection, h11.Data(data=item))
+            await _send(stream, connection, h11.EndOfMessage())
         nursery.cancel_scope.cancel()
