@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from ._daemon import Daemon
-from ._host import THIS_MACHINE, Host
+from ._host import Host, check_reach, host_of
 from ._logs import fresh_name
 from ._node import Node
 from ._options import DaemonOptions, EventLevel
@@ -90,6 +90,7 @@ class Accuser(Daemon):
         runner = options.get("runner")
         inherited = node.toolchain if isinstance(node, Node) else installed()
         toolchain = options.get("toolchain") or inherited
+        check_reach(toolchain, node.toolchain if isinstance(node, Node) else None)
         is_real = options.get("path") is not None or not toolchain.is_sandbox
         spec = _AccuserSpec(
             protocol.accuser_binary,
@@ -106,7 +107,7 @@ class Accuser(Daemon):
             protocol,
             options,
             node=node,
-            base_dir=None if base_dir is None else (runner or THIS_MACHINE).absolute(base_dir),
+            base_dir=None if base_dir is None else host_of(toolchain, runner).absolute(base_dir),
         )
 
     @property

@@ -14,7 +14,7 @@ from typing import Any, Final, TypedDict, Unpack
 
 import attrs
 
-from ._command import run_command
+from ._host import Host, check_reach, host_of
 from ._keys import ACTIVATOR, BOOTSTRAP, Account
 from ._logs import fresh_name, next_color
 from ._node import Node
@@ -60,6 +60,7 @@ class Client:
     color: str
     toolchain: Toolchain
     _base_dir: Path | None
+    _host: Host
     _workspace: Workspace
 
     def __init__(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> None:
@@ -71,7 +72,9 @@ class Client:
         self.color = options.get("color") or next_color("client")
         self.toolchain = options.get("toolchain", inherited)
         self._base_dir = None if base_dir is None else Path(base_dir).absolute()
-        self._workspace = Workspace(self.name)
+        check_reach(self.toolchain, node.toolchain if isinstance(node, Node) else None)
+        self._host = host_of(self.toolchain)
+        self._workspace = self._host.workspace(self.name)
 
     @property
     def base_dir(self) -> Path:
@@ -83,9 +86,9 @@ class Client:
 
     async def command(self, *words: str, binary: str = "mavkit-client") -> str:
         """Run any command, as in ``command("list", "known", "addresses")``; return its output."""
-        return await run_command(
+        return await self._host.run(
             (
-                *self.toolchain.command(binary),
+                *self._host.command(self.toolchain, binary),
                 *("--endpoint", self.node.rpc_endpoint),
                 *("--base-dir", str(self.base_dir)),
                 *words,
@@ -116,7 +119,8 @@ class Client:
         if parameter_file is None:
             parameter_file = write_parameter_file(protocol, self._workspace.path / "parameters.json")
         if timestamp is None:
-            timestamp = datetime.datetime.now(datetime.UTC) - ACTIVATION_AGE
+            now = datetime.datetime.fromtimestamp(self._host.now(), datetime.UTC)
+            timestamp = now - ACTIVATION_AGE
         when = timestamp.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         await self.command(
             *("activate", "protocol", protocol.hash, "with", "fitness", "1"),
@@ -127,25 +131,37 @@ class Client:
             await self.node.wait_for_level(1)
 
     async def bake_for(
-        self, *delegates: str, minimal_timestamp: bool = True, options: Sequence[str] = ()
+        self,
+        *delegates: str,
+        count: int = 1,
+        minimal_timestamp: bool = True,
+        options: Sequence[str] = (),
     ) -> None:
         """Bake a block for the first of ``delegates`` that has a right to; for any if none is given.
 
         Args:
             delegates: aliases, as in ``"bootstrap1"``.
-            minimal_timestamp: give the block the earliest time that is valid.
+            count: how many blocks, one on top of the other, in one command.
+            minimal_timestamp: give each block the earliest time that is valid; otherwise the
+                command waits until the time of its round has come.
             options: further options of ``bake for``, as in ``("--force",)``.
-        """
-        minimal = ("--minimal-timestamp",) if minimal_timestamp else ()
-        await self.command("bake", "for", *delegates, *minimal, *options)
 
-    async def bake_for_and_wait(self, *delegates: str, **options: Any) -> int:
-        """`bake_for`, then wait until the node has the next level; return its level."""
+        Raises:
+            ValueError: ``count`` is not positive.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, and is {count}")
+        minimal = ("--minimal-timestamp",) if minimal_timestamp else ()
+        several = ("--count", str(count)) if count > 1 else ()
+        await self.command("bake", "for", *delegates, *minimal, *several, *options)
+
+    async def bake_for_and_wait(self, *delegates: str, count: int = 1, **options: Any) -> int:
+        """`bake_for`, then wait until the node has ``count`` levels more; return its level."""
         if not isinstance(self.node, Node):
             raise TypeError("bake_for_and_wait needs a Node, whose events tell the level")
         level = self.node.level
-        await self.bake_for(*delegates, **options)
-        return await self.node.wait_for_level(level + 1)
+        await self.bake_for(*delegates, count=count, **options)
+        return await self.node.wait_for_level(level + count)
 
     async def attest_for(self, delegate: str, *, force: bool = False) -> None:
         """Inject an attestation of the head by ``delegate``."""

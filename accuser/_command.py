@@ -55,12 +55,18 @@ async def run_command(
     except (OSError, ValueError) as error:
         raise SpawnFailed(command, str(error)) from error
     stdout, stderr = _text(done.stdout), _text(done.stderr)
-    for line in [*stdout.split("\n"), *stderr.split("\n")]:
-        if line:
-            log(logging.DEBUG, name, color, line)
+    log_output(name, color, stdout, stderr)
     if done.returncode:
         raise CommandFailed(command, done.returncode, stdout, stderr)
     return stdout
+
+
+def log_output(name: str, color: str, *texts: str) -> None:
+    """Log what a command has written, line by line."""
+    for text in texts:
+        for line in text.split("\n"):
+            if line:
+                log(logging.DEBUG, name, color, line)
 
 
 async def _stop_group(process: trio.Process) -> None:

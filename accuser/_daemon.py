@@ -29,7 +29,7 @@ from ._errors import (
 )
 from ._exits import ExitExpectation
 from ._groups import plain_errors
-from ._host import THIS_MACHINE, Host
+from ._host import Host, host_of
 from ._logs import log, next_color
 from ._netstring import NetstringFramer
 from ._observed import WAIT_TIMEOUT, Observed
@@ -101,7 +101,7 @@ class Daemon(Observed):
         path, pipe, color = options.get("path"), options.get("event_pipe"), options.get("color")
         record = options.get("record")
         runner = options.get("runner")
-        host = THIS_MACHINE if runner is None else runner
+        host = host_of(toolchain, runner)
         self.__attrs_init__(  # type: ignore[attr-defined]
             name=name,
             color=next_color(spec.kind) if color is None else color,
@@ -177,13 +177,13 @@ class Daemon(Observed):
         workspace = self._workspace
         if self.runner is None and not is_expressible(workspace.path):
             if self._pipe_workspace is None:
-                self._pipe_workspace = Workspace(self.name, expressible_place())
+                self._pipe_workspace = attrs.evolve(workspace, parent=expressible_place())
             workspace = self._pipe_workspace
         return workspace.path / f"{safe_name(self.name)}-event-pipe"
 
     @property
     def _host(self) -> Host:
-        return THIS_MACHINE if self.runner is None else self.runner
+        return host_of(self.toolchain, self.runner)
 
     # Running.
 

@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from ._command import run_command
 from ._pipe import EventPipe
+from ._ports import reserve_port
 from ._process import spawn
 from ._stats import Usage
 from ._temp import Workspace, writing
 from ._toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from ._http import Connect  # h11 costs what many programs never use
 
 
 class Process(Protocol):
@@ -84,6 +89,15 @@ class Host(Protocol):
     def workspace(self, name: str) -> Workspace:
         """A temporary directory there, for a daemon of this name."""
 
+    def now(self) -> float:
+        """The time that goes for programs there, in seconds since the epoch."""
+
+    def reserve_port(self) -> int:
+        """A port for a server there. Raises `NoFreePort`."""
+
+    def connect_to(self, url: str) -> Connect | None:
+        """What opens connections to a server there; None for TCP."""
+
     def absolute(self, path: str | Path) -> Path:
         """The path, made absolute."""
 
@@ -102,7 +116,14 @@ class Host(Protocol):
     async def write_new(self, path: Path, text: str) -> None:
         """Write a file, unless it is there. Raises `DirectoryError`."""
 
-    async def run(self, command: tuple[str, ...], *, name: str, color: str) -> str:
+    async def run(
+        self,
+        command: tuple[str, ...],
+        *,
+        name: str,
+        color: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """Run a command to its end, as `run_command` does."""
 
     async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
@@ -126,6 +147,18 @@ class ThisMachine:
     def workspace(self, name: str) -> Workspace:
         """A directory in TMPDIR."""
         return Workspace(name)
+
+    def now(self) -> float:
+        """By the system's clock."""
+        return time.time()
+
+    def reserve_port(self) -> int:
+        """One that nobody else of this user gets."""
+        return reserve_port()
+
+    def connect_to(self, url: str) -> Connect | None:
+        """By TCP."""
+        return None
 
     def absolute(self, path: str | Path) -> Path:
         """The path, seen from the working directory."""
@@ -157,9 +190,16 @@ class ThisMachine:
             if not path.exists():  # noqa: ASYNC240
                 path.write_text(text)  # noqa: ASYNC240
 
-    async def run(self, command: tuple[str, ...], *, name: str, color: str) -> str:
+    async def run(
+        self,
+        command: tuple[str, ...],
+        *,
+        name: str,
+        color: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """Run it."""
-        return await run_command(command, name=name, color=color)
+        return await run_command(command, name=name, color=color, environment=environment)
 
     async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
         """Make and open it."""
@@ -175,3 +215,32 @@ class ThisMachine:
 
 
 THIS_MACHINE: Final = ThisMachine()
+
+
+def host_of(toolchain: Toolchain, runner: Host | None = None) -> Host:
+    """Where what comes from ``toolchain`` runs.
+
+    Raises:
+        ValueError: both have a place of their own.
+    """
+    if toolchain.host is not None and runner is not None:
+        raise ValueError(
+            f"the toolchain is a {toolchain}, whose programs cannot run on {runner}: leave the runner "
+            "out, or take SANDBOX"
+        )
+    return toolchain.host or runner or THIS_MACHINE
+
+
+def check_reach(toolchain: Toolchain, node: Toolchain | None) -> None:
+    """See that what comes from ``toolchain`` can reach a node of another toolchain; None for any node.
+
+    Raises:
+        ValueError: one of them runs in a sandbox in this process, and the other one does not.
+    """
+    there = None if node is None else node.host
+    if toolchain.host is not there:
+        other = "a node elsewhere" if node is None else f"a node of another toolchain ({node})"
+        raise ValueError(
+            f"what runs in {toolchain} cannot reach {other}: a sandbox in this process is a world of "
+            "its own; take the toolchain of the node"
+        )

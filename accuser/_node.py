@@ -17,10 +17,9 @@ import trio
 from ._daemon import Daemon
 from ._decode import Event
 from ._explain import status_report
-from ._host import THIS_MACHINE, Host
+from ._host import Host, host_of
 from ._logs import fresh_name
 from ._options import DaemonOptions, EventLevel
-from ._ports import reserve_port
 from ._rpc import call_rpc
 from ._runner import SSHRunner, address_from
 from ._toolchain import installed
@@ -119,13 +118,14 @@ class Node(Daemon):
     ) -> None:
         name = options.get("name") or fresh_name("node")
         toolchain = options.get("toolchain") or installed()
+        host = host_of(toolchain, options.get("runner"))
         spec = _NodeSpec(
             lambda: self._command(),
             lambda: (self.name, self.color),
             _config_arguments(arguments),
-            reserve_port() if rpc_port is None else rpc_port,
-            reserve_port() if net_port is None else net_port,
-            reserve_port() if metrics_port is None else metrics_port,
+            host.reserve_port() if rpc_port is None else rpc_port,
+            host.reserve_port() if net_port is None else net_port,
+            host.reserve_port() if metrics_port is None else metrics_port,
             lambda: self.data_dir,
             lambda: self._host,
         )
@@ -138,7 +138,7 @@ class Node(Daemon):
             rpc_port=spec.rpc_port,
             net_port=spec.net_port,
             metrics_port=spec.metrics_port,
-            data_dir=None if data_dir is None else (options.get("runner") or THIS_MACHINE).absolute(data_dir),
+            data_dir=None if data_dir is None else host.absolute(data_dir),
         )
         self.on_event(self._note)
 
@@ -187,7 +187,8 @@ class Node(Daemon):
             RpcError: any status but a 2xx one.
             HttpError: the connection broke.
         """
-        return await call_rpc(self.rpc_endpoint, method, path, data)
+        connect = self._host.connect_to(self.rpc_endpoint)
+        return await call_rpc(self.rpc_endpoint, method, path, data, connect=connect)
 
     @property
     def level(self) -> int:

@@ -41,6 +41,8 @@ from ._errors import UnknownEvent as UnknownEvent
 from ._errors import UnknownProtocol as UnknownProtocol
 from ._errors import WaitReport as WaitReport
 from ._exits import ExitExpectation as ExitExpectation
+from ._in_process import Sandbox as Sandbox
+from ._in_process import open_sandbox as open_sandbox
 from ._keys import BOOTSTRAP as BOOTSTRAP
 from ._keys import Account as Account
 from ._logs import LogFormatter as LogFormatter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -13,13 +13,18 @@ from ._errors import EventTimeout, RpcError
 from ._observed import WAIT_TIMEOUT
 from ._waits import DEFAULT, Default
 
+if TYPE_CHECKING:
+    from ._http import Connect
+
 
 def _without_slash(url: str) -> str:
     return url.rstrip("/")
 
 
-async def call_rpc(url: str, method: str, path: str, data: object = None) -> Any:
-    """Send one request to the node at ``url``; return the decoded JSON answer.
+async def call_rpc(
+    url: str, method: str, path: str, data: object = None, *, connect: Connect | None = None
+) -> Any:
+    """Send one request to the node at ``url``, by TCP or ``connect``; return the decoded JSON answer.
 
     As upstream's harness (``tezt/lib_tezos/RPC_core.ml``): no Accept header, and a content type
     when there is a body. An empty answer gives None.
@@ -33,7 +38,9 @@ async def call_rpc(url: str, method: str, path: str, data: object = None) -> Any
 
     body = None if data is None else json.dumps(data).encode()
     headers = () if data is None else (("content-type", "application/json"),)
-    response = await HttpClient(url).request(method.upper(), path, body=body, headers=headers)
+    response = await HttpClient(url, connect=connect).request(
+        method.upper(), path, body=body, headers=headers
+    )
     text = response.body.decode("utf-8", "replace")
     if not 200 <= response.status < 300:
         raise RpcError(method.upper(), url + path, response.status, text)

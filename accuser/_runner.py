@@ -9,10 +9,11 @@ import contextlib
 import logging
 import secrets
 import shlex
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path, PurePosixPath
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 
@@ -20,10 +21,14 @@ from ._errors import CommandFailed, DirectoryError, RunnerError
 from ._host import Pipe, Process
 from ._logs import log
 from ._pipe import check_expressible, is_expressible
+from ._ports import reserve_port
 from ._remote import RemotePipe, RemoteProcess, run_there
 from ._ssh import Connection
 from ._temp import Workspace, safe_name
 from ._toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from ._http import Connect
 
 LOOPBACK: Final = "127.0.0.1"
 """Deliberately no host name (``tezt/lib_tezos/constant.ml``)."""
@@ -144,6 +149,18 @@ class SSHRunner:
         """A directory in ``temp_dir``."""
         return RemoteWorkspace(name, root=PurePosixPath(self.temp_dir))
 
+    def now(self) -> float:
+        """By the clock here, which the one there is taken to agree with."""
+        return time.time()
+
+    def reserve_port(self) -> int:
+        """One that is free here, as upstream's harness does."""
+        return reserve_port()
+
+    def connect_to(self, url: str) -> Connect | None:
+        """By TCP."""
+        return None
+
     def absolute(self, path: str | Path) -> Path:
         """The path. Raises ValueError if it is relative: to what?"""
         if not PurePosixPath(path).is_absolute():
@@ -173,10 +190,17 @@ class SSHRunner:
         """Write a file there."""
         await self._write('test -e "$1" || printf %s "$2" >"$1"', path, text)
 
-    async def run(self, command: tuple[str, ...], *, name: str, color: str) -> str:
+    async def run(
+        self,
+        command: tuple[str, ...],
+        *,
+        name: str,
+        color: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """Run a command there."""
         log(logging.DEBUG, name, color, shlex.join(command), bold=True)
-        output = await run_there(self._connection, command, {})
+        output = await run_there(self._connection, command, environment or {})
         for line in output.splitlines():
             log(logging.DEBUG, name, color, line)
         return output

@@ -16,7 +16,6 @@ import logging
 import math
 import shlex
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -76,7 +75,7 @@ class Session(Transcript):
     protocol_name: str | None
     make_framer: Callable[[], Framer | NetstringFramer]
     spawned: float = attrs.field(default=0.0, init=False)
-    """When, by the monotonic clock."""
+    """When, by trio's clock."""
     exits_expected: int = attrs.field(default=0, init=False)
     """How many expectations of the exit hold; while any does, it is no error."""
     stop_grace: float = attrs.field(default=STOP_GRACE, kw_only=True)
@@ -96,7 +95,7 @@ class Session(Transcript):
     @property
     def uptime(self) -> float:
         """Seconds since it was spawned."""
-        return time.monotonic() - self.spawned
+        return trio.current_time() - self.spawned
 
     @property
     def alive(self) -> bool:
@@ -202,7 +201,7 @@ class Session(Transcript):
             uri = f"file-descriptor-path://{pipe.path}?{sink_query}"
             child = await host.spawn(command, {EVENTS_VARIABLE: uri}, pipe)
             stack.push_async_callback(_shielded, child.aclose)
-            self._child, self.spawned = child, time.monotonic()
+            self._child, self.spawned = child, trio.current_time()
             self.pid = child.pid
             self.recorder.started(self.spec.kind, self.protocol_name, command, child.pid)
             self.state = State.RUNNING

@@ -45,6 +45,8 @@ class Workspace:
     name: str
     parent: Path | None = None
     """Where it is made; None for the usual place."""
+    guarded: bool = True
+    """Whether the guardian, which is a process, removes it if this process cannot."""
     _path: Path | None = attrs.field(default=None, init=False)
     _key: str = attrs.field(default="", init=False)
     _finalizer: weakref.finalize[[str, str, int], Workspace] | None = attrs.field(default=None, init=False)
@@ -56,7 +58,9 @@ class Workspace:
             prefix = f"accuser-{safe_name(self.name)}-"
             with writing(self.parent or Path(os.environ.get("TMPDIR", "/tmp"))):
                 path = Path(tempfile.mkdtemp(prefix=prefix, dir=self.parent)).absolute()
-            self._path, self._key = path, guardian.add_path(path)
+            self._path = path
+            if self.guarded:
+                self._key = guardian.add_path(path)
             self._finalizer = weakref.finalize(self, _remove, str(path), self._key, os.getpid())
         return self._path
 
@@ -77,7 +81,8 @@ class Workspace:
         if self._finalizer is not None:
             self._finalizer.detach()
             self._finalizer = None
-            guardian.forget(self._key)
+            if self.guarded:
+                guardian.forget(self._key)
         return self._path
 
     def remove(self) -> None:
@@ -92,4 +97,5 @@ def _remove(path: str, key: str, pid: int) -> None:
     # A forked child has a copy of the object, and may run exit handlers while the parent goes on.
     if os.getpid() == pid:
         shutil.rmtree(path, ignore_errors=True)
-        guardian.drop(key)
+        if key:
+            guardian.drop(key)

@@ -6,11 +6,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from ._errors import BinaryNotFound
+
+if TYPE_CHECKING:
+    from ._host import Host
 
 BIN_DIR_VARIABLE: Final = "MAVKIT_BIN_DIR"
 
@@ -19,13 +22,15 @@ BIN_DIR_VARIABLE: Final = "MAVKIT_BIN_DIR"
 class Toolchain:
     """A set of executables with Mavkit's names and command lines.
 
-    Use `SANDBOX` or `installed`.
+    Use `SANDBOX`, `installed` or `open_sandbox`.
     """
 
     name: str
     """``sandbox`` or ``mavkit``; reports say it."""
     bin_dir: Path | None = None
     """The folder that is searched first; None for the sandbox, and for the PATH alone."""
+    host: Host | None = attrs.field(default=None, repr=False)
+    """Where alone these run; None for any machine."""
 
     @property
     def is_sandbox(self) -> bool:
@@ -59,6 +64,8 @@ class Toolchain:
         return folders
 
     def __str__(self) -> str:
+        if self.host is not None:
+            return f"{self.name} {self.host}"
         return self.name if self.bin_dir is None else f"{self.name} in {self.bin_dir}"
 
 

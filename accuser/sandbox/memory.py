@@ -1,0 +1,274 @@
+"""Pipes, connections and a network in memory: what programs that are tasks of one process use.
+
+They behave as the kernel's do: a writer waits while a pipe is full, what was written before the end
+is read after it, and who writes to nobody is told so. A `Gate` holds up whoever is stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+import trio
+
+from .node.points import normal_host
+
+CAPACITY: Final = 65536
+"""Bytes that a pipe takes before its writer waits, as a pipe of Linux."""
+
+EVERYWHERE: Final = ("0.0.0.0", "::")
+FIRST_FREE_PORT: Final = 49_152
+"""For who listens on port 0."""
+
+
+class Gate:
+    """Whether a program goes on: all its reading and writing passes through its gate."""
+
+    def __init__(self) -> None:
+        self._opened: trio.Event | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is stopped."""
+        return self._opened is not None
+
+    def close(self) -> None:
+        """Hold up everything from now on."""
+        if self._opened is None:
+            self._opened = trio.Event()
+
+    def open(self) -> None:
+        """Let everything go on."""
+        if self._opened is not None:
+            self._opened.set()
+            self._opened = None
+
+    async def passed(self) -> None:
+        """Wait while it is closed."""
+        while self._opened is not None:
+            await self._opened.wait()
+
+
+class Pipe:
+    """Bytes on their way from one end to the other."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._written = False
+        """Nothing more will be written."""
+        self._unread = False
+        """Nothing more will be read."""
+        self._parked = trio.lowlevel.ParkingLot()
+
+    def put(self, data: bytes) -> None:
+        """Write without waiting. Raises ``BrokenResourceError`` and ``ClosedResourceError``."""
+        if self._written:
+            raise trio.ClosedResourceError("this end is closed")
+        if self._unread:
+            raise trio.BrokenResourceError("nobody reads")
+        self._data += data
+        self._parked.unpark_all()
+
+    async def room(self) -> None:
+        """Wait while it is too full."""
+        while len(self._data) > CAPACITY and not (self._unread or self._written):
+            await self._parked.park()
+
+    async def take(self, gate: Gate | None, most: int | None) -> bytes:
+        """Read what is there, once there is something; nothing at the end."""
+        while True:
+            if gate is not None and gate.is_closed:
+                await gate.passed()
+            if self._unread:
+                raise trio.ClosedResourceError("this end is closed")
+            if self._data:
+                break
+            if self._written:
+                return b""
+            await self._parked.park()
+        data = bytes(self._data if most is None else self._data[:most])
+        del self._data[: len(data)]
+        self._parked.unpark_all()
+        return data
+
+    def close_writing(self) -> None:
+        """The writing end is closed."""
+        self._written = True
+        self._parked.unpark_all()
+
+    def close_reading(self) -> None:
+        """The reading end is closed; what was not read is lost."""
+        self._unread = True
+        self._data.clear()
+        self._parked.unpark_all()
+
+
+@attrs.define(eq=False)
+class Reader(trio.abc.ReceiveStream):
+    """The reading end of a pipe."""
+
+    pipe: Pipe
+    gate: Gate | None = None
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What is there; nothing at the end."""
+        await trio.lowlevel.checkpoint()
+        return await self.pipe.take(self.gate, max_bytes)
+
+    def close(self) -> None:
+        """Close it. Safe to repeat."""
+        self.pipe.close_reading()
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+@attrs.define(eq=False)
+class Connection(trio.abc.Stream):
+    """One end of a connection."""
+
+    incoming: Pipe
+    outgoing: Pipe
+    gate: Gate | None = None
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What is there; nothing at the end."""
+        await trio.lowlevel.checkpoint()
+        return await self.incoming.take(self.gate, max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write everything."""
+        await trio.lowlevel.checkpoint()
+        if self.gate is not None:
+            await self.gate.passed()
+        self.outgoing.put(bytes(data))
+        await self.outgoing.room()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for room."""
+        await trio.lowlevel.checkpoint()
+        await self.outgoing.room()
+
+    def close(self) -> None:
+        """Close both directions. Safe to repeat."""
+        self.incoming.close_reading()
+        self.outgoing.close_writing()
+
+    async def aclose(self) -> None:
+        """Close both directions."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+def connected(gate: Gate | None) -> tuple[Connection, Connection]:
+    """The two ends of a new connection, the first one behind a gate."""
+    there, back = Pipe(), Pipe()
+    return Connection(back, there, gate), Connection(there, back)
+
+
+class Listener(trio.abc.Listener[Connection]):
+    """Takes the connections to one address, which wait for it in their order."""
+
+    def __init__(
+        self,
+        network: Network,
+        address: tuple[str, int],
+        gate: Gate | None,
+        own: Callable[[Connection], object],
+    ) -> None:
+        self._network = network
+        self.address: Final = address
+        self._gate = gate
+        self._own = own
+        self._waiting: deque[Connection] = deque()
+        self._parked = trio.lowlevel.ParkingLot()
+        self._closed = False
+
+    def arrive(self, connection: Connection) -> None:
+        """Somebody connects."""
+        connection.gate = self._gate
+        self._own(connection)
+        self._waiting.append(connection)
+        self._parked.unpark_all()
+
+    async def accept(self) -> Connection:
+        """The next connection."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            if self._gate is not None:
+                await self._gate.passed()
+            if self._closed:
+                raise trio.ClosedResourceError("this listener is closed")
+            if self._waiting:
+                return self._waiting.popleft()
+            await self._parked.park()
+
+    def close(self) -> None:
+        """Refuse connections, those that wait too. Safe to repeat."""
+        if not self._closed:
+            self._closed = True
+            self._network.leave(self)
+            for connection in self._waiting:
+                connection.close()
+            self._parked.unpark_all()
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+class Network:
+    """Who listens where, on the only machine that there is."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[tuple[str, int], Listener] = {}
+        self._free_port = FIRST_FREE_PORT
+
+    def listen(
+        self, host: str, port: int, gate: Gate | None, own: Callable[[Connection], object]
+    ) -> Listener:
+        """Listen at an address; at a free port for 0.
+
+        Args:
+            host: its name or address.
+            port: its port.
+            gate: what everything passes that is done with the connections.
+            own: told of every connection that arrives.
+
+        Raises:
+            OSError: somebody listens there.
+        """
+        if port == 0:
+            port, self._free_port = self._free_port, self._free_port + 1
+        address = (normal_host(host), port)
+        if self._find(*address) is not None or (host in EVERYWHERE and self._anybody(port)):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        listener = self._listeners[address] = Listener(self, address, gate, own)
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """Forget a listener."""
+        del self._listeners[listener.address]
+
+    def connect(self, host: str, port: int, gate: Gate | None = None) -> Connection:
+        """Connect to who listens there. Raises ``ConnectionRefusedError`` where nobody does."""
+        listener = self._find(normal_host(host), port)
+        if listener is None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        ours, theirs = connected(gate)
+        listener.arrive(theirs)
+        return ours
+
+    def _find(self, host: str, port: int) -> Listener | None:
+        places = [self._listeners.get((each, port)) for each in (host, *EVERYWHERE)]
+        return next((listener for listener in places if listener is not None), None)
+
+    def _anybody(self, port: int) -> bool:
+        return any(taken == port for _, taken in self._listeners)
