@@ -17,6 +17,7 @@ from rich.text import Text
 
 from .._logs import setup_logging
 from .._protocol import Protocol
+from .._record import Recording
 from .._toolchain import SANDBOX, Toolchain
 from ..scenarios import SCENARIOS
 from .ending import unless_terminated
@@ -68,6 +69,13 @@ def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 @click.option("--keep", is_flag=True, help="Keep the directories of the daemons, and say where they are.")
 @click.option(
+    "--record",
+    "record_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Record all the daemons in this file, which is emptied before.",
+)
+@click.option(
     "--verbose", "-v", is_flag=True, help="Show on standard error every line that the daemons print."
 )
 def demo(
@@ -77,6 +85,7 @@ def demo(
     accuser_path: Path | None,
     as_json: bool,
     keep: bool,
+    record_path: Path | None,
     verbose: bool,
 ) -> None:
     """Run one of upstream's scenarios; the flagship is a double baking, denounced.
@@ -95,7 +104,15 @@ def demo(
         console.print(line)
 
     run_scenario = SCENARIOS[name].run
-    scenario = partial(run_scenario, toolchain, protocol, accuser_path=accuser_path, keep=keep, report=report)
+    scenario = partial(
+        run_scenario,
+        toolchain,
+        protocol,
+        accuser_path=accuser_path,
+        keep=keep,
+        record=None if record_path is None else Recording(record_path),
+        report=report,
+    )
     result = trio.run(unless_terminated, scenario)
     if as_json:
         click.echo(json.dumps(attrs.asdict(result)))

@@ -38,7 +38,7 @@ class Scenario:
     summary: str
     """What it shows, in a line."""
     run: Callable[..., Awaitable[Result]]
-    """Takes a toolchain and a protocol, and by name ``accuser_path``, ``keep`` and ``report``."""
+    """Takes a toolchain and a protocol, and by name ``accuser_path``, ``keep``, ``record`` and ``report``."""
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {

@@ -15,6 +15,7 @@ from .._daemon import Daemon
 from .._errors import ScenarioFailed
 from .._node import Node, open_node
 from .._protocol import Protocol
+from .._record import Recording
 from .._runner import SSHRunner
 from .._toolchain import Toolchain
 from ._common import Denunciation, Report, places, silent
@@ -60,6 +61,7 @@ async def double_baking(
     accuser_runner: SSHRunner | None = None,
     node_runner: SSHRunner | None = None,
     keep: bool = False,
+    record: Recording | None = None,
     report: Report = silent,
     withhold_evidence: bool = False,
 ) -> DoubleBaking:
@@ -76,6 +78,7 @@ async def double_baking(
         accuser_runner: the machine of the accuser; by default this one.
         node_runner: the machine of the third node, as in ``tezt/remote_tests/double_bake.ml``.
         keep: keep the directories of the daemons and clients, and report where they are.
+        record: where the daemons are recorded, all of them in one.
         report: called with a line for each step.
         withhold_evidence: bake the last block without the operations of the mempool, so that
             the scenario must fail.
@@ -94,7 +97,7 @@ async def double_baking(
     async with contextlib.AsyncExitStack() as stack:
 
         async def node_and_client(runner: SSHRunner | None = None) -> tuple[Node, Client]:
-            opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, runner=runner)
+            opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, runner=runner, record=record)
             node = await stack.enter_async_context(opening)
             client = await stack.enter_async_context(open_client(node))
             kept(node)
@@ -123,7 +126,9 @@ async def double_baking(
 
         node_3, client_3 = await node_and_client(node_runner)
         accuser = await stack.enter_async_context(
-            open_accuser(protocol, node_3, toolchain=toolchain, path=accuser_path, runner=accuser_runner)
+            open_accuser(
+                protocol, node_3, toolchain=toolchain, path=accuser_path, runner=accuser_runner, record=record
+            )
         )
         kept(accuser)
         denounced = accuser.expect("double_baking_denounced.v0", where="any evidence")

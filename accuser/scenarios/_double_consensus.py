@@ -15,6 +15,7 @@ from .._decode import Event
 from .._errors import ScenarioFailed
 from .._operations import ConsensusKind, ConsensusOperation
 from .._protocol import Protocol
+from .._record import Recording
 from .._toolchain import Toolchain
 from ._common import Denunciation, Report, silent
 from ._stage import DELEGATE, Stage, open_stage
@@ -74,6 +75,7 @@ async def double_consensus(
     difference: Difference = "slot",
     accuser_path: Path | None = None,
     keep: bool = False,
+    record: Recording | None = None,
     report: Report = silent,
 ) -> DoubleConsensus:
     """Make a delegate sign thrice for one level and round, and see an accuser denounce it twice.
@@ -90,6 +92,7 @@ async def double_consensus(
             the mempool; the others are forced into it.
         accuser_path: an accuser's executable, in place of the toolchain's.
         keep: keep the directories of the daemons and clients, and report where they are.
+        record: where the daemons are recorded, all of them in one.
         report: called with a line for each step.
 
     Raises:
@@ -98,7 +101,9 @@ async def double_consensus(
         AccuserError: something did not run, or an event did not come in time.
     """
     start = trio.current_time()
-    async with open_stage(toolchain, protocol, accuser_path=accuser_path, keep=keep, report=report) as stage:
+    async with open_stage(
+        toolchain, protocol, accuser_path=accuser_path, keep=keep, record=record, report=report
+    ) as stage:
         level = await stage.bake(BLOCKS)
         slots = await stage.slots(level)
         valid_hash, valid = await stage.sign_honestly(kind)

@@ -13,6 +13,7 @@ import trio
 
 from .._operations import ConsensusOperation
 from .._protocol import Protocol
+from .._record import Recording
 from .._toolchain import Toolchain
 from ._common import Report, silent
 from ._stage import DELEGATE, Stage, open_stage
@@ -53,6 +54,7 @@ async def operation_too_old(
     *,
     accuser_path: Path | None = None,
     keep: bool = False,
+    record: Recording | None = None,
     report: Report = silent,
 ) -> OutOfRange:
     """See an accuser that preserves no level pass over an attestation of the level before the head's.
@@ -62,6 +64,7 @@ async def operation_too_old(
         protocol: what the chain is activated with.
         accuser_path: an accuser's executable, in place of the toolchain's.
         keep: keep the directories of the daemons and clients, and report where they are.
+        record: where the daemons are recorded, all of them in one.
         report: called with a line for each step.
 
     Raises:
@@ -70,7 +73,13 @@ async def operation_too_old(
     """
     start = trio.current_time()
     async with open_stage(
-        toolchain, protocol, preserved_levels=0, accuser_path=accuser_path, keep=keep, report=report
+        toolchain,
+        protocol,
+        preserved_levels=0,
+        accuser_path=accuser_path,
+        keep=keep,
+        record=record,
+        report=report,
     ) as stage:
         await stage.bake(2)
         _, valid = await stage.sign_honestly("attestation")
@@ -92,6 +101,7 @@ async def operation_too_far_in_future(
     *,
     accuser_path: Path | None = None,
     keep: bool = False,
+    record: Recording | None = None,
     report: Report = silent,
 ) -> OutOfRange:
     """See an accuser pass over an attestation of three levels above the head.
@@ -100,7 +110,13 @@ async def operation_too_far_in_future(
     """
     start = trio.current_time()
     async with open_stage(
-        toolchain, protocol, preserved_levels=2, accuser_path=accuser_path, keep=keep, report=report
+        toolchain,
+        protocol,
+        preserved_levels=2,
+        accuser_path=accuser_path,
+        keep=keep,
+        record=record,
+        report=report,
     ) as stage:
         head = await stage.bake(2)
         _, valid = await stage.sign_honestly("attestation")

@@ -16,6 +16,7 @@ from .._keys import BOOTSTRAP
 from .._node import Node, open_node
 from .._operations import ConsensusKind, ConsensusOperation
 from .._protocol import Protocol
+from .._record import Recording
 from .._toolchain import Toolchain
 from ._common import Report, places
 
@@ -108,14 +109,21 @@ async def open_stage(
     preserved_levels: int | None = None,
     accuser_path: Path | None = None,
     keep: bool = False,
+    record: Recording | None = None,
     report: Report,
 ) -> AsyncGenerator[Stage]:
     """Give a stage where the protocol is active at level 1 and the accuser watches the node."""
     report(f"toolchain: {toolchain}; protocol: {protocol.long_name}")
-    async with open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS) as node, open_client(node) as client:
+    node_opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, record=record)
+    async with node_opening as node, open_client(node) as client:
         await client.activate_protocol(protocol)
         accuser_opening = open_accuser(
-            protocol, node, event_level="debug", preserved_levels=preserved_levels, path=accuser_path
+            protocol,
+            node,
+            event_level="debug",
+            preserved_levels=preserved_levels,
+            path=accuser_path,
+            record=record,
         )
         async with accuser_opening as accuser:
             for owner in (node, client, accuser) if keep else ():
