@@ -14,7 +14,7 @@
 #   _exits     the expectation of an exit             _stats      what a process group uses
 #   _supervise when it is run again (pure)
 #   _daemon    the handle of one session after the other;   _options   what it takes
-#   _record, _replay    recordings
+#   _record, _replay    recordings;   _normal, _tracks, _align, _compare   two of them (pure)
 #   _node, _accuser     what differs: command line, readiness
 #   _client    one process a command                  _rpc, _http   requests, external nodes
 #   _operations  consensus operations of one's own

@@ -7,6 +7,8 @@ from ._accuser import open_accuser as open_accuser
 from ._client import Client as Client
 from ._client import init_with_protocol as init_with_protocol
 from ._client import open_client as open_client
+from ._compare import Comparison as Comparison
+from ._compare import compare as compare
 from ._daemon import Daemon as Daemon
 from ._decode import Event as Event
 from ._decode import Malformed as Malformed
@@ -65,6 +67,7 @@ from ._supervise import RestartPolicy as RestartPolicy
 from ._toolchain import SANDBOX as SANDBOX
 from ._toolchain import Toolchain as Toolchain
 from ._toolchain import installed as installed
+from ._tracks import CompareRules as CompareRules
 from ._waits import DEFAULT as DEFAULT
 from ._waits import Expectation as Expectation
 from ._waits import Mark as Mark

@@ -124,7 +124,7 @@ def replay(path: str | Path, daemon: str | None = None) -> Replay:
         RecordingError: it is no recording, or has no such daemon, or several to choose from.
     """
     path = Path(path)
-    entries = list(_read(path))
+    entries = list(read_entries(path))
     starts = {entry["daemon"]: entry for entry in reversed(entries) if entry["type"] == "start"}
     if daemon is None and len(starts) == 1:
         (daemon,) = starts
@@ -158,7 +158,12 @@ async def open_replay(path: str | Path, daemon: str | None = None) -> AsyncGener
             nursery.cancel_scope.cancel(reason="the block ended")
 
 
-def _read(path: Path) -> Iterator[Entry]:
+def read_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a recording, without what a killed process left half written.
+
+    Raises:
+        RecordingError: it is no recording.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:

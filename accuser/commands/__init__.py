@@ -15,6 +15,7 @@ from rich.text import Text
 
 from .._errors import AccuserError
 from .._groups import plain_errors
+from .compare import compare_command
 from .demo import demo
 from .ending import Terminated
 
@@ -29,6 +30,7 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(compare_command)
 
 
 def run() -> int:

@@ -1,0 +1,171 @@
+"""``accuser compare``: where two recordings of a scenario differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+from rich.console import Console
+from rich.text import Text
+
+from .._compare import Comparison, Line, Track, compare
+from .._errors import RecordingError
+from .._tracks import LEVELS, CompareRules, Order
+
+DIFFERENT: Final = 1
+
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_STYLES: Final = {"-": "red", "+": "green", " ": ""}
+
+
+@click.command("compare")
+@click.argument("a", type=_FILE)
+@click.argument("b", type=_FILE)
+@click.option(
+    "--order",
+    type=click.Choice(["section", "session"]),
+    default="section",
+    help="Compare the order of events within a section (the default), or of all events of a session.",
+)
+@click.option("--apart", multiple=True, metavar="EVENT", help="It has no order with other events.")
+@click.option(
+    "--ignore-event", multiple=True, metavar="EVENT", help="A name, or a pattern as in 'request_*'."
+)
+@click.option("--ignore-level", multiple=True, type=click.Choice(LEVELS), help="Events of that level.")
+@click.option("--ignore-section", multiple=True, metavar="SECTION", help="As in validator.chain; and below.")
+@click.option("--ignore-field", multiple=True, metavar="FIELD", help="Its values may differ, in any event.")
+@click.option("--lines", is_flag=True, help="Compare the lines of output too.")
+@click.option("--waits", is_flag=True, help="Compare the waits too.")
+@click.option(
+    "--context", type=click.IntRange(0), default=3, metavar="N", help="Lines around a difference; 3."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+def compare_command(
+    a: Path,
+    b: Path,
+    order: Order,
+    apart: tuple[str, ...],
+    ignore_event: tuple[str, ...],
+    ignore_level: tuple[str, ...],
+    ignore_section: tuple[str, ...],
+    ignore_field: tuple[str, ...],
+    lines: bool,
+    waits: bool,
+    context: int,
+    as_json: bool,
+) -> int:
+    """Align the recordings A and B of a scenario, and show where they differ.
+
+    Hashes are compared as symbols, such as block#3, one for each pair of hashes that play the same
+    part; times, ports, paths, rounds and process ids are passed over. Each session of each daemon is compared
+    by itself, and in it each section: what happens at the same time has no order.
+
+    Options that name something may be given several times. The exit status is 0 if the recordings are
+    equal, 1 if they differ, 2 if one of them is no recording.
+    """
+    rules = CompareRules(
+        order=order,
+        apart=apart,
+        ignore_events=ignore_event,
+        ignore_levels=frozenset(ignore_level),
+        ignore_sections=ignore_section,
+        ignore_fields=frozenset(ignore_field),
+        lines=lines,
+        waits=waits,
+    )
+    try:
+        comparison = compare(a, b, rules)
+    except RecordingError as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(_as_json(comparison)))
+    else:
+        _show(comparison, a, b, context)
+    return 0 if comparison.equal else DIFFERENT
+
+
+def _as_json(comparison: Comparison) -> dict[str, object]:
+    tracks = [{**attrs.asdict(track), "differences": track.differences} for track in comparison.tracks]
+    return {"equal": comparison.equal, "differences": comparison.differences, "tracks": tracks}
+
+
+def _show(comparison: Comparison, a: Path, b: Path, context: int) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    count = sum(len(track.lines) for track in comparison.tracks)
+    said = f"{count} entries in {len(comparison.tracks)} tracks"
+    if comparison.equal:
+        console.print(Text(f"equal: {said}", "bold green"))
+        return
+    console.print(Text(f"- {a}", "red"))
+    console.print(Text(f"+ {b}", "green"))
+    different = [track for track in comparison.tracks if track.differences]
+    for track in different:
+        console.print()
+        plural = "s" if track.differences > 1 else ""
+        title = f"{track.daemon}, session {track.session}, {track.part}"
+        console.print(Text.assemble((title, "bold"), f": {track.differences} difference{plural}"))
+        for line in _excerpt(track, context):
+            console.print(line)
+    console.print()
+    text = f"different: {comparison.differences} of {said}, in {len(different)} of them"
+    console.print(Text(text, "bold red"))
+
+
+def _excerpt(track: Track, context: int) -> Iterator[Text]:
+    near = {
+        other
+        for index, line in enumerate(track.lines)
+        if line.sign != " "
+        for other in range(index - context, index + context + 1)
+    }
+    skipped = 0
+    for index, line in enumerate(track.lines):
+        if index not in near:
+            skipped += 1
+            continue
+        if skipped:
+            yield Text(f"  ... {skipped} alike", "dim")
+            skipped = 0
+        yield _line(line, _counterpart(track.lines, index))
+    if skipped:
+        yield Text(f"  ... {skipped} alike", "dim")
+
+
+def _line(line: Line, counterpart: Line | None) -> Text:
+    times = "".join("         " if time is None else f"{time:9.3f}" for time in (line.a, line.b))
+    style = _STYLES[line.sign]
+    if counterpart is None:
+        return Text.assemble((f"{line.sign} ", style), (f"{times}  ", "dim"), (line.text, style))
+    start = _alike(line.text, counterpart.text)
+    end = len(line.text) - _alike(line.text[start:][::-1], counterpart.text[start:][::-1])
+    return Text.assemble(
+        (f"{line.sign} ", style),
+        (f"{times}  ", "dim"),
+        (line.text[:start], style),
+        (line.text[start:end], f"{style} bold underline"),
+        (line.text[end:], style),
+    )
+
+
+def _alike(a: str, b: str) -> int:
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((index for index, (x, y) in pairs if x != y), min(len(a), len(b)))
+
+
+def _counterpart(lines: Sequence[Line], index: int) -> Line | None:
+    """The line that stands on the other side in the place of this one, if there is one for each."""
+    first, last = index, index
+    while first > 0 and lines[first - 1].sign != " ":
+        first -= 1
+    while last < len(lines) and lines[last].sign != " ":
+        last += 1
+    ours = [line for line in lines[first:last] if line.sign == "-"]
+    theirs = [line for line in lines[first:last] if line.sign == "+"]
+    if lines[index].sign == " " or len(ours) != len(theirs):
+        return None
+    line = lines[index]
+    return theirs[ours.index(line)] if line.sign == "-" else ours[theirs.index(line)]
