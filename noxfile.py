@@ -73,4 +73,11 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the documents anew, in a headless Chromium; measure a page of 100,000 entries."""
+    session.install("-q", ".[sandbox]")
+    session.run("python", "-m", "tests.screenshots")
+
+
 PROJECT = nox.project.load_toml("pyproject.toml")

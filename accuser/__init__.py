@@ -24,6 +24,7 @@
 #
 #   events     events as classes                      scenarios  what upstream tests
 #   testing    daemons that misbehave;                _player    the program that they run
+#   timeline/  recordings as pages and traces
 #   commands/  the command line, a room for each command
 #   sandbox/   executables of our own
 

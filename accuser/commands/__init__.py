@@ -18,6 +18,7 @@ from .._groups import plain_errors
 from .compare import compare_command
 from .demo import demo
 from .ending import Terminated
+from .timeline import timeline
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -31,6 +32,7 @@ def cli() -> None:
 
 cli.add_command(demo)
 cli.add_command(compare_command)
+cli.add_command(timeline)
 
 
 def run() -> int:

@@ -1,0 +1,40 @@
+"""``accuser timeline``: a recording on a time axis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .._errors import RecordingError
+from .._temp import writing
+from ..timeline import timeline_page, timeline_trace
+
+
+@click.command()
+@click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Where it is written; - is standard output. By default beside RECORDING, with another ending.",
+)
+@click.option("--trace", is_flag=True, help="Write a trace for Perfetto or chrome://tracing, and no page.")
+@click.option("--title", help="What the page is called; by default as RECORDING.")
+def timeline(recording: Path, output: Path | None, trace: bool, title: str | None) -> None:
+    """Show RECORDING on a time axis: daemons as lanes, with their events, waits, signals and blocks.
+
+    The page is one file, which needs no network: open it in any browser.
+    """
+    try:
+        text = timeline_trace(recording) if trace else timeline_page(recording, title)
+    except RecordingError as error:
+        raise click.UsageError(str(error)) from error
+    if output == Path("-"):
+        click.echo(text, nl=False)
+        return
+    path = output or recording.with_suffix(".trace.json" if trace else ".html")
+    with writing(path):
+        path.write_text(text, "utf-8")
+    click.echo(path)

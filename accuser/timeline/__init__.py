@@ -1,0 +1,8 @@
+"""A recording as a page that shows it on a time axis, or as a trace for trace viewers.
+
+_data     the recording, compact (pure)      _page    page.html with styles, scripts and data in it
+_trace    the Trace Event Format (pure)      *.js     what runs in the page, in the order of `_page`
+"""
+
+from ._page import timeline_page as timeline_page
+from ._trace import timeline_trace as timeline_trace

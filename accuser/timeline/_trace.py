@@ -1,0 +1,114 @@
+"""A recording in the Trace Event Format, which Perfetto and ``chrome://tracing`` open (pure but for reading).
+
+Daemons are processes there, numbered from 1, and the sections of their events are threads. Waits are
+asynchronous spans, since they overlap. Times are microseconds. The format: "Trace Event Format",
+https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from .._replay import read_entries
+
+_LIFE: Final = "life"
+
+
+def timeline_trace(path: str | Path) -> str:
+    """Give a recording as a JSON text in the Trace Event Format.
+
+    Args:
+        path: the file that ``record=`` named.
+
+    Raises:
+        RecordingError: it is no recording.
+    """
+    trace = {"traceEvents": trace_events(read_entries(Path(path))), "displayTimeUnit": "ms"}
+    return msgspec.json.encode(trace).decode()
+
+
+def trace_events(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The entries of a recording as trace events; sessions are spans from start to exit."""
+    threads: dict[tuple[str, str], tuple[int, int]] = {}
+    processes: dict[str, int] = {}
+    found: list[dict[str, Any]] = []
+    open_sessions: dict[tuple[str, int], dict[str, Any]] = {}
+    waits, last = 0, 0
+
+    def place(daemon: str, thread: str) -> dict[str, Any]:
+        key = (daemon, thread)
+        if key not in threads:
+            pid = processes.setdefault(daemon, len(processes) + 1)
+            tid = sum(other == daemon for other, _ in threads) + 1
+            threads[key] = (pid, tid)
+        pid, tid = threads[key]
+        return {"pid": pid, "tid": tid}
+
+    for entry in entries:
+        kind, now = entry["type"], round(entry["t"] * 1_000_000)
+        if "daemon" not in entry:
+            continue
+        last = max(last, now)
+        daemon, session = entry["daemon"], entry["session"]
+        instant = {"ph": "i", "ts": now, "s": "t"}
+        match kind:
+            case "start":
+                span = {"ph": "X", "name": f"session {session}", "cat": "session", "ts": now}
+                args = {"command": entry["command"], "pid": entry["pid"], "protocol": entry["protocol"]}
+                open_sessions[daemon, session] = {**span, **place(daemon, _LIFE), "args": args}
+            case "exit":
+                if (daemon, session) in open_sessions:
+                    span = open_sessions.pop((daemon, session))
+                    span["args"]["status"] = entry["status"]
+                    found.append({**span, "dur": now - span["ts"]})
+            case "event":
+                item = entry["item"]["fd-sink-item.v0"]
+                payload = item["event"]
+                single = isinstance(payload, dict) and len(payload) == 1
+                name, value = next(iter(payload.items())) if single else ("event", payload)
+                where = place(daemon, ".".join(item["section"]) or "(no section)")
+                found.append({**instant, "name": name, "cat": "event", **where, "args": {"value": value}})
+            case "wait":
+                waits += 1
+                where = {**place(daemon, "waits"), "cat": "wait", "id": waits, "name": entry["what"]}
+                args = {"where": entry["where"], "outcome": entry["outcome"]}
+                begun = round(entry["begun"] * 1_000_000)
+                found.append({"ph": "b", "ts": begun, **where, "args": args})
+                found.append({"ph": "e", "ts": now, **where})
+            case "line":
+                where = place(daemon, entry["stream"])
+                found.append({**instant, "name": entry["text"], "cat": "output", **where})
+            case "ready" | "signal" | "restart" | "malformed":
+                said = {
+                    key: value
+                    for key, value in entry.items()
+                    if key not in ("t", "type", "daemon", "session")
+                }
+                name = entry.get("signal", kind)
+                where = place(daemon, _LIFE)
+                found.append({**instant, "name": name, "cat": kind, **where, "args": said})
+    for span in open_sessions.values():
+        found.append({**span, "dur": last - span["ts"]})
+    found.sort(key=_time)
+    return [*_names(processes, threads), *found]
+
+
+def _names(
+    processes: Mapping[str, int], threads: Mapping[tuple[str, str], tuple[int, int]]
+) -> list[dict[str, Any]]:
+    names: list[dict[str, Any]] = [
+        {"ph": "M", "name": "process_name", "pid": pid, "args": {"name": daemon}}
+        for daemon, pid in processes.items()
+    ]
+    for (_, thread), (pid, tid) in threads.items():
+        names.append({"ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": {"name": thread}})
+    return names
+
+
+def _time(event: Mapping[str, Any]) -> int:
+    time: int = event["ts"]
+    return time
