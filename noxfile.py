@@ -45,6 +45,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def scenarios(session: nox.Session) -> None:
+    """Run every scenario and its twin in both forms, and write the table of the docs."""
+    session.install("-q", ".[sandbox]")
+    session.run("python", "-m", "tests.scenario_table", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and the rules of asynchronous code."""
     session.install("-q", *nox.project.dependency_groups(PROJECT, "lint"))

@@ -49,7 +49,7 @@ from accuser import (
 from accuser._guardian import guardian
 from accuser._parameters import write_parameter_file
 from accuser.sandbox.accuser.loop import Accuser as AccuserLoop
-from accuser.scenarios import SCENARIOS, double_baking
+from accuser.scenarios import SCENARIOS
 
 from .kept import remove_kept
 
@@ -163,10 +163,39 @@ async def test_a_scenario(autojump_clock: MockClock, sandbox: Sandbox, name: str
     }
 
 
-async def test_a_scenario_without_its_evidence_fails(autojump_clock: MockClock, sandbox: Sandbox) -> None:
-    with pytest.raises(ScenarioFailed, match="evidence was not found") as caught:
-        await double_baking(sandbox.toolchain, withhold_evidence=True)
-    remove_kept(caught.value, count=4)
+TWINS = {
+    "double-baking": (
+        ScenarioFailed,
+        r"Double baking evidence was not found: o\w+ is not in validation pass 2 of block B\w+ of level 5, "
+        r"whose operations are \['o\w+'\]\n",
+    ),
+    "double-attestation": (
+        EventTimeout,
+        r"^accuser1: no double_consensus_already_denounced.v0 / double_attestation_denounced.v0 "
+        r"where it is about the injected operation within 60 s\n",
+    ),
+    "double-preattestation": (
+        EventTimeout,
+        r"double_preattestation_denounced.v0 where it is about the injected operation",
+    ),
+    "operation-too-old": (EventTimeout, r"consensus_operation_too_old.v0 where the operation is o\w+"),
+    "operation-too-far-in-the-future": (
+        EventTimeout,
+        r"consensus_operation_too_far_in_future.v0 where the operation is o\w+",
+    ),
+}
+"""What a user reads when a scenario fails."""
+
+
+@EACH_PROTOCOL
+@pytest.mark.parametrize("name", list(SCENARIOS))
+async def test_the_twin_of_a_scenario_fails(
+    autojump_clock: MockClock, sandbox: Sandbox, name: str, protocol: Protocol
+) -> None:
+    error, message = TWINS[name.partition("-wrong-")[0]]
+    with pytest.raises(error, match=message) as caught:
+        await SCENARIOS[name].run(sandbox.toolchain, protocol, twin=True)
+    remove_kept(caught.value, count=len([note for note in caught.value.__notes__ if "are kept in" in note]))
 
 
 async def told(toolchain: Toolchain) -> list[object]:

@@ -19,6 +19,7 @@ from accuser.scenarios._stage import open_stage
 
 from .independent import ConsensusEvidence, Evidence, Signed, base58check, digest, operation_hash
 from .kept import remove_kept
+from .scenario_table import BEGIN, END, PAGE
 
 EACH_PROTOCOL = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda protocol: protocol.tag)
 
@@ -49,7 +50,7 @@ async def test_double_baking_without_the_evidence_in_the_block_fails(toolchain: 
     with pytest.raises(
         ScenarioFailed, match=r"evidence was not found: o.* not in validation pass 2"
     ) as caught:
-        await double_baking(toolchain, withhold_evidence=True)
+        await double_baking(toolchain, twin=True)
     remove_kept(caught.value, count=4)
 
 
@@ -139,3 +140,13 @@ def test_every_scenario_of_upstream_has_a_name() -> None:
         "operation-too-old",
         "operation-too-far-in-the-future",
     ]
+
+
+def test_the_table_of_the_docs_has_them_all() -> None:
+    _, _, rest = PAGE.read_text().partition(BEGIN)
+    lines = rest.partition(END)[0].strip().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert [row[0] for row in rows[2:]] == [f"`{name}`" for name in SCENARIOS]
+    for row, scenario in zip(rows[2:], SCENARIOS.values(), strict=True):
+        assert all(cell.startswith("passes, ") for cell in row[1:-1]), row
+        assert row[-1].startswith(f"{scenario.twin}: `"), row

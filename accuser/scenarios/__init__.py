@@ -38,22 +38,36 @@ class Scenario:
     summary: str
     """What it shows, in a line."""
     run: Callable[..., Awaitable[Result]]
-    """Takes a toolchain and a protocol, and by name ``accuser_path``, ``keep``, ``record`` and ``report``."""
+    """Takes a toolchain and a protocol, and by name ``accuser_path``, ``keep``, ``record``, ``report``
+    and ``twin``."""
+    twin: str
+    """What is otherwise in its twin, which ``twin=True`` runs, and which must fail."""
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    "double-baking": Scenario("two blocks of one level and round by one delegate", double_baking),
+    "double-baking": Scenario(
+        "two blocks of one level and round by one delegate",
+        double_baking,
+        "the last block is baked without the evidence",
+    ),
     **{
         f"double-{kind}-wrong-{difference.replace('_', '-')}": Scenario(
             f"three {kind}s of one level and round that differ in their {difference.replace('_', ' ')}",
             partial(double_consensus, kind=kind, difference=difference),
+            "they differ in nothing",
         )
         for kind in CONSENSUS_KINDS
         for difference in DIFFERENCES
     },
-    "operation-too-old": Scenario("an attestation of a level that the accuser forgot", operation_too_old),
+    "operation-too-old": Scenario(
+        "an attestation of a level that the accuser forgot",
+        operation_too_old,
+        "the accuser preserves as many levels as usual",
+    ),
     "operation-too-far-in-the-future": Scenario(
-        "an attestation of three levels above the head", operation_too_far_in_future
+        "an attestation of three levels above the head",
+        operation_too_far_in_future,
+        "the attestation is of two levels above the head",
     ),
 }
 """The scenarios, by the names that ``accuser demo --scenario`` takes."""

@@ -63,7 +63,7 @@ async def double_baking(
     keep: bool = False,
     record: Recording | None = None,
     report: Report = silent,
-    withhold_evidence: bool = False,
+    twin: bool = False,
 ) -> DoubleBaking:
     """Make a delegate bake twice, and see an accuser get the evidence into a block.
 
@@ -80,8 +80,7 @@ async def double_baking(
         keep: keep the directories of the daemons and clients, and report where they are.
         record: where the daemons are recorded, all of them in one.
         report: called with a line for each step.
-        withhold_evidence: bake the last block without the operations of the mempool, so that
-            the scenario must fail.
+        twin: bake the last block without the operations of the mempool, so that it must fail.
 
     Raises:
         ScenarioFailed: the mempool refused the evidence, or it is not in the block.
@@ -154,7 +153,7 @@ async def double_baking(
                 f"{node_3.name}: {places(pending, evidence.hash)}"
             )
 
-        await client_3.bake_for("bootstrap1", options=("--ignore-node-mempool",) if withhold_evidence else ())
+        await client_3.bake_for("bootstrap1", options=("--ignore-node-mempool",) if twin else ())
         for node in (node_1, node_2, node_3):
             await node.wait_for_level(5)
         report("bootstrap1 baked level 5, which all three nodes have")

@@ -77,6 +77,7 @@ async def double_consensus(
     keep: bool = False,
     record: Recording | None = None,
     report: Report = silent,
+    twin: bool = False,
 ) -> DoubleConsensus:
     """Make a delegate sign thrice for one level and round, and see an accuser denounce it twice.
 
@@ -94,6 +95,7 @@ async def double_consensus(
         keep: keep the directories of the daemons and clients, and report where they are.
         record: where the daemons are recorded, all of them in one.
         report: called with a line for each step.
+        twin: craft operations that differ in nothing, so that it must fail.
 
     Raises:
         ScenarioFailed: the mempool does not hold the evidence, or another was remembered.
@@ -107,8 +109,9 @@ async def double_consensus(
         level = await stage.bake(BLOCKS)
         slots = await stage.slots(level)
         valid_hash, valid = await stage.sign_honestly(kind)
-        first, second = await _crafted(stage, valid, difference, slots)
-        force = difference != "slot"
+        first, second = (valid, valid) if twin else await _crafted(stage, valid, difference, slots)
+        # A mempool that holds the same one already may say so.
+        force = twin or difference != "slot"
 
         report(f"{DELEGATE.alias} signs twice more, with another {difference}")
         first_misdeed, _ = await _commit(stage, first, force=force)

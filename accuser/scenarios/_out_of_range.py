@@ -21,8 +21,9 @@ from ._stage import DELEGATE, Stage, open_stage
 CRAFTED_ROUND: Final = 3
 """Of the old operation, so that it conflicts with nothing in the mempool."""
 
-FAR: Final = 3
-"""Levels above the head that are too many; accusers look at two."""
+NEAR: Final = 2
+"""The most levels above the head that accusers look at."""
+FAR: Final = NEAR + 1
 
 
 @attrs.frozen
@@ -56,6 +57,7 @@ async def operation_too_old(
     keep: bool = False,
     record: Recording | None = None,
     report: Report = silent,
+    twin: bool = False,
 ) -> OutOfRange:
     """See an accuser that preserves no level pass over an attestation of the level before the head's.
 
@@ -66,6 +68,7 @@ async def operation_too_old(
         keep: keep the directories of the daemons and clients, and report where they are.
         record: where the daemons are recorded, all of them in one.
         report: called with a line for each step.
+        twin: give the accuser what it is to see in range, so that it must fail: as many levels as usual.
 
     Raises:
         SigningUnavailable: the package ``cryptography`` is not installed.
@@ -75,7 +78,7 @@ async def operation_too_old(
     async with open_stage(
         toolchain,
         protocol,
-        preserved_levels=0,
+        preserved_levels=None if twin else 0,
         accuser_path=accuser_path,
         keep=keep,
         record=record,
@@ -103,10 +106,11 @@ async def operation_too_far_in_future(
     keep: bool = False,
     record: Recording | None = None,
     report: Report = silent,
+    twin: bool = False,
 ) -> OutOfRange:
     """See an accuser pass over an attestation of three levels above the head.
 
-    Arguments and errors are those of `operation_too_old`.
+    Arguments and errors are those of `operation_too_old`; its twin is about a level less.
     """
     start = trio.current_time()
     async with open_stage(
@@ -120,10 +124,11 @@ async def operation_too_far_in_future(
     ) as stage:
         head = await stage.bake(2)
         _, valid = await stage.sign_honestly("attestation")
-        slots = await stage.slots(head + FAR)
+        level = head + (NEAR if twin else FAR)
+        slots = await stage.slots(level)
         return await _pass_over(
             stage,
-            attrs.evolve(valid, level=head + FAR, round=0, slot=slots[0]),
+            attrs.evolve(valid, level=level, round=0, slot=slots[0]),
             "consensus_operation_too_far_in_future.v0",
             toolchain,
             protocol,
