@@ -1,7 +1,8 @@
 """Pipes, connections and a network in memory: what programs that are tasks of one process use.
 
 They behave as the kernel's do: a writer waits while a pipe is full, what was written before the end
-is read after it, and who writes to nobody is told so. A `Gate` holds up whoever is stopped.
+is read after it, and who writes to nobody is told so. A `Gate` holds up whoever is stopped. To close
+something never waits, and is no checkpoint.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class Pipe:
         """Nothing more will be read."""
         self._parked = trio.lowlevel.ParkingLot()
 
+    def _wake(self) -> None:
+        if self._parked:
+            self._parked.unpark_all()
+
     def put(self, data: bytes) -> None:
         """Write without waiting. Raises ``BrokenResourceError`` and ``ClosedResourceError``."""
         if self._written:
@@ -71,7 +76,7 @@ class Pipe:
         if self._unread:
             raise trio.BrokenResourceError("nobody reads")
         self._data += data
-        self._parked.unpark_all()
+        self._wake()
 
     async def room(self) -> None:
         """Wait while it is too full."""
@@ -80,31 +85,36 @@ class Pipe:
 
     async def take(self, gate: Gate | None, most: int | None) -> bytes:
         """Read what is there, once there is something; nothing at the end."""
+        waited = False
         while True:
             if gate is not None and gate.is_closed:
                 await gate.passed()
             if self._unread:
                 raise trio.ClosedResourceError("this end is closed")
-            if self._data:
-                break
-            if self._written:
-                return b""
-            await self._parked.park()
+            if self._data or self._written:
+                if waited:
+                    break
+                waited = True
+                # Others get their turn; what is there may change meanwhile.
+                await trio.lowlevel.checkpoint()
+            else:
+                waited = True
+                await self._parked.park()
         data = bytes(self._data if most is None else self._data[:most])
         del self._data[: len(data)]
-        self._parked.unpark_all()
+        self._wake()
         return data
 
     def close_writing(self) -> None:
         """The writing end is closed."""
         self._written = True
-        self._parked.unpark_all()
+        self._wake()
 
     def close_reading(self) -> None:
         """The reading end is closed; what was not read is lost."""
         self._unread = True
         self._data.clear()
-        self._parked.unpark_all()
+        self._wake()
 
 
 @attrs.define(eq=False)
@@ -116,7 +126,6 @@ class Reader(trio.abc.ReceiveStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What is there; nothing at the end."""
-        await trio.lowlevel.checkpoint()
         return await self.pipe.take(self.gate, max_bytes)
 
     def close(self) -> None:
@@ -126,7 +135,6 @@ class Reader(trio.abc.ReceiveStream):
     async def aclose(self) -> None:
         """Close it."""
         self.close()
-        await trio.lowlevel.checkpoint()
 
 
 @attrs.define(eq=False)
@@ -139,13 +147,13 @@ class Connection(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What is there; nothing at the end."""
-        await trio.lowlevel.checkpoint()
         return await self.incoming.take(self.gate, max_bytes)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write everything."""
-        await trio.lowlevel.checkpoint()
-        if self.gate is not None:
+        # No turn of others: a writer that goes on and on waits for room soon enough.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.gate is not None and self.gate.is_closed:
             await self.gate.passed()
         self.outgoing.put(bytes(data))
         await self.outgoing.room()
@@ -163,7 +171,6 @@ class Connection(trio.abc.Stream):
     async def aclose(self) -> None:
         """Close both directions."""
         self.close()
-        await trio.lowlevel.checkpoint()
 
 
 def connected(gate: Gate | None) -> tuple[Connection, Connection]:
@@ -221,7 +228,6 @@ class Listener(trio.abc.Listener[Connection]):
     async def aclose(self) -> None:
         """Close it."""
         self.close()
-        await trio.lowlevel.checkpoint()
 
 
 class Network:

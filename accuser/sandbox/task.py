@@ -52,7 +52,7 @@ class Outlet:
 
     async def write(self, data: bytes) -> None:
         """Write everything. Raises ``OSError``."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         await self.gate.passed()
         self.write_now(data)
         await self.pipe.room()

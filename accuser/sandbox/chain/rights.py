@@ -53,11 +53,9 @@ class Rights:
         return self.owner(level, cycle, round % self.committee_size)
 
     def slots(self, level: int, cycle: int) -> dict[str, list[int]]:
-        """The slots of each delegate that has any, by public key hash."""
-        slots: dict[str, list[int]] = {}
-        for slot, owner in enumerate(self.owners(level, cycle)):
-            slots.setdefault(owner.pkh, []).append(slot)
-        return slots
+        """The slots of each delegate that has any, ascending, by public key hash."""
+        known = _slots(self.delegates, self.committee_size, level, cycle)
+        return {pkh: list(own) for pkh, own in known.items()}
 
     def public_key(self, pkh: str) -> str | None:
         """The key of a delegate, if it is one."""
@@ -75,3 +73,13 @@ def _draw(delegates: Sequence[Delegate], committee_size: int, level: int, cycle:
         number = int.from_bytes(blake2b(prefix + slot.to_bytes(4, "big"), 16), "big")
         owners.append(delegates[bisect.bisect_right(bounds, number % bounds[-1])])
     return tuple(owners)
+
+
+@lru_cache(maxsize=64)
+def _slots(
+    delegates: tuple[Delegate, ...], committee_size: int, level: int, cycle: int
+) -> dict[str, list[int]]:
+    slots: dict[str, list[int]] = {}
+    for slot, owner in enumerate(_draw(delegates, committee_size, level, cycle)):
+        slots.setdefault(owner.pkh, []).append(slot)
+    return slots

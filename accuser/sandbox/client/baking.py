@@ -22,7 +22,7 @@ from ..codec.forge import BlockHeader, ProtocolData, ShellHeader, fitness_round,
 from ..codec.operations import Consensus, Operation
 from .activation import shell_header
 from .context import ZERO_SIGNATURE, Context, Failure, Refusal, unreadable
-from .delegates import Constants, Head, constants, head_of, slots_of
+from .delegates import Constants, Head, Slots, constants, head_of, slots_of
 from .events import BakingEvents
 from .voting import signed_votes
 
@@ -62,6 +62,10 @@ class Baker:
     constants: Constants
     chain_id: str
     events: BakingEvents
+    _heads: dict[str, Head] = attrs.field(factory=dict, init=False)
+    """The last ones asked for, by hash, since each is the next one's predecessor."""
+    _slots: dict[int, Slots] = attrs.field(factory=dict, init=False)
+    """The last ones asked for, by level: who bakes a level votes for its block too."""
 
     async def bake(self) -> None:
         """Bake as many blocks as asked for. Raises ``RpcFailed``, ``Failure``, ``Refusal``."""
@@ -88,7 +92,7 @@ class Baker:
         current = self.constants.round_at(predecessor, self.context.wall())
         if current == head.round:
             raise Failure(f"Cannot propose: there's already a valid proposal for the current round {current}")
-        slots = await slots_of(self.context, self.keys, head.shell.level)
+        slots = await self._slots_of(head.shell.level)
         owner = slots.owner(current, self.constants.committee_size)
         if owner is None:
             raise Failure("No slots for current round")
@@ -99,11 +103,23 @@ class Baker:
 
     async def _head(self) -> tuple[Head, Head]:
         head = await head_of(self.context, "head")
-        return head, await head_of(self.context, head.shell.predecessor)
+        predecessor = self._heads.get(head.shell.predecessor)
+        if predecessor is None:
+            predecessor = await head_of(self.context, head.shell.predecessor)
+        self._heads = {head.hash: head}
+        return head, predecessor
+
+    async def _slots_of(self, level: int) -> Slots:
+        slots = self._slots.get(level)
+        if slots is None:
+            slots = await slots_of(self.context, self.keys, level)
+            recent = {known: own for known, own in self._slots.items() if known == level - 1}
+            self._slots = {**recent, level: slots}
+        return slots
 
     async def _next(self, head: Head, predecessor: Head, *, attest: bool) -> str:
         size = self.constants.committee_size
-        slots = await slots_of(self.context, self.keys, head.shell.level + 1)
+        slots = await self._slots_of(head.shell.level + 1)
         if self.options.minimal_timestamp:
             at_round = slots.first_round(size)
             if at_round is None:
@@ -131,7 +147,7 @@ class Baker:
         await self.events.votes("pass", self.options.adaptive_issuance_vote)
         pool = await self._pool(head)
         if attest and head.shell.proto == predecessor.shell.proto:
-            own = await slots_of(self.context, self.keys, head.shell.level)
+            own = await self._slots_of(head.shell.level)
             self._check_power(own.powers, pool, (min(each) for each in own.slots.values()))
             votes = signed_votes(
                 self.context, "attestation", head, predecessor, own, self.chain_id, force=self.options.force
@@ -233,7 +249,7 @@ class Baker:
         return value if isinstance(value, list) else []
 
     async def _attested(self, head: Head) -> int:
-        slots = await slots_of(self.context, self.keys, head.shell.level)
+        slots = await self._slots_of(head.shell.level)
         return _power(slots.powers, await self._pool(head), ())
 
     def _check_power(self, powers: dict[int, int], pool: Iterable[Operation], own: Iterable[int]) -> None:

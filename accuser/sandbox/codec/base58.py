@@ -8,12 +8,16 @@ bytes of the double SHA-256 of what precedes it. Prefixes and sizes are those of
 from __future__ import annotations
 
 import enum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS: Final = {character: value for value, character in enumerate(_ALPHABET)}
 _CHECKSUM_SIZE: Final = 4
+
+CACHED: Final = 4096
+"""Texts that are remembered, each way: those of some hundred blocks."""
 
 # Decoding costs quadratic time, and no text of a known kind comes near this length.
 _MAX_LENGTH: Final = 256
@@ -83,6 +87,8 @@ class Base58Error(ValueError):
         return f"{text!r}: {self.reason}"
 
 
+# The same few hashes are read and written again and again while they are near the head.
+@lru_cache(maxsize=CACHED)
 def encode(kind: Kind, data: bytes) -> str:
     """Write ``data`` as a text of that kind.
 
@@ -101,6 +107,7 @@ def encode(kind: Kind, data: bytes) -> str:
     return "".join(reversed(digits))
 
 
+@lru_cache(maxsize=CACHED)
 def decode(kind: Kind, text: str) -> bytes:
     """Read a text of that kind; return the data without prefix and checksum.
 

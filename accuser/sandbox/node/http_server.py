@@ -19,6 +19,8 @@ import attrs
 import h11
 import trio
 
+from ..._http import close_at_once
+
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request's body; a greater one is answered by 413."""
 
@@ -149,7 +151,7 @@ async def serve_connection(
     except (trio.BrokenResourceError, trio.ClosedResourceError, OSError, h11.LocalProtocolError):
         pass
     finally:
-        await trio.aclose_forcefully(stream)
+        await close_at_once(stream)
 
 
 async def _serve_request(
