@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from cycles import measure_cycles
 from latency import measure_flood, measure_latency
 from processes import measure_processes
 from resources import measure_idle, measure_memory
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Writer], list[Row]]] = {
     "idle": measure_idle,
     "memory": measure_memory,
     "processes": measure_processes,
+    "cycles": measure_cycles,
 }
 
 
