@@ -150,7 +150,8 @@ class HttpClient:
                 with trio.CancelScope(shield=True):  # closing a generator at a yield does not block
                     await chunks.aclose()
         finally:
-            await close_at_once(stream)
+            if not closed_at_once(stream):
+                await trio.aclose_forcefully(stream)
 
     async def _open(self) -> trio.abc.Stream:
         if self._connect is not None:
@@ -179,14 +180,15 @@ class HttpClient:
             raise NodeUnreachable(url=self.url, reason=str(error) or repr(error)) from error
 
 
-async def close_at_once(stream: trio.abc.Stream) -> None:
-    """Close a stream without a word to the other end."""
+def closed_at_once(stream: trio.abc.Stream) -> bool:
+    """Close a stream that never waits for that, as one in memory; whether it was one.
+
+    To close it as any other costs a cancelled scope, which is felt at every request.
+    """
     close = getattr(stream, "close", None)
-    if close is None:
-        await trio.aclose_forcefully(stream)
-    else:
-        # A stream in memory, which never waits: a cancelled scope would be felt, at every request.
+    if close is not None:
         close()
+    return close is not None
 
 
 async def _next_event(connection: h11.Connection, stream: trio.abc.Stream, what: str) -> object:

@@ -19,7 +19,7 @@ import attrs
 import h11
 import trio
 
-from ..._http import close_at_once
+from ..._http import closed_at_once
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request's body; a greater one is answered by 413."""
@@ -151,7 +151,8 @@ async def serve_connection(
     except (trio.BrokenResourceError, trio.ClosedResourceError, OSError, h11.LocalProtocolError):
         pass
     finally:
-        await close_at_once(stream)
+        if not closed_at_once(stream):
+            await trio.aclose_forcefully(stream)
 
 
 async def _serve_request(
