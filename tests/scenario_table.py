@@ -29,6 +29,8 @@ PAGE: Final = Path(__file__).parent.parent / "docs" / "scenarios.md"
 BEGIN: Final = "<!-- scenarios: begin; written by `nox -s scenarios` -->"
 END: Final = "<!-- scenarios: end -->"
 BROKEN: Final = "**FAILED**"
+OTHER: Final = "-"
+"""In the place of a protocol that the scenario is not about."""
 
 Run = Callable[[Toolchain], Awaitable[object]]
 
@@ -65,6 +67,8 @@ def in_this_process(run: Run) -> float:
 
 def cell(scenario: Scenario, protocol: Protocol) -> str:
     """Run a scenario in both forms."""
+    if protocol not in scenario.protocols:
+        return OTHER
     seconds = []
     for form in (in_processes, in_this_process):
         try:
@@ -88,7 +92,7 @@ def rows() -> Iterator[Row]:
     """Run all of them."""
     for name, scenario in SCENARIOS.items():
         cells = tuple(cell(scenario, protocol) for protocol in Protocol)
-        twins = {twin(scenario, protocol) for protocol in Protocol}
+        twins = {twin(scenario, protocol) for protocol in scenario.protocols}
         failed = BROKEN if BROKEN in twins else ", ".join(sorted(twins))
         row = Row(name, cells, f"{scenario.twin}: {failed}")
         print(f"{row.name}: {'; '.join(row.cells)}; twin: {row.twin}", flush=True)

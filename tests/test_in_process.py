@@ -57,6 +57,12 @@ ALONE = ("--connections 0", "--synchronisation-threshold 0")
 HEAD = "head_increment.v0"
 EACH_PROTOCOL = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda protocol: protocol.tag)
 
+EVERY_SCENARIO = pytest.mark.parametrize(
+    ("name", "protocol"),
+    [(name, protocol) for name, scenario in SCENARIOS.items() for protocol in scenario.protocols],
+    ids=lambda value: value.tag if isinstance(value, Protocol) else value,
+)
+
 FORBIDDEN = (
     *("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "subprocess.Popen"),
     *("socket.__new__", "socket.bind", "socket.connect", "socket.getaddrinfo"),
@@ -147,8 +153,7 @@ def test_the_watch_sees_threads_processes_and_sockets(monkeypatch: pytest.Monkey
 # The same scenarios.
 
 
-@EACH_PROTOCOL
-@pytest.mark.parametrize("name", list(SCENARIOS))
+@EVERY_SCENARIO
 async def test_a_scenario(autojump_clock: MockClock, sandbox: Sandbox, name: str, protocol: Protocol) -> None:
     steps: list[str] = []
     result = await SCENARIOS[name].run(sandbox.toolchain, protocol, report=steps.append)
@@ -187,8 +192,7 @@ TWINS = {
 """What a user reads when a scenario fails."""
 
 
-@EACH_PROTOCOL
-@pytest.mark.parametrize("name", list(SCENARIOS))
+@EVERY_SCENARIO
 async def test_the_twin_of_a_scenario_fails(
     autojump_clock: MockClock, sandbox: Sandbox, name: str, protocol: Protocol
 ) -> None:

@@ -26,11 +26,16 @@ from .options import protocol_argument, toolchain_argument
 FLAGSHIP: Final = "double-baking"
 
 
+def _names(protocols: tuple[Protocol, ...]) -> str:
+    return " and ".join(protocol.tag for protocol in protocols)
+
+
 def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
         width = max(map(len, SCENARIOS))
         for name, scenario in SCENARIOS.items():
-            click.echo(f"{name:{width}}  {scenario.summary}")
+            only = "" if len(scenario.protocols) == len(Protocol) else f" ({_names(scenario.protocols)} only)"
+            click.echo(f"{name:{width}}  {scenario.summary}{only}")
         context.exit()
 
 
@@ -94,6 +99,10 @@ def demo(
     the accuser finds them and injects the evidence, and the next block includes it. The exit status
     is 0 only if the scenario has shown what it is to show: here, that the block has the evidence.
     """
+    chosen = SCENARIOS[name]
+    if protocol not in chosen.protocols:
+        applies = _names(chosen.protocols)
+        raise click.UsageError(f"the scenario {name} does not apply to {protocol.tag}: it is for {applies}")
     if verbose:
         setup_logging(logging.DEBUG)
     console = Console(highlight=False, soft_wrap=True, quiet=as_json)
@@ -103,9 +112,8 @@ def demo(
         line = Text.assemble((f"{time.monotonic() - start:6.2f} s  ", "dim"), step)
         console.print(line)
 
-    run_scenario = SCENARIOS[name].run
     scenario = partial(
-        run_scenario,
+        chosen.run,
         toolchain,
         protocol,
         accuser_path=accuser_path,

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from .._operations import CONSENSUS_KINDS
+from .._protocol import Protocol
 from ._common import Denunciation as Denunciation
 from ._common import Report as Report
 from ._common import Result as Result
@@ -42,6 +43,8 @@ class Scenario:
     and ``twin``."""
     twin: str
     """What is otherwise in its twin, which ``twin=True`` runs, and which must fail."""
+    protocols: tuple[Protocol, ...] = tuple(Protocol)
+    """The protocols that it applies to; others know nothing of what it is about."""
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
