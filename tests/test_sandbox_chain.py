@@ -784,7 +784,7 @@ def test_flush_drops_what_was_included_and_keeps_the_rest() -> None:
     mempool = Mempool(chain)
     operation = evidence(chain, one, two)
     head = chain.head
-    attestation = vote(chain, head, slots(head, B1.pkh)[0])
+    attestation = vote(chain, head, slots(head, BOOTSTRAP[1].pkh)[0])
     for each in (operation, attestation):
         mempool.add(mempool.classify(each))
     assert mempool.payload() == ((attestation,), (), (operation,), ())

@@ -160,5 +160,20 @@ _PROTOCOL_TEXTS: Final[Mapping[str, _Text]] = {
     "validate.operation.already_denounced": ("branch", _already_denounced),
     "validate.operation.conflicting_denunciation": ("branch", _conflicting),
     "validate.operation.block.inconsistent_denunciation": ("permanent", _inconsistent),
+    "validate.temporarily_forbidden_delegate": (
+        "permanent",
+        lambda error: (
+            f"Delegate {error['delegate']} has committed too many misbehaviours; it is temporarily not "
+            "allowed to bake/preattest/attest."
+        ),
+    ),
+    "delegate.not_registered": (
+        "temporary",
+        lambda error: (
+            f"The provided public key hash ({error['pkh']}) is not the address of a registered delegate. If "
+            "you own this account and want to register it as a delegate, use a delegation operation to "
+            "delegate the account to itself."
+        ),
+    ),
     "invalid_fitness": ("permanent", lambda error: "Invalid fitness"),
 }

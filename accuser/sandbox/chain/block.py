@@ -14,6 +14,7 @@ from ..codec.crypto import ACTIVATOR, GENESIS_BLOCK, GENESIS_TIME, blake2b, chai
 from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ProtocolData, ShellHeader
 from ..codec.operations import Operation
+from .receipts import Update
 from .rights import Delegate
 from .state import State, round_of
 
@@ -57,6 +58,10 @@ class Block:
     """None for blocks of the genesis protocol."""
     proposer: Delegate | None = None
     """Whose payload it is."""
+    updates: tuple[Update, ...] = ()
+    """What it did to balances, beside what its operations did."""
+    forbids: Mapping[str, str] = attrs.field(factory=dict)
+    """Whom the evidence of a hash made the protocol forbid."""
 
     @property
     def level(self) -> int:

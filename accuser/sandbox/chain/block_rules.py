@@ -17,6 +17,8 @@ from ..trace import PERMANENT, TEMPORARY, NodeError, invalid_block, protocol_err
 from . import economic_rules
 from .activation import Activation
 from .block import PASSES, Block, Network, Operations, hashes
+from .economy import economy
+from .ledger import opened
 from .parameters import MAX_OPERATION_SIZE, PASS_QUOTAS, Calendar, Parameters, ParametersError
 from .state import State
 
@@ -150,9 +152,10 @@ def activated(activation: Activation, level: int, block: str) -> State:
         )
     try:
         parameters = Parameters.from_json(activation.parameters_json())
+        ledger = opened(parameters, economy(parameters, activation.protocol))
     except (ForgeError, ParametersError) as error:
         raise shell_error(TEMPORARY, "failure", msg=f"Invalid protocol_parameters: {error}") from error
-    return State(activation.protocol, Calendar(level, parameters))
+    return State(activation.protocol, Calendar(level, parameters), ledger=ledger)
 
 
 def wrong_fitness(block: str, expected: tuple[bytes, ...], found: tuple[bytes, ...]) -> NodeError:

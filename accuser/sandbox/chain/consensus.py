@@ -37,6 +37,7 @@ def check_in_mempool(operation: Operation, state: State, head_level: int, chain_
     if content.level > head_level + 1:
         raise _wrong("future_level", TEMPORARY, state, content, expected=head_level, provided=content.level)
     owner = _owner(state, content, content.level)
+    check_not_forbidden(state, owner)
     _check_signature(state, inlined, owner, chain_id)
 
 
@@ -64,7 +65,19 @@ def check_in_block(operation: Operation, state: State, block: BlockContext, chai
     assert state.calendar is not None
     if state.calendar.slots(level)[owner.pkh][0] != content.slot:
         raise _wrong_slot(state, content)
+    check_not_forbidden(state, owner)
     _check_signature(state, inlined, owner, chain_id)
+
+
+def check_not_forbidden(state: State, delegate: Delegate) -> None:
+    """See that a delegate may take part in the consensus. Raises ``NodeError``."""
+    if state.is_forbidden(delegate.pkh):
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "validate.temporarily_forbidden_delegate",
+            {"delegate": delegate.pkh},
+        )
 
 
 def conflict_key(content: Consensus) -> tuple[object, ...]:

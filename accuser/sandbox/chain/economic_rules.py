@@ -12,12 +12,14 @@ from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ProtocolData, rfc3339
 from ..codec.operations import Consensus, Operation
 from ..trace import PERMANENT, invalid_block, protocol_error
-from . import consensus, evidence
+from . import consensus, cycles, evidence
 from .activation import ZERO_SIGNATURE
 from .block import Block, Network, Operations
+from .ledger import Denunciation
+from .misbehaviour import Misbehaviour
 from .parameters import Calendar, Parameters
 from .rights import Delegate
-from .state import Fitness, Misbehaviour, State
+from .state import Fitness, State, memory_key
 
 
 def validate(
@@ -38,6 +40,7 @@ def validate(
         raise protocol_error(state.protocol, PERMANENT, "invalid_fitness")
     baker, proposer = _check_header(network, predecessor, calendar, header, data, fitness)
     check_commitment(state, calendar, shell.level, data)
+    consensus.check_not_forbidden(state, baker)
     context = consensus.BlockContext(
         level=shell.level,
         round=fitness.round,
@@ -46,7 +49,7 @@ def validate(
         predecessor_round=predecessor.round,
         predecessor_payload=predecessor.payload_hash,
     )
-    misbehaviours = check_contents(network, state, context, operations)
+    denounced = check_contents(network, state, context, operations)
     payload = payload_hash(
         shell.predecessor,
         data.payload_round,
@@ -60,16 +63,50 @@ def validate(
             {"expected": payload, "provided": data.payload_hash},
         )
     _check_power(state, calendar, shell.level, fitness, operations[0])
-    after = state.with_denounced(misbehaviours, shell.level)
+    outcome = cycles.outcome(
+        state.with_denounced([misbehaviour for _, misbehaviour in denounced], shell.level),
+        cycles.Deeds(
+            level=shell.level,
+            vote=data.adaptive_issuance_vote,
+            active=frozenset({baker.pkh, proposer.pkh, *_attesters(calendar, operations[0])}),
+            denunciations=_denunciations(state, proposer, denounced),
+        ),
+    )
     return Block(
         hash=header.hash,
         header=header,
         operations=operations,
         protocol=state.protocol,
-        state=upgraded(network, after, shell.level),
+        state=upgraded(network, outcome.state, shell.level),
         baker=baker,
         proposer=proposer,
+        updates=outcome.updates,
+        forbids=outcome.forbids,
     )
+
+
+def _denunciations(
+    state: State, proposer: Delegate, denounced: list[tuple[str, Misbehaviour]]
+) -> list[tuple[Denunciation, bool]]:
+    # Evidence about different slots may be of one misbehaviour; only the first one counts.
+    seen: set[Misbehaviour] = set()
+    found = []
+    for operation, misbehaviour in denounced:
+        key = memory_key(state.protocol, misbehaviour)
+        found.append((Denunciation(operation, proposer.pkh, misbehaviour), key not in seen))
+        seen.add(key)
+    return found
+
+
+def _attesters(calendar: Calendar, votes: tuple[Operation, ...]) -> set[str]:
+    attesters = set()
+    for operation in votes:
+        content = operation.content
+        if isinstance(content, Consensus) and content.kind != "preattestation":
+            owner = calendar.owner(content.level, content.slot)
+            assert owner is not None
+            attesters.add(owner.pkh)
+    return attesters
 
 
 def _check_header(
@@ -137,23 +174,23 @@ def stamp_is_good(header: BlockHeader, parameters: Parameters) -> bool:
 
 def check_contents(
     network: Network, state: State, context: consensus.BlockContext, operations: Operations
-) -> list[Misbehaviour]:
+) -> list[tuple[str, Misbehaviour]]:
     """Validate the operations of a block against the state before it and among themselves.
 
     Returns:
-        What they denounce.
+        What they denounce, each with the hash of the evidence.
 
     Raises:
         NodeError: of the first one that is wrong.
     """
-    misbehaviours = []
+    denounced = []
     seen: dict[tuple[object, ...], str] = {}
     for passed in operations:
         for operation in passed:
             misbehaviour = check_content(network, state, context, operation, seen)
             if misbehaviour is not None:
-                misbehaviours.append(misbehaviour)
-    return misbehaviours
+                denounced.append((operation.hash, misbehaviour))
+    return denounced
 
 
 def check_content(

@@ -14,9 +14,10 @@ from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ProtocolData
 from ..codec.operations import Consensus, DoubleBaking, DoubleConsensus, InlinedConsensus, Operation
 from ..trace import BRANCH, PERMANENT, TEMPORARY, NodeError, failure, protocol_error
+from .misbehaviour import Misbehaviour, MisbehaviourKind
 from .parameters import MAX_SLASHING_PERIOD, Calendar
 from .rights import Delegate
-from .state import Fitness, Misbehaviour, MisbehaviourKind, State
+from .state import Fitness, State
 
 ConflictKey: TypeAlias = tuple[object, ...]
 

@@ -104,18 +104,18 @@ class Parameters:
         """Read the parameters of an activation. Raises ``ParametersError``."""
         if not isinstance(raw, Mapping):
             raise ParametersError("the parameters of a protocol are a JSON object")
-        size = _number(raw, "consensus_committee_size", 1, 65535)
+        size = number(raw, "consensus_committee_size", 1, 65535)
         return cls(
             raw=raw,
             rights=Rights(_delegates(raw), size),
-            blocks_per_cycle=_number(raw, "blocks_per_cycle", 1),
-            blocks_per_commitment=_number(raw, "blocks_per_commitment", 1),
-            cycles_per_voting_period=_number(raw, "cycles_per_voting_period", 1),
-            max_operations_time_to_live=_number(raw, "max_operations_time_to_live", 1),
-            minimal_block_delay=_number(raw, "minimal_block_delay", 1),
-            delay_increment_per_round=_number(raw, "delay_increment_per_round", 1),
-            consensus_threshold=_number(raw, "consensus_threshold", 0),
-            proof_of_work_threshold=_number(raw, "proof_of_work_threshold", -1, 2**63 - 1) % 2**64,
+            blocks_per_cycle=number(raw, "blocks_per_cycle", 1),
+            blocks_per_commitment=number(raw, "blocks_per_commitment", 1),
+            cycles_per_voting_period=number(raw, "cycles_per_voting_period", 1),
+            max_operations_time_to_live=number(raw, "max_operations_time_to_live", 1),
+            minimal_block_delay=number(raw, "minimal_block_delay", 1),
+            delay_increment_per_round=number(raw, "delay_increment_per_round", 1),
+            consensus_threshold=number(raw, "consensus_threshold", 0),
+            proof_of_work_threshold=number(raw, "proof_of_work_threshold", -1, 2**63 - 1) % 2**64,
         )
 
     def round_duration(self, round: int) -> int:
@@ -150,10 +150,34 @@ class Calendar:
 
     first_level: int
     parameters: Parameters
+    drawn: tuple[tuple[int, Rights], ...] = ()
+    """Rights that are others than those of the parameters, each from a cycle on, in that order."""
+
+    def rights(self, cycle: int) -> Rights:
+        """The draw that holds in a cycle; for one that is far ahead, the last that is known."""
+        return next(
+            (rights for first, rights in reversed(self.drawn) if cycle >= first), self.parameters.rights
+        )
+
+    def with_stakes(self, cycle: int, delegates: tuple[Delegate, ...]) -> Calendar:
+        """The calendar where these delegates share the rights from a cycle on."""
+        # A protocol whose last delegate is gone makes no more blocks; that is left out.
+        if not delegates or delegates == self.rights(cycle).delegates:
+            return self
+        rights = Rights(delegates, self.parameters.rights.committee_size)
+        return attrs.evolve(self, drawn=(*self.drawn, (cycle, rights)))
 
     def cycle(self, level: int) -> int:
         """The cycle of a level; negative before the first protocol."""
         return (level - self.first_level) // self.parameters.blocks_per_cycle
+
+    def ends_cycle(self, level: int) -> bool:
+        """Whether a level is the last of its cycle."""
+        return self.cycle(level + 1) > self.cycle(level)
+
+    def ends_voting_period(self, level: int) -> bool:
+        """Whether a level is the last of its voting period."""
+        return self.voting_period_info(level)["remaining"] == 0
 
     def level_info(self, level: int) -> dict[str, object]:
         """The five fields of ``level_info``."""
@@ -182,33 +206,40 @@ class Calendar:
         """Who owns a slot of a level."""
         if level < self.first_level:
             return None
-        return self.parameters.rights.owner(level, self.cycle(level), slot)
+        return self.rights(self.cycle(level)).owner(level, self.cycle(level), slot)
 
     def baker(self, level: int, round: int) -> Delegate | None:
         """Who may bake a round of a level."""
         if level < self.first_level:
             return None
-        return self.parameters.rights.baker(level, self.cycle(level), round)
+        return self.rights(self.cycle(level)).baker(level, self.cycle(level), round)
 
     def slots(self, level: int) -> dict[str, list[int]]:
         """The slots of a level by delegate."""
         if level < self.first_level:
             return {}
-        return self.parameters.rights.slots(level, self.cycle(level))
+        return self.rights(self.cycle(level)).slots(level, self.cycle(level))
 
 
-def _number(raw: Mapping[str, Any], name: str, least: int, most: int = 2**31 - 1) -> int:
-    value = raw.get(name, _DEFAULTS[name])
+def number(
+    raw: Mapping[str, Any], name: str, least: int, most: int = 2**31 - 1, *, default: int | None = None
+) -> int:
+    """Read a constant; ``default`` is for those that are not among this room's.
+
+    Raises:
+        ParametersError: it is no number, or out of its range.
+    """
+    value = raw.get(name, _DEFAULTS[name] if default is None else default)
     try:
         # Numbers of 64 bits are texts in the protocol's JSON.
-        number = int(value) if isinstance(value, str) else value
+        read = int(value) if isinstance(value, str) else value
     except ValueError:
-        number = None
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        read = None
+    if isinstance(read, float) and read.is_integer():
+        read = int(read)
+    if isinstance(read, bool) or not isinstance(read, int) or not least <= read <= most:
         raise ParametersError(f"{name} is {value!r}: a number from {least} to {most} is needed")
-    return number
+    return read
 
 
 def _delegates(raw: Mapping[str, Any]) -> tuple[Delegate, ...]:

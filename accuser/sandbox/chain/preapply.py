@@ -86,6 +86,9 @@ def construct(
                 "predecessor_round": predecessor.round,
             },
         )
+    baker = calendar.baker(level, at_round)
+    assert baker is not None
+    consensus.check_not_forbidden(predecessor.state, baker)
     economic_rules.check_payload_round(predecessor.state, data, at_round)
     economic_rules.check_commitment(predecessor.state, calendar, level, data)
     given = [tuple(passed) for passed in operations] + [()] * (PASSES - len(operations))

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import attrs
 
 from ..._protocol import Protocol
 from ..codec.forge import FITNESS_VERSION
+from .ledger import Ledger
+from .misbehaviour import Misbehaviour, MisbehaviourKind
 from .parameters import MAX_SLASHING_PERIOD, Calendar
-
-MisbehaviourKind: TypeAlias = Literal["block", "attestation", "preattestation"]
-"""What somebody did twice, as upstream's errors call it."""
-
-
-@attrs.frozen
-class Misbehaviour:
-    """Who did what twice, and where."""
-
-    delegate: str
-    level: int
-    round: int | None
-    kind: MisbehaviourKind
 
 
 @attrs.frozen(eq=False)
@@ -33,6 +22,12 @@ class State:
     calendar: Calendar | None = None
     """None before the first activation."""
     denounced: frozenset[Misbehaviour] = frozenset()
+    ledger: Ledger = attrs.field(factory=Ledger)
+    """Empty before the first activation."""
+
+    def is_forbidden(self, pkh: str) -> bool:
+        """Whether a delegate may not bake, preattest or attest in the next block."""
+        return pkh in self.ledger.forbidden
 
     def is_denounced(self, misbehaviour: Misbehaviour) -> bool:
         """Whether an evidence of it is in the chain already."""

@@ -96,6 +96,10 @@ def metadata(chain: Chain, block: Block) -> Json:
     assert calendar is not None
     assert data is not None
     assert block.proposer is not None
+    ledger = block.state.ledger
+    launch = (
+        {} if ledger.launch_cycle is None else {"adaptive_issuance_activation_cycle": ledger.launch_cycle}
+    )
     return {
         **common,
         "proposer": block.proposer.pkh,
@@ -104,9 +108,10 @@ def metadata(chain: Chain, block: Block) -> Json:
         "voting_period_info": calendar.voting_period_info(block.level),
         "nonce_hash": data.seed_nonce_hash,
         "deactivated": [],
-        "balance_updates": [],
+        "balance_updates": list(block.updates),
         "liquidity_baking_toggle_ema": 0,
-        "adaptive_issuance_vote_ema": 0,
+        "adaptive_issuance_vote_ema": ledger.ema,
+        **launch,
         "implicit_operations_results": [],
         "proposer_consensus_key": block.proposer.pkh,
         "baker_consensus_key": block.baker.pkh,
@@ -138,7 +143,9 @@ def _included(chain: Chain, block: Block, operation: Operation, *, legacy: bool)
 def _receipt(block: Block, operation: Operation) -> Json:
     content = operation.content
     if not isinstance(content, Consensus):
-        return {"balance_updates": []}
+        culprit = block.forbids.get(operation.hash)
+        # What is lost is lost at the end of a cycle.
+        return {**({} if culprit is None else {"forbidden_delegate": culprit}), "balance_updates": []}
     calendar = block.state.calendar
     assert calendar is not None
     owner = calendar.owner(content.level, content.slot)

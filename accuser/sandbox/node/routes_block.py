@@ -5,7 +5,6 @@ Sources: ``src/lib_shell_services/block_services.ml``, ``lib_plugin/RPC.ml`` of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from ..chain import preapply
@@ -17,10 +16,11 @@ from ..codec.base58 import Kind, encode
 from ..codec.fields import Fields, ForgeError
 from ..codec.forge import ProtocolData, parse_timestamp, rfc3339
 from ..codec.operations import Operation
-from . import render
+from . import render, routes_ledger
 from .http_server import Answer, HttpFailure
 from .node import Node
 from .router import Call, Handle, Router, check_chain
+from .routes_ledger import BlockHandle
 
 ROOT: Final = "/chains/{chain}/blocks/{block}"
 MAX_ROUND: Final = 64
@@ -28,8 +28,6 @@ MAX_ROUND: Final = 64
 
 _EXTRA: Final = ("protocol", "chain_id", "hash")
 """Fields that operations may have in requests beside their own."""
-
-BlockHandle = Callable[[Call, Block], object]
 
 
 def register(routes: Router, node: Node) -> None:
@@ -61,6 +59,7 @@ def register(routes: Router, node: Node) -> None:
         "/helpers/validators": helpers.validators,
         "/helpers/baking_rights": helpers.baking_rights,
         "/context/constants": helpers.constants,
+        **routes_ledger.paths(),
     }
     for path, handle in paths.items():
         routes.add("GET", ROOT + path, _on_block(node, handle))
