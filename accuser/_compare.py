@@ -116,12 +116,12 @@ def _symbols(
     """
     alike: list[tuple[Moment, Moment]] = []
     for _, one, other in both:
-        for x, y in aligned([moment.said({}) for moment in one], [moment.said({}) for moment in other]):
+        for x, y in aligned([moment.shape for moment in one], [moment.shape for moment in other]):
             if x is not None and y is not None:
                 alike.append((one[x], other[y]))
     pairs: Counter[tuple[Hash, Hash]] = Counter()
     for a, b in sorted(alike, key=lambda pair: pair[0].time):
-        pairs.update(zip(a.hashes(), b.hashes(), strict=True))
+        pairs.update(zip(a.hashes, b.hashes, strict=True))
     partners: tuple[dict[Hash, Hash], dict[Hash, Hash]] = {}, {}
     for (one_hash, other_hash), _ in pairs.most_common():
         if one_hash not in partners[0] and other_hash not in partners[1]:
@@ -131,7 +131,7 @@ def _symbols(
     for side in (0, 1):
         moments = [moment for tracks in both for moment in (tracks[1], tracks[2])[side]]
         for moment in sorted(moments, key=operator.attrgetter("time")):
-            for found in moment.hashes():
+            for found in moment.hashes:
                 if found not in symbols[side]:
                     counts[found[0]] += 1
                     symbol = symbols[side][found] = f"{found[0]}#{counts[found[0]]}"

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ._normal import as_text, normal_text, normal_value
+from ._normal import Name, as_text, normal_text, normal_value
 from .events import find
 
 Entry = Mapping[str, Any]
@@ -50,6 +50,8 @@ Key = tuple[str, int, str]
 """Of a track: daemon, session and part."""
 Hash = tuple[str, str]
 """Its kind, and how it was written."""
+Said = tuple[str, tuple[str, ...]]
+"""A text, and apart from it the symbols in it, since a daemon may well print ``block#1`` itself."""
 
 
 @attrs.frozen
@@ -57,37 +59,38 @@ class Moment:
     """One entry of a track."""
 
     time: float
-    label: str
-    value: Any
-    ignored: frozenset[str]
+    shape: Said
+    """With each hash as its kind alone."""
+    hashes: tuple[Hash, ...]
+    """In the order of the text."""
+    _label: str
+    _value: Any
+    _ignored: frozenset[str]
 
-    def said(self, symbols: Mapping[Hash, str]) -> tuple[str, tuple[str, ...]]:
-        """Its text, and apart from it the symbols, since a daemon may well print ``block#1`` itself.
-
-        A hash without symbol is given as its kind.
-        """
-        used: list[str] = []
-
-        def name(kind: str, text: str) -> str:
-            used.append(symbols.get((kind, text), f"<{kind}>"))
-            return used[-1]
-
-        text = normal_text(self.label, name)
-        if self.value is not None:
-            text += f" {as_text(normal_value(self.value, name, self.ignored))}"
-        return text, tuple(used)
-
-    def hashes(self) -> list[Hash]:
-        """Its hashes, in the order of the text."""
-        found: list[Hash] = []
+    @classmethod
+    def of(cls, time: float, label: str, value: Any, ignored: frozenset[str]) -> Moment:
+        """Make one; ``value`` is None for a label alone."""
+        hashes: list[Hash] = []
 
         def name(kind: str, text: str) -> str:
-            found.append((kind, text))
-            return ""
+            hashes.append((kind, text))
+            return f"<{kind}>"
 
-        normal_text(self.label, name)
-        normal_value(self.value, name, self.ignored)
-        return found
+        text = _text(label, value, name, ignored)
+        shape = (text, tuple(f"<{kind}>" for kind, _ in hashes))
+        return cls(time, shape, tuple(hashes), label, value, ignored)
+
+    def said(self, symbols: Mapping[Hash, str]) -> Said:
+        """With the symbols of its hashes."""
+        if not self.hashes:
+            return self.shape
+        text = _text(self._label, self._value, lambda kind, text: symbols[kind, text], self._ignored)
+        return text, tuple(symbols[found] for found in self.hashes)
+
+
+def _text(label: str, value: Any, name: Name, ignored: frozenset[str]) -> str:
+    text = normal_text(label, name)
+    return text if value is None else f"{text} {as_text(normal_value(value, name, ignored))}"
 
 
 def tracks_of(entries: Sequence[Entry], rules: CompareRules) -> dict[Key, list[Moment]]:
@@ -96,7 +99,7 @@ def tracks_of(entries: Sequence[Entry], rules: CompareRules) -> dict[Key, list[M
     for entry in entries:
         for part, label, value in _parts(entry, rules):
             key = (entry["daemon"], entry["session"], part)
-            moment = Moment(entry["t"], label, value, rules.ignore_fields)
+            moment = Moment.of(entry["t"], label, value, rules.ignore_fields)
             tracks.setdefault(key, []).append(moment)
     return tracks
 

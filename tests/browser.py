@@ -106,13 +106,20 @@ class Browser:
         self.call("POST", "/actions", {"actions": [source]})
 
     def click(self, x: float, y: float) -> None:
+        self.drag((x, y))
+
+    def drag(self, start: tuple[float, float], *ways: tuple[float, float]) -> None:
+        """Press the mouse's button at a place, move it there and there, and let it go."""
         moves = [
-            {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)},
-            {"type": "pointerDown", "button": 0},
-            {"type": "pointerUp", "button": 0},
+            {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)} for x, y in (start, *ways)
         ]
-        source = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": moves}
-        self.call("POST", "/actions", {"actions": [source]})
+        down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
+        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}}
+        self.call("POST", "/actions", {"actions": [{**mouse, "actions": [moves[0], down, *moves[1:], up]}]})
+
+    def wheel(self, x: float, y: float, by: int) -> None:
+        turn = {"type": "scroll", "x": round(x), "y": round(y), "deltaX": 0, "deltaY": by, "duration": 0}
+        self.call("POST", "/actions", {"actions": [{"type": "wheel", "id": "wheel", "actions": [turn]}]})
 
     def screenshot(self) -> bytes:
         self.painted()

@@ -55,7 +55,6 @@ from .kept import remove_kept
 
 ALONE = ("--connections 0", "--synchronisation-threshold 0")
 HEAD = "head_increment.v0"
-EACH_PROTOCOL = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda protocol: protocol.tag)
 
 EVERY_SCENARIO = pytest.mark.parametrize(
     ("name", "protocol"),

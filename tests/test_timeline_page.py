@@ -150,6 +150,44 @@ def test_a_click_on_what_is_drawn_shows_it(browser: Browser, eventful_page: Path
     )
 
 
+def test_the_lanes_by_mouse(browser: Browser, eventful_page: Path) -> None:
+    browser.open(eventful_page)
+    browser.painted()
+    x, y = browser.run(PLACE_OF, "--notable")
+    browser.wheel(x, y, -100)
+    browser.painted()
+    # What is under the pointer stays there, near enough to be clicked on.
+    browser.click(x, y)
+    assert chosen(browser) == "double_baking_detected.v0"
+    near_at = browser.run(PLACE_OF, "--notable")
+    browser.drag((x, 200), (x + 40, 200), (x + 80, 200))
+    browser.painted()
+    moved_at = browser.run(PLACE_OF, "--notable")
+    assert moved_at[0] - near_at[0] == pytest.approx(80, abs=2)
+    # Dragging chooses nothing.
+    assert chosen(browser) == "double_baking_detected.v0"
+
+
+def test_all_that_is_used_has_a_name_for_screen_readers(browser: Browser, eventful_page: Path) -> None:
+    browser.open(eventful_page)
+    focus(browser, "list")
+    browser.press("Down")
+    nodes = [node for node in browser.cdp("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+    names: dict[str, list[str]] = {}
+    for node in nodes:
+        names.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
+    for role in ("button", "searchbox", "listbox", "option", "application"):
+        assert names[role]
+        assert all(names[role]), role
+    assert names["listbox"] == ["Entries in the order of time"]
+    (option,) = [
+        node
+        for node in nodes
+        if any(p["name"] == "selected" and p["value"]["value"] for p in node.get("properties", ()))
+    ]
+    assert option["name"]["value"].startswith("0.100 s node1 start")
+
+
 def test_search_and_filter(browser: Browser, eventful_page: Path) -> None:
     browser.open(eventful_page)
     browser.press("/", *"double_baking")

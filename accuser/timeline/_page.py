@@ -14,7 +14,7 @@ import msgspec
 from .._replay import read_entries
 from ._data import timeline_data
 
-_SCRIPTS: Final = ("model.js", "lanes.js", "list.js", "page.js")
+_SCRIPTS: Final = ("model.js", "scale.js", "brush.js", "lane.js", "lanes.js", "list.js", "page.js")
 
 
 def timeline_page(path: str | Path, title: str | None = None) -> str:
