@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self, Unpack
@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from ._daemon import Daemon
-from ._host import Host, check_reach, host_of
+from ._host import Host, check_reach
 from ._logs import fresh_name
 from ._node import Node
 from ._options import DaemonOptions, EventLevel
@@ -25,7 +25,7 @@ from ._rpc import Endpoint
 from ._toolchain import installed
 from ._transcript import ReadyLine
 
-READY: Final = ReadyLine(re.compile(r"^Waiting for protocol .+ to start...$"), "Accuser started.")
+READY: Final = ReadyLine(re.compile(r"^Waiting for protocol .+ to start...$"), label="Accuser started.")
 
 
 class AccuserOptions(DaemonOptions, total=False):
@@ -45,6 +45,7 @@ class _AccuserSpec:
     host: Callable[[], Host]
     kind: str = "accuser"
     ready: ReadyLine = READY
+    environment: Mapping[str, str] = attrs.field(factory=dict)
 
     async def prepare(self) -> None:
         base_dir, host = self.base_dir(), self.host()
@@ -73,8 +74,8 @@ class Accuser(Daemon):
             node, or what is installed.
     """
 
-    node: Node | Endpoint
-    _base_dir: Path | None
+    node: Node | Endpoint = attrs.field(init=False)
+    _base_dir: Path | None = attrs.field(init=False)
 
     def __init__(
         self,
@@ -100,15 +101,9 @@ class Accuser(Daemon):
             lambda: self.base_dir,
             lambda: self._host,
         )
-        self._init(
-            spec,
-            options.get("name") or fresh_name("accuser"),
-            toolchain,
-            protocol,
-            options,
-            node=node,
-            base_dir=None if base_dir is None else host_of(toolchain, runner).absolute(base_dir),
-        )
+        self._init(spec, options.get("name") or fresh_name("accuser"), toolchain, protocol, options)
+        self.node = node
+        self._base_dir = None if base_dir is None else self._host.absolute(base_dir)
 
     @property
     def protocol(self) -> Protocol:
@@ -146,11 +141,8 @@ class Accuser(Daemon):
         return self._workspace.folder(self.name) if self._base_dir is None else self._base_dir
 
     async def _after_run(self) -> None:
-        # An accuser keeps nothing in its folder, which a block may still want to look at.
-        if not self._in_block:
-            if self._session.ended_with_error(self._may_exit):
-                self._workspace.keep()
-            await self._host.discard(self._workspace)
+        # An accuser keeps nothing in its folder.
+        await self._discard()
 
 
 @asynccontextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack, get_args
 
 import attrs
 import trio
@@ -30,7 +30,7 @@ from ._errors import (
 from ._exits import ExitExpectation
 from ._groups import plain_errors
 from ._host import Host, host_of
-from ._logs import log, next_color
+from ._logs import fresh_name, log, next_color
 from ._netstring import NetstringFramer
 from ._observed import WAIT_TIMEOUT, Observed
 from ._options import DaemonOptions, EventFormat, EventLevel, check_options
@@ -39,23 +39,45 @@ from ._protocol import Protocol
 from ._record import Recorder, Recording
 from ._runner import SSHRunner
 from ._session import STOP_GRACE, DaemonSpec, Session
+from ._spec import program_spec
 from ._stats import Stats
 from ._supervise import Restart, RestartPolicy, Supervisor
 from ._temp import Workspace, safe_name
-from ._toolchain import Toolchain
-from ._transcript import EVENTS_LIMIT, State
+from ._toolchain import Toolchain, installed
+from ._transcript import EVENTS_LIMIT, ReadyEvent, ReadyLine, State
 from ._waits import DEFAULT, Default
 
+if TYPE_CHECKING:
+    from .events import TypedEvent
 
-@attrs.define(eq=False)
+
+@attrs.define(eq=False, init=False)
 class Daemon(Observed):
     """A daemon that is spawned with an event pipe and controlled.
 
-    `Accuser` and `Node` are daemons; they say with a spec what differs.
+    `Accuser`, `Node` and `Baker` are daemons. Any other program becomes one by what is given here,
+    directly or by a subclass that calls ``super().__init__``; `open_daemon` runs it for a block.
 
     Creating a handle spawns nothing and touches no file. `run` belongs into a nursery:
     ``await nursery.start(daemon.run)`` returns when the process has been spawned, and goes on
     in the nursery until it has ended.
+
+    Args:
+        binary: name of the executable, which the toolchain finds; ``path=`` gives a file instead.
+        kind: what it is, in one word: the base of default names, and the word in messages.
+        arguments: its arguments; or a function without arguments that gives them, which is called
+            at each start, when `directory` may be used.
+        ready: when it is ready: a `ReadyLine` or a `ReadyEvent`; by default as soon as it runs.
+        environment: variables that it has beside those of this process.
+        prepare: an asynchronous function that is called before each start. What it raises ends
+            the start.
+        protocol: gives the classes of `accuser.events` their names, where a protocol is part of them.
+        events: the names or classes of all events that it emits, so that a wait for another one is
+            refused; by default any name can be waited for.
+        options: those of all daemons, `DaemonOptions`; the default toolchain is what is installed.
+
+    Raises:
+        ValueError: ``arguments`` is one text, or ``kind`` cannot begin a name.
     """
 
     _spec: DaemonSpec
@@ -85,6 +107,25 @@ class Daemon(Observed):
     _event_level: EventLevel = attrs.field(default="info", init=False)
     _sections: tuple[tuple[str, str], ...] = attrs.field(default=(), init=False)
 
+    def __init__(
+        self,
+        binary: str,
+        *,
+        kind: str = "daemon",
+        arguments: Sequence[str] | Callable[[], Sequence[str]] = (),
+        ready: ReadyLine | ReadyEvent | None = None,
+        environment: Mapping[str, str] | None = None,
+        prepare: Callable[[], Awaitable[object]] | None = None,
+        protocol: Protocol | None = None,
+        events: Iterable[str | type[TypedEvent]] | None = None,
+        **options: Unpack[DaemonOptions],
+    ) -> None:
+        spec = program_spec(binary, kind, arguments, ready, environment, prepare)
+        name, toolchain = options.get("name"), options.get("toolchain")
+        self._init(spec, name or fresh_name(kind), toolchain or installed(), protocol, options)
+        if events is not None:
+            self._catalogue = frozenset(self._name(event, unknown=True) for event in events)
+
     def __attrs_post_init__(self) -> None:
         self._session = self._new_session()
 
@@ -95,14 +136,13 @@ class Daemon(Observed):
         toolchain: Toolchain,
         protocol: Protocol | None,
         options: DaemonOptions,
-        **more: Any,
     ) -> None:
         check_options(options, DaemonOptions)
         path, pipe, color = options.get("path"), options.get("event_pipe"), options.get("color")
         record = options.get("record")
         runner = options.get("runner")
         host = host_of(toolchain, runner)
-        self.__attrs_init__(  # type: ignore[attr-defined]
+        self.__attrs_init__(
             name=name,
             color=next_color(spec.kind) if color is None else color,
             kind=spec.kind,
@@ -121,7 +161,6 @@ class Daemon(Observed):
             record=Recording(record) if isinstance(record, str | Path) else record,
             stop_grace=check_grace(options.get("stop_grace", STOP_GRACE), "stop_grace"),
             policy=options.get("restart"),
-            **more,
         )
 
     # State.
@@ -341,6 +380,13 @@ class Daemon(Observed):
     async def _after_run(self) -> None:
         """What remains to be done when `run` returns."""
 
+    async def _discard(self) -> None:
+        """Remove the temporary directory after a run, unless a block may still want to look at it."""
+        if not self._in_block:
+            if self._session.ended_with_error(self._may_exit):
+                self._workspace.keep()
+            await self._host.discard(self._workspace)
+
     async def terminate(self, timeout: float | Default = DEFAULT) -> None:
         """Send SIGTERM, after ``timeout`` seconds (by default ``stop_grace``) SIGKILL, and wait for the end.
 
@@ -538,6 +584,34 @@ class Daemon(Observed):
                 self._in_block = False
                 with trio.CancelScope(shield=True):
                     await self._host.discard(self._workspace)
+
+
+D = TypeVar("D", bound=Daemon)
+
+
+@asynccontextmanager
+async def open_daemon(
+    daemon: D, *, event_level: EventLevel | None = None, may_exit: bool = False
+) -> AsyncGenerator[D]:
+    """Run ``daemon`` for the length of a block; it is ready when the block begins.
+
+    Args:
+        daemon: a handle that does not run.
+        event_level: least level of its events: ``debug``, ``info`` or ``notice``.
+        may_exit: whether it may end unasked without ending the block.
+
+    Raises:
+        AlreadyRunning: it runs.
+        BinaryNotFound, SpawnFailed, EventPipeError: it could not be started.
+        EventTimeout: it was not ready within the time that its waits last.
+        DaemonExited: it ended unasked; the block was cancelled.
+
+    The end of the block stops it, whatever the block ends with.
+    """
+    if daemon.running:
+        raise AlreadyRunning(daemon.name, daemon._spec.kind)
+    async with daemon._opened(event_level, may_exit) as opened:
+        yield opened
 
 
 def _may_pass(error: DaemonExited | RunnerError, supervisor: Supervisor) -> bool:

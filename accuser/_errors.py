@@ -65,12 +65,19 @@ class BinaryNotFound(AccuserError):
 
     binary: str
     searched: tuple[str, ...]
+    in_sandbox: bool = True
+    """Whether the embedded sandbox has an executable of this name."""
 
     def __str__(self) -> str:
         places = "".join(f"\n  - {place}" for place in self.searched)
+        found = f"no executable {self.binary!r} was found; searched:{places}\n"
+        if not self.in_sandbox:
+            return (
+                f"{found}Give its path (path=), or the folder that it is in (bin_dir, or the "
+                "environment variable MAVKIT_BIN_DIR); the embedded sandbox has none"
+            )
         return (
-            f"no executable {self.binary!r} was found; searched:{places}\n"
-            "Give the folder of the Mavkit binaries (bin_dir, or the environment variable "
+            f"{found}Give the folder of the Mavkit binaries (bin_dir, or the environment variable "
             "MAVKIT_BIN_DIR), or choose the embedded sandbox: toolchain=SANDBOX "
             "(on the command line: --toolchain sandbox)"
         )

@@ -18,11 +18,12 @@ logger: Final = logging.getLogger("accuser")
 RESET: Final = "\033[0m"
 BOLD: Final = "\033[1m"
 
-# The colours of upstream's harness (tezt/lib_tezos/accuser.ml, node.ml, client.ml).
+# The colours of upstream's harness (tezt/lib_tezos/accuser.ml, node.ml, client.ml, baker.ml).
 COLORS: Final = {
     "accuser": ("\033[43m\033[30m", "\033[43m\033[37m", "\033[43m\033[34m"),
     "node": ("\033[36m", "\033[35m", "\033[33m", "\033[32m"),
     "client": ("\033[34m",),
+    "baker": ("\033[32m",),
 }
 
 _counters: Final[dict[str, Iterator[int]]] = {}

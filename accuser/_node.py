@@ -6,7 +6,7 @@ Facts: ``tezt/lib_tezos/node.ml``.
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self, Unpack
@@ -55,6 +55,7 @@ class _NodeSpec:
     kind: str = "node"
     binary: str = BINARY
     ready: ReadyEvent = READY
+    environment: Mapping[str, str] = attrs.field(factory=dict)
 
     async def prepare(self) -> None:
         data_dir, host = self.data_dir(), self.host()
@@ -95,13 +96,13 @@ class Node(Daemon):
             installed.
     """
 
-    rpc_port: int
+    rpc_port: int = attrs.field(init=False)
     """Port of the RPC server."""
-    net_port: int
+    net_port: int = attrs.field(init=False)
     """Port for other nodes."""
-    metrics_port: int
+    metrics_port: int = attrs.field(init=False)
     """Port of the metrics server."""
-    _data_dir: Path | None
+    _data_dir: Path | None = attrs.field(init=False)
     _level: int = attrs.field(default=0, init=False)
     _identity: str | None = attrs.field(default=None, init=False)
     _connections: int = attrs.field(default=0, init=False)
@@ -129,17 +130,9 @@ class Node(Daemon):
             lambda: self.data_dir,
             lambda: self._host,
         )
-        self._init(
-            spec,
-            name,
-            toolchain,
-            None,
-            options,
-            rpc_port=spec.rpc_port,
-            net_port=spec.net_port,
-            metrics_port=spec.metrics_port,
-            data_dir=None if data_dir is None else host.absolute(data_dir),
-        )
+        self._init(spec, name, toolchain, None, options)
+        self.rpc_port, self.net_port, self.metrics_port = spec.rpc_port, spec.net_port, spec.metrics_port
+        self._data_dir = None if data_dir is None else self._host.absolute(data_dir)
         self.on_event(self._note)
 
     @classmethod

@@ -4,12 +4,15 @@ from types import FunctionType as _FunctionType
 
 from ._accuser import Accuser as Accuser
 from ._accuser import open_accuser as open_accuser
+from ._baker import Baker as Baker
+from ._baker import open_baker as open_baker
 from ._client import Client as Client
 from ._client import init_with_protocol as init_with_protocol
 from ._client import open_client as open_client
 from ._compare import Comparison as Comparison
 from ._compare import compare as compare
 from ._daemon import Daemon as Daemon
+from ._daemon import open_daemon as open_daemon
 from ._decode import Event as Event
 from ._decode import Malformed as Malformed
 from ._errors import AccuserError as AccuserError
@@ -68,6 +71,8 @@ from ._toolchain import SANDBOX as SANDBOX
 from ._toolchain import Toolchain as Toolchain
 from ._toolchain import installed as installed
 from ._tracks import CompareRules as CompareRules
+from ._transcript import ReadyEvent as ReadyEvent
+from ._transcript import ReadyLine as ReadyLine
 from ._waits import DEFAULT as DEFAULT
 from ._waits import Expectation as Expectation
 from ._waits import Mark as Mark

@@ -16,7 +16,7 @@ import logging
 import math
 import shlex
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -32,7 +32,7 @@ from ._netstring import NetstringFramer
 from ._pipe import READ_SIZE
 from ._stats import Usage
 from ._temp import Workspace
-from ._transcript import ReadyEvent, ReadyLine, State, Stream, Transcript
+from ._transcript import Ready, ReadySpawned, State, Stream, Transcript
 
 DRAIN: Final = 1.0
 """Seconds that the outputs may take to end after the exit, and once more after the rest of the
@@ -57,8 +57,12 @@ class DaemonSpec(Protocol):
         """Name of the executable."""
 
     @property
-    def ready(self) -> ReadyEvent | ReadyLine:
+    def ready(self) -> Ready:
         """When the daemon counts as ready."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What it has in its environment beside what we have in ours."""
 
     async def prepare(self) -> None:
         """Run what must precede every start."""
@@ -199,12 +203,14 @@ class Session(Transcript):
             command = (*command, *self.spec.arguments())
             log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
             uri = f"file-descriptor-path://{pipe.path}?{sink_query}"
-            child = await host.spawn(command, {EVENTS_VARIABLE: uri}, pipe)
+            child = await host.spawn(command, {**self.spec.environment, EVENTS_VARIABLE: uri}, pipe)
             stack.push_async_callback(_shielded, child.aclose)
             self._child, self.spawned = child, trio.current_time()
             self.pid = child.pid
             self.recorder.started(self.spec.kind, self.protocol_name, command, child.pid)
             self.state = State.RUNNING
+            if isinstance(self.ready_when, ReadySpawned):
+                self.become_ready()
             if self._stop_asked:
                 self.stop(max(0.0, self._kill_at - trio.current_time()))
             await self._attend(child, pipe, task_status)

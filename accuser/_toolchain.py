@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from ._errors import BinaryNotFound
+from .sandbox.__main__ import MODULES
 
 if TYPE_CHECKING:
     from ._host import Host
@@ -44,6 +45,9 @@ class Toolchain:
             BinaryNotFound: it is in none of the places that were searched.
         """
         if self.is_sandbox:
+            if binary not in MODULES:
+                place = f"the sandbox, which has {', '.join(MODULES)}"
+                raise BinaryNotFound(binary, (place,), in_sandbox=False)
             # By path, not by module name: the working directory and PYTHONPATH then have no say.
             # -P keeps the folder of the script out of the module search.
             return (sys.executable, "-P", str(_SANDBOX_MAIN), binary)
@@ -52,7 +56,7 @@ class Toolchain:
             if (path := shutil.which(binary, path=folder)) is not None:
                 return (str(Path(path).absolute()),)
             searched.append(f"{folder or '(nothing)'} ({origin})")
-        raise BinaryNotFound(binary, tuple(searched))
+        raise BinaryNotFound(binary, tuple(searched), in_sandbox=binary in MODULES)
 
     def _folders(self) -> list[tuple[str, str]]:
         folders = []

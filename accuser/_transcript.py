@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -49,6 +49,7 @@ class ReadyEvent:
     """Ready when an event of this name was seen."""
 
     name: str
+    """With its version, as in ``node_is_ready.v0``."""
 
     @property
     def label(self) -> str:
@@ -56,12 +57,34 @@ class ReadyEvent:
         return self.name
 
 
+def _compiled(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
 @attrs.frozen
 class ReadyLine:
-    """Ready when a line of standard output matches."""
+    """Ready when a line of output was seen in which ``pattern`` is found."""
 
-    pattern: re.Pattern[str]
-    label: str
+    pattern: re.Pattern[str] = attrs.field(converter=_compiled)
+    """A regular expression, searched in each line without its line end."""
+    stream: Stream = attrs.field(default="stdout", kw_only=True)
+    """Where to look: ``stdout`` or ``stderr``."""
+    label: str = attrs.field(kw_only=True)
+    """What messages call it; by default the stream and the pattern."""
+
+    @label.default
+    def _default_label(self) -> str:
+        return f"line of {self.stream} that matches {self.pattern.pattern!r}"
+
+
+@attrs.frozen
+class ReadySpawned:
+    """Ready as soon as there is a process."""
+
+    label: str = "start of the process"
+
+
+Ready: TypeAlias = ReadyEvent | ReadyLine | ReadySpawned
 
 
 @attrs.define(eq=False)
@@ -81,7 +104,7 @@ class Transcript:
 
     name: str
     color: str
-    ready_when: ReadyEvent | ReadyLine
+    ready_when: Ready
     handlers: Handlers
     recorder: Recorder = attrs.field(kw_only=True)
     events_limit: int = attrs.field(default=EVENTS_LIMIT, kw_only=True)
@@ -191,7 +214,8 @@ class Transcript:
         self.failure = failure
 
     def _awaits_line(self, stream: Stream) -> bool:
-        return stream == "stdout" and isinstance(self.ready_when, ReadyLine) and not self.ready.is_set()
+        wanted = self.ready_when
+        return isinstance(wanted, ReadyLine) and wanted.stream == stream and not self.ready.is_set()
 
     def _report(self, piece: Malformed) -> None:
         self.malformed += 1

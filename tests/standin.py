@@ -53,9 +53,9 @@ def until_term(status=127):
 """
 
 
-def write_standin(folder: Path, body: str) -> Path:
+def write_standin(folder: Path, body: str, name: str = "mavkit-accuser-PtBoreas") -> Path:
     """Write an executable that runs ``body`` after the prelude above."""
-    path = folder / "mavkit-accuser-PtBoreas"
+    path = folder / name
     path.write_text(PRELUDE.format(python=sys.executable) + textwrap.dedent(body))
     path.chmod(0o755)
     return path

@@ -27,7 +27,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 PROGRAMS = [
     pytest.param(block, id=f"{path.relative_to(ROOT)}:{number}")
-    for path in sorted((ROOT / "docs").glob("*.md"))
+    for path in sorted((ROOT / "docs").rglob("*.md"))
     for number, block in enumerate(blocks(str(path.relative_to(ROOT)), "python"), 1)
 ]
 
