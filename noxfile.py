@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -11,6 +12,9 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
+
+ARCHIVES = ["whl", "tar.gz"]
+EXTRAS = ["none", "sandbox", "cli", "sandbox,cli", "pytest"]
 
 
 @nox.session
@@ -68,9 +72,33 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types, strictly."""
+    """Check the types, strictly, and that all public ones are known to whoever uses the package."""
     session.install("-q", "nox", ".[sandbox,cli]", *nox.project.dependency_groups(PROJECT, "types"))
     session.run("mypy")
+    session.run("pyright", "--verifytypes", "accuser")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel and the source distribution, and try each with each extra alone."""
+    session.install("-q", "build")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", "dist", silent=True)
+    for archive in ARCHIVES:
+        for extra in EXTRAS:
+            session.notify(f"installed({archive}, {extra})")
+
+
+@nox.session(reuse_venv=False)
+@nox.parametrize("extra", EXTRAS, ids=EXTRAS)
+@nox.parametrize("archive", ARCHIVES, ids=ARCHIVES)
+def installed(session: nox.Session, archive: str, extra: str) -> None:
+    """Try what `build` has built, in an environment that has nothing else."""
+    (path,) = Path("dist").absolute().glob(f"accuser-*.{archive}")
+    script = Path("tests", "installed.py").absolute()
+    session.install("-q", str(path) if extra == "none" else f"{path}[{extra}]")
+    session.chdir(session.create_tmp())
+    session.run("python", "-P", str(script), extra, env={"PYTHONPATH": None})
 
 
 @nox.session

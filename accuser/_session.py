@@ -125,7 +125,7 @@ class Session(Transcript):
             self._stop_asked = True
         self._kill_at = min(self._kill_at, trio.current_time() + grace)
         if self.state is State.RUNNING:
-            self.state = State.STOPPING
+            self.state: State = State.STOPPING
             if grace > 0:
                 self.signal(signal.SIGTERM)
                 # A stopped process would keep the signal for later.
@@ -206,7 +206,7 @@ class Session(Transcript):
             child = await host.spawn(command, {**self.spec.environment, EVENTS_VARIABLE: uri}, pipe)
             stack.push_async_callback(_shielded, child.aclose)
             self._child, self.spawned = child, trio.current_time()
-            self.pid = child.pid
+            self.pid: int | None = child.pid
             self.recorder.started(self.spec.kind, self.protocol_name, command, child.pid)
             self.state = State.RUNNING
             if isinstance(self.ready_when, ReadySpawned):
@@ -244,7 +244,7 @@ class Session(Transcript):
             with trio.move_on_after(DRAIN):
                 await drained.wait()
             try:
-                self.status = await child.reap()
+                self.status: int | None = await child.reap()
             except RunnerError as error:
                 self.fail(error)
             else:

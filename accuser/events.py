@@ -28,25 +28,38 @@ _Bytes: TypeAlias = bytes  # which a field called bytes hides
 PLACE: Final = "{protocol}"
 """Stands for the protocol's long name in names and sections."""
 
-_DENUNCIATION: Final = (PLACE, "delegate", "denunciation")
-_SCHEDULING: Final = (PLACE, "delegate", "baking-scheduling")
-
 
 class TypedEvent:
     """Base of the classes; `find` gives the one of a name."""
 
     __slots__ = ()
 
-    NAME: ClassVar[str]
+    NAME: ClassVar[str] = ""
     """The event's name with its version; ``{protocol}`` stands for the protocol's long name."""
-    SECTION: ClassVar[tuple[str, ...]]
+    SECTION: ClassVar[tuple[str, ...]] = ()
     """Path of its section, with the same place holder."""
-    LEVEL: ClassVar[str]
+    LEVEL: ClassVar[str] = "info"
     """``debug``, ``info``, ``notice`` or ``error``."""
-    KIND: ClassVar[str]
+    KIND: ClassVar[str] = "any"
     """Who emits it: ``accuser``, ``node`` or ``any``."""
     BARE: ClassVar[str | None] = None
     """The field that the event's value is, where it is no object of fields."""
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        section: tuple[str, ...] | None = None,
+        level: str | None = None,
+        kind: str | None = None,
+        bare: str | None = None,
+    ) -> None:
+        # What is not given is inherited; attrs makes each class anew, and gives nothing.
+        cls.NAME = cls.NAME if name is None else name
+        cls.SECTION = cls.SECTION if section is None else section
+        cls.LEVEL = cls.LEVEL if level is None else level
+        cls.KIND = cls.KIND if kind is None else kind
+        cls.BARE = cls.BARE if bare is None else bare
 
     @classmethod
     def event_name(cls, protocol: Protocol | None) -> str:
@@ -79,17 +92,38 @@ class TypedEvent:
         return typed
 
 
+# Who writes them, and in which section.
+
+
+class _Scheduling(TypedEvent, section=(PLACE, "delegate", "baking-scheduling"), kind="accuser"):
+    __slots__ = ()
+
+
+class _Denunciation(TypedEvent, section=(PLACE, "delegate", "denunciation"), kind="accuser"):
+    __slots__ = ()
+
+
+class _Main(TypedEvent, section=("node", "main"), kind="node"):
+    __slots__ = ()
+
+
+class _Chain(TypedEvent, section=("validator", "chain"), kind="node"):
+    __slots__ = ()
+
+
+class _Prevalidator(TypedEvent, section=("prevalidator",), kind="node"):
+    __slots__ = ()
+
+
 # Of any daemon.
 
 
 @attrs.frozen
-class UriLoadedFromEnv(TypedEvent):
+class UriLoadedFromEnv(
+    TypedEvent, name="uri_loaded_from_env.v0", section=("internal_event_unix",), level="notice", kind="any"
+):
     """The first item of every event pipe: the sink's configuration."""
 
-    NAME = "uri_loaded_from_env.v0"
-    SECTION = ("internal_event_unix",)
-    LEVEL = "notice"
-    KIND = "any"
     variable: str
     value: str
 
@@ -98,55 +132,49 @@ class UriLoadedFromEnv(TypedEvent):
 
 
 @attrs.frozen
-class DaemonSetup(TypedEvent):
+class DaemonSetup(_Scheduling, name="daemon_setup.v0", level="info", bare="worker"):
     """The protocol has started; the mempool's stream is about to be opened."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "daemon_setup.v0", _SCHEDULING, "info", "accuser", "worker"
     worker: str
     """The protocol's long name."""
 
 
 @attrs.frozen
-class DaemonStart(TypedEvent):
+class DaemonStart(_Scheduling, name="daemon_start.v0", level="info", bare="worker"):
     """The main loop begins."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "daemon_start.v0", _SCHEDULING, "info", "accuser", "worker"
     worker: str
     """The protocol's long name."""
 
 
 @attrs.frozen
-class DaemonConnectionLost(TypedEvent):
+class DaemonConnectionLost(_Scheduling, name="daemon_connection_lost.v0", level="error", bare="worker"):
     """The stream of blocks has ended."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "daemon_connection_lost.v0", _SCHEDULING, "error", "accuser", "worker"
     worker: str
     """The protocol's long name."""
 
 
 @attrs.frozen
-class DaemonError(TypedEvent):
+class DaemonError(_Scheduling, name="daemon_error.v0", level="error"):
     """Handling a batch of operations failed; the daemon goes on."""
 
-    NAME, SECTION, LEVEL, KIND = "daemon_error.v0", _SCHEDULING, "error", "accuser"
     worker: str
     errors: tuple[dict[str, Any], ...]
     """The trace, outermost first."""
 
 
 @attrs.frozen
-class CannotFetchEvent(TypedEvent):
+class CannotFetchEvent(_Scheduling, name="cannot_fetch_event.v0", level="info", bare="worker"):
     """Declared, and not emitted by the accuser."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "cannot_fetch_event.v0", _SCHEDULING, "info", "accuser", "worker"
     worker: str
 
 
 @attrs.frozen
-class DaemonWakeup(TypedEvent):
+class DaemonWakeup(_Scheduling, name="daemon_wakeup.v0", level="debug", bare="worker"):
     """Declared, and not emitted by the accuser."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "daemon_wakeup.v0", _SCHEDULING, "debug", "accuser", "worker"
     worker: str
 
 
@@ -175,78 +203,66 @@ class Occurrence:
 
 
 @attrs.frozen
-class BlockSeen(TypedEvent):
+class BlockSeen(TypedEvent, name="block-seen-{protocol}.v0", section=(), level="info", kind="accuser"):
     """A block came from the stream of applied blocks; nothing was done with it yet."""
 
-    NAME, SECTION, LEVEL, KIND = "block-seen-{protocol}.v0", (), "info", "accuser"
     hash: str
     occurrence: Occurrence
     header: ShellHeader
 
 
 @attrs.frozen
-class AccuserSawBlock(TypedEvent):
+class AccuserSawBlock(_Denunciation, name="accuser_saw_block.v0", level="debug"):
     """The processing of a block begins."""
 
-    NAME, SECTION, LEVEL, KIND = "accuser_saw_block.v0", _DENUNCIATION, "debug", "accuser"
     level: int
     hash: str
 
 
 @attrs.frozen
-class AccuserProcessedBlock(TypedEvent):
+class AccuserProcessedBlock(_Denunciation, name="accuser_processed_block.v0", level="notice", bare="hash"):
     """The processing of a block has ended without an error of its own."""
 
-    NAME, SECTION, LEVEL, KIND = "accuser_processed_block.v0", _DENUNCIATION, "notice", "accuser"
-    BARE = "hash"
     hash: str
 
 
 @attrs.frozen
-class AccuserBlockError(TypedEvent):
+class AccuserBlockError(_Denunciation, name="accuser_block_error.v0", level="error"):
     """A block could not be had or processed."""
 
-    NAME, SECTION, LEVEL, KIND = "accuser_block_error.v0", _DENUNCIATION, "error", "accuser"
     hash: str
     errors: tuple[dict[str, Any], ...]
     """The trace, outermost first."""
 
 
 @attrs.frozen
-class FetchOperationsError(TypedEvent):
+class FetchOperationsError(_Denunciation, name="fetch_operations_error.v0", level="error", bare="hash"):
     """A block has no list of operations, which must not be."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "fetch_operations_error.v0", _DENUNCIATION, "error", "accuser", "hash"
     hash: str
 
 
 @attrs.frozen
-class UnexpectedPrunedBlock(TypedEvent):
+class UnexpectedPrunedBlock(_Denunciation, name="unexpected_pruned_block.v0", level="error", bare="hash"):
     """A block came without its metadata."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "unexpected_pruned_block.v0", _DENUNCIATION, "error", "accuser", "hash"
     hash: str
 
 
 @attrs.frozen
-class ProtocolChangeDetected(TypedEvent):
+class ProtocolChangeDetected(_Denunciation, name="protocol_change_detected.v0", level="error"):
     """A block whose next protocol is another; it is skipped."""
 
-    NAME, SECTION, LEVEL, KIND = "protocol_change_detected.v0", _DENUNCIATION, "error", "accuser"
-
 
 @attrs.frozen
-class DoubleBakingDetected(TypedEvent):
+class DoubleBakingDetected(_Denunciation, name="double_baking_detected.v0", level="notice"):
     """A second block of one level, round and delegate; the evidence is about to be injected."""
 
-    NAME, SECTION, LEVEL, KIND = "double_baking_detected.v0", _DENUNCIATION, "notice", "accuser"
-
 
 @attrs.frozen
-class DoubleBakingDenounced(TypedEvent):
+class DoubleBakingDenounced(_Denunciation, name="double_baking_denounced.v0", level="notice"):
     """The evidence of a double baking was injected."""
 
-    NAME, SECTION, LEVEL, KIND = "double_baking_denounced.v0", _DENUNCIATION, "notice", "accuser"
     hash: str
     """Of the operation."""
     bytes: _Bytes
@@ -254,21 +270,18 @@ class DoubleBakingDenounced(TypedEvent):
 
 
 @attrs.frozen
-class DoubleBakingButNot(TypedEvent):
+class DoubleBakingButNot(_Denunciation, name="double_baking_but_not.v0", level="debug"):
     """The same block was seen again."""
-
-    NAME, SECTION, LEVEL, KIND = "double_baking_but_not.v0", _DENUNCIATION, "debug", "accuser"
 
 
 @attrs.frozen
-class DoubleAttestationDetected(TypedEvent):
+class DoubleAttestationDetected(_Denunciation, name="double_attestation_detected.v0", level="notice"):
     """Two attestations that conflict; the evidence is about to be injected.
 
     The daemon writes the two hashes into each other's fields
     (``src/proto_*/lib_delegate/client_baking_denunciation.ml``). Here each is what its name says.
     """
 
-    NAME, SECTION, LEVEL, KIND = "double_attestation_detected.v0", _DENUNCIATION, "notice", "accuser"
     existing: str = attrs.field(metadata={"json": "new_attestation"})
     """The operation that was known before."""
     new: str = attrs.field(metadata={"json": "existing_attestation"})
@@ -276,10 +289,9 @@ class DoubleAttestationDetected(TypedEvent):
 
 
 @attrs.frozen
-class DoubleAttestationDenounced(TypedEvent):
+class DoubleAttestationDenounced(_Denunciation, name="double_attestation_denounced.v0", level="notice"):
     """The evidence of a double attestation was injected."""
 
-    NAME, SECTION, LEVEL, KIND = "double_attestation_denounced.v0", _DENUNCIATION, "notice", "accuser"
     hash: str
     """Of the operation."""
     bytes: _Bytes
@@ -287,10 +299,9 @@ class DoubleAttestationDenounced(TypedEvent):
 
 
 @attrs.frozen
-class DoublePreattestationDetected(TypedEvent):
+class DoublePreattestationDetected(_Denunciation, name="double_preattestation_detected.v0", level="notice"):
     """As `DoubleAttestationDetected`, with the same quirk put right."""
 
-    NAME, SECTION, LEVEL, KIND = "double_preattestation_detected.v0", _DENUNCIATION, "notice", "accuser"
     existing: str = attrs.field(metadata={"json": "new_preattestation"})
     """The operation that was known before."""
     new: str = attrs.field(metadata={"json": "existing_preattestation"})
@@ -298,10 +309,9 @@ class DoublePreattestationDetected(TypedEvent):
 
 
 @attrs.frozen
-class DoublePreattestationDenounced(TypedEvent):
+class DoublePreattestationDenounced(_Denunciation, name="double_preattestation_denounced.v0", level="notice"):
     """The evidence of a double preattestation was injected."""
 
-    NAME, SECTION, LEVEL, KIND = "double_preattestation_denounced.v0", _DENUNCIATION, "notice", "accuser"
     hash: str
     """Of the operation."""
     bytes: _Bytes
@@ -309,48 +319,44 @@ class DoublePreattestationDenounced(TypedEvent):
 
 
 @attrs.frozen
-class DoubleConsensusAlreadyDenounced(TypedEvent):
+class DoubleConsensusAlreadyDenounced(
+    _Denunciation, name="double_consensus_already_denounced.v0", level="debug", bare="hash"
+):
     """The delegate had been denounced for this level, round and kind; it was done again."""
 
-    NAME, SECTION, LEVEL = "double_consensus_already_denounced.v0", _DENUNCIATION, "debug"
-    KIND, BARE = "accuser", "hash"
     hash: str
     """Of the previous evidence."""
 
 
 @attrs.frozen
-class ConsensusOperationTooOld(TypedEvent):
+class ConsensusOperationTooOld(
+    _Denunciation, name="consensus_operation_too_old.v0", level="debug", bare="hash"
+):
     """An operation below the preserved levels is ignored."""
 
-    NAME, SECTION, LEVEL, KIND = "consensus_operation_too_old.v0", _DENUNCIATION, "debug", "accuser"
-    BARE = "hash"
     hash: str
 
 
 @attrs.frozen
-class ConsensusOperationTooFarInFuture(TypedEvent):
+class ConsensusOperationTooFarInFuture(
+    _Denunciation, name="consensus_operation_too_far_in_future.v0", level="debug", bare="hash"
+):
     """An operation more than two levels above the highest block is ignored."""
 
-    NAME, SECTION, LEVEL = "consensus_operation_too_far_in_future.v0", _DENUNCIATION, "debug"
-    KIND, BARE = "accuser", "hash"
     hash: str
 
 
 @attrs.frozen
-class InvalidLevelConversion(TypedEvent):
+class InvalidLevelConversion(_Denunciation, name="invalid_level_conversion.v0", level="error", bare="errors"):
     """Internal, and never expected."""
 
-    NAME, SECTION, LEVEL, KIND = "invalid_level_conversion.v0", _DENUNCIATION, "error", "accuser"
-    BARE = "errors"
     errors: tuple[dict[str, Any], ...]
 
 
 @attrs.frozen
-class InconsistentAttestation(TypedEvent):
+class InconsistentAttestation(_Denunciation, name="inconsistent_attestation.v0", level="error", bare="hash"):
     """Declared, and never emitted."""
 
-    NAME, SECTION, LEVEL, KIND = "inconsistent_attestation.v0", _DENUNCIATION, "error", "accuser"
-    BARE = "hash"
     hash: str
 
 
@@ -368,10 +374,9 @@ class Version:
 
 
 @attrs.frozen
-class StartingNode(TypedEvent):
+class StartingNode(_Main, name="starting_node.v0", level="notice"):
     """The node begins to start."""
 
-    NAME, SECTION, LEVEL, KIND = "starting_node.v0", ("node", "main"), "notice", "node"
     chain: str
     """Name of the network, as in ``MAVRYK``."""
     version: Version
@@ -380,33 +385,34 @@ class StartingNode(TypedEvent):
 
 
 @attrs.frozen
-class NodeIsReady(TypedEvent):
+class NodeIsReady(_Main, name="node_is_ready.v0", level="notice"):
     """The node is running."""
 
-    NAME, SECTION, LEVEL, KIND = "node_is_ready.v0", ("node", "main"), "notice", "node"
-
 
 @attrs.frozen
-class ShuttingDownNode(TypedEvent):
+class ShuttingDownNode(_Main, name="shutting_down_node.v0", level="notice"):
     """The node begins to stop."""
 
-    NAME, SECTION, LEVEL, KIND = "shutting_down_node.v0", ("node", "main"), "notice", "node"
-
 
 @attrs.frozen
-class Bye(TypedEvent):
+class Bye(_Main, name="bye.v0", level="notice", bare="exit_code"):
     """The node's last event."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "bye.v0", ("node", "main"), "notice", "node", "exit_code"
     exit_code: int
     """Negative if a signal ended the node."""
 
 
 @attrs.frozen
-class ReadIdentity(TypedEvent):
+class ReadIdentity(
+    TypedEvent,
+    name="read_identity.v0",
+    section=("node", "identity"),
+    level="notice",
+    kind="node",
+    bare="peer_id",
+):
     """The node's identity was read."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "read_identity.v0", ("node", "identity"), "notice", "node", "peer_id"
     peer_id: str
 
 
@@ -423,53 +429,49 @@ class View:
 
 
 @attrs.frozen
-class HeadIncrement(TypedEvent):
+class HeadIncrement(_Chain, name="head_increment.v0", level="notice"):
     """The head has a successor."""
 
-    NAME, SECTION, LEVEL, KIND = "head_increment.v0", ("validator", "chain"), "notice", "node"
     view: View
     level: int
 
 
 @attrs.frozen
-class BranchSwitch(TypedEvent):
+class BranchSwitch(_Chain, name="branch_switch.v0", level="notice"):
     """The head is on another branch now."""
 
-    NAME, SECTION, LEVEL, KIND = "branch_switch.v0", ("validator", "chain"), "notice", "node"
     view: View
     level: int
 
 
 @attrs.frozen
-class IgnoreHead(TypedEvent):
+class IgnoreHead(_Chain, name="ignore_head.v0", level="notice"):
     """A block is no better than the head."""
 
-    NAME, SECTION, LEVEL, KIND = "ignore_head.v0", ("validator", "chain"), "notice", "node"
     view: View
     level: int
 
 
 @attrs.frozen
-class Connection(TypedEvent):
+class Connection(_Chain, name="connection.v0", level="info", bare="peer_id"):
     """A peer was connected."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "connection.v0", ("validator", "chain"), "info", "node", "peer_id"
     peer_id: str
 
 
 @attrs.frozen
-class Disconnection(TypedEvent):
+class Disconnection(_Chain, name="disconnection.v0", level="info", bare="peer_id"):
     """A peer was disconnected."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "disconnection.v0", ("validator", "chain"), "info", "node", "peer_id"
     peer_id: str
 
 
 @attrs.frozen
-class SetHead(TypedEvent):
+class SetHead(
+    TypedEvent, name="set_head.v0", section=("node", "store"), level="info", kind="node", bare="head"
+):
     """The store has a new head."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "set_head.v0", ("node", "store"), "info", "node", "head"
     head: tuple[str, int]
     """Hash and level."""
 
@@ -553,28 +555,25 @@ Request: TypeAlias = Flush | Notify | Leftover | Inject | Arrived | Advertise | 
 
 
 @attrs.frozen
-class RequestCompletedInfo(TypedEvent):
+class RequestCompletedInfo(_Prevalidator, name="request_completed_info.v0", level="info"):
     """The mempool has completed an ``inject`` or a ``flush``."""
 
-    NAME, SECTION, LEVEL, KIND = "request_completed_info.v0", ("prevalidator",), "info", "node"
     view: Request
     worker_status: WorkerStatus
 
 
 @attrs.frozen
-class RequestCompletedDebug(TypedEvent):
+class RequestCompletedDebug(_Prevalidator, name="request_completed_debug.v0", level="debug"):
     """The mempool has completed a ``notify``, an ``arrived`` or another request."""
 
-    NAME, SECTION, LEVEL, KIND = "request_completed_debug.v0", ("prevalidator",), "debug", "node"
     view: Request
     worker_status: WorkerStatus
 
 
 @attrs.frozen
-class RequestFailed(TypedEvent):
+class RequestFailed(_Prevalidator, name="request_failed.v0", level="notice"):
     """The mempool could not complete a request."""
 
-    NAME, SECTION, LEVEL, KIND = "request_failed.v0", ("prevalidator",), "notice", "node"
     view: Request
     worker_status: WorkerStatus
     errors: tuple[dict[str, Any], ...]
@@ -582,26 +581,30 @@ class RequestFailed(TypedEvent):
 
 
 @attrs.frozen
-class OperationInjected(TypedEvent):
+class OperationInjected(_Prevalidator, name="operation_injected.v0", level="notice", bare="hash"):
     """An operation was injected into the mempool."""
 
-    NAME, SECTION, LEVEL, KIND, BARE = "operation_injected.v0", ("prevalidator",), "notice", "node", "hash"
     hash: str
 
 
 @attrs.frozen
-class CompilationError(TypedEvent):
+class CompilationError(
+    TypedEvent,
+    name="compilation_error.v0",
+    section=("protocol_updater",),
+    level="error",
+    kind="node",
+    bare="log_file",
+):
     """A protocol could not be compiled."""
 
-    NAME, SECTION, LEVEL, KIND = "compilation_error.v0", ("protocol_updater",), "error", "node"
-    BARE = "log_file"
     log_file: str
 
 
 CLASSES: Final[tuple[type[TypedEvent], ...]] = tuple(
     value
     for value in list(globals().values())
-    if isinstance(value, type) and issubclass(value, TypedEvent) and value is not TypedEvent
+    if isinstance(value, type) and issubclass(value, TypedEvent) and value.NAME
 )
 
 _PARTS: Final = (

@@ -23,6 +23,9 @@ MODULES: Final = {
     "mavkit-accuser-alpha": "accuser.daemon",
 }
 
+NEEDED: Final = ("cryptography",)
+"""What the package does not bring by itself."""
+
 
 def main() -> int:
     """Run the executable that the first argument names; return its exit status."""
@@ -33,7 +36,15 @@ def main() -> int:
         for name in MODULES:
             print(f"  python -m accuser.sandbox {name} ...", file=sys.stderr)
         return 1
-    status: int = importlib.import_module(f"accuser.sandbox.{module}").main(program, sys.argv[2:])
+    try:
+        status: int = importlib.import_module(f"accuser.sandbox.{module}").main(program, sys.argv[2:])
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in NEEDED:
+            raise
+        advice = "install it with: pip install 'accuser[sandbox]'"
+        print(f"The sandbox's {Path(program).name} needs {missing}; {advice}", file=sys.stderr)
+        return 1
     return status
 
 

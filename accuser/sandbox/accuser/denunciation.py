@@ -120,7 +120,7 @@ class Denunciator:
         self._preserved = preserved_levels
         self._clean_every = max(1, preserved_levels // 10)
         self._until_cleaning = self._clean_every
-        self.highest_level = 0
+        self.highest_level: int = 0
         """The highest level of the blocks processed."""
         self._blocks: dict[_Place, dict[str, str]] = {}
         self._consensus: dict[_Place, dict[tuple[str, bool], _Recorded]] = {}
