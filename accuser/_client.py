@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypedDict, Unpack
@@ -106,6 +106,7 @@ class Client:
         self,
         protocol: Protocol,
         *,
+        parameters: Mapping[str, object] | None = None,
         parameter_file: str | Path | None = None,
         timestamp: datetime.datetime | None = None,
     ) -> None:
@@ -113,11 +114,19 @@ class Client:
 
         Args:
             protocol: what to activate.
+            parameters: changes to the sandbox parameters, by dotted path: `accuser.parameters`.
             parameter_file: by default the sandbox parameters with the bootstrap accounts.
             timestamp: time of the first block, with its zone; by default a day ago.
+
+        Raises:
+            ValueError: a path of ``parameters`` names no parameter of the protocol, or both they
+                and a file are given.
         """
         if parameter_file is None:
-            parameter_file = write_parameter_file(protocol, self._workspace.path / "parameters.json")
+            path = self._workspace.path / "parameters.json"
+            parameter_file = write_parameter_file(protocol, path, parameters)
+        elif parameters is not None:
+            raise ValueError("parameters are changes to the sandbox's, and so exclude a parameter_file")
         if timestamp is None:
             now = datetime.datetime.fromtimestamp(self._host.now(), datetime.UTC)
             timestamp = now - ACTIVATION_AGE
@@ -235,9 +244,16 @@ async def open_client(node: Node | Endpoint, **options: Unpack[ClientOptions]) -
 
 
 async def init_with_protocol(
-    node: Node, protocol: Protocol, *, parameter_file: str | Path | None = None
+    node: Node,
+    protocol: Protocol,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    parameter_file: str | Path | None = None,
 ) -> Client:
-    """Give a client of ``node`` after activating ``protocol`` there."""
+    """Give a client of ``node`` after activating ``protocol`` there.
+
+    ``parameters`` and ``parameter_file`` are those of `Client.activate_protocol`.
+    """
     client = Client(node)
-    await client.activate_protocol(protocol, parameter_file=parameter_file)
+    await client.activate_protocol(protocol, parameters=parameters, parameter_file=parameter_file)
     return client

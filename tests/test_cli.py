@@ -80,6 +80,9 @@ async def test_the_scenarios_are_listed() -> None:
     done = await accuser("demo", "--list")
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(SCENARIOS)
+    limited = [line for line in done.stdout.splitlines() if line.endswith(")")]
+    assert [line.split()[0] for line in limited] == ["adaptive-issuance"]
+    assert limited[0].endswith(" (boreas and alpha only)")
 
 
 def test_a_scenario_says_which_protocols_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +104,11 @@ def test_a_scenario_says_which_protocols_it_is_for(monkeypatch: pytest.MonkeyPat
         (("demo", "--toolchain", "/no/such/folder"), 2, "neither 'sandbox' nor a folder"),
         (("demo", "--nosuch"), 2, "No such option"),
         (("demo", "--scenario", "nosuch"), 2, "'nosuch' is not one of 'double-baking', 'double-att"),
+        (
+            ("demo", "--scenario", "adaptive-issuance", "--protocol", "atlas"),
+            2,
+            "the scenario adaptive-issuance does not apply to atlas: it is for boreas and alpha",
+        ),
         (("nosuch",), 2, "No such command"),
         (("demo", "--toolchain", "/"), 1, "BinaryNotFound: no executable 'mavkit-node' was found"),
     ],

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from accuser import Protocol
+from accuser import SANDBOX, Protocol, init_with_protocol, open_client, open_node
 from accuser._keys import BOOTSTRAP
 from accuser._parameters import parameters, write_parameter_file
 
@@ -334,6 +334,21 @@ def test_nothing_is_written_when_an_override_is_wrong(
     with pytest.raises(error):
         write_parameter_file(Protocol.BOREAS, path, overrides)
     assert not path.exists()
+
+
+async def test_an_activation_takes_overrides(tmp_path: Path) -> None:
+    async with open_node(toolchain=SANDBOX, arguments=("--synchronisation-threshold 0",)) as node:
+        async with open_client(node) as client:
+            with pytest.raises(
+                ValueError, match=r"no parameter 'blocks_per_cycl' .*; near it are blocks_per_cycle"
+            ):
+                await client.activate_protocol(Protocol.BOREAS, parameters={"blocks_per_cycl": 4})
+            with pytest.raises(ValueError, match="exclude a parameter_file"):
+                await client.activate_protocol(Protocol.BOREAS, parameters={}, parameter_file=tmp_path)
+        client = await init_with_protocol(node, Protocol.ALPHA, parameters={"blocks_per_cycle": 4})
+        constants = await node.rpc("get", "/chains/main/blocks/head/context/constants")
+        assert constants["blocks_per_cycle"] == 4
+        client.remove()
 
 
 def test_importing_the_package_does_not_load_the_reader_of_resources() -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from accuser import Protocol, ScenarioFailed, Toolchain
+from accuser import SANDBOX, Protocol, ScenarioFailed, Toolchain
 from accuser.scenarios import (
     SCENARIOS,
     Denunciation,
+    adaptive_issuance,
     double_baking,
     double_consensus,
     operation_too_far_in_future,
     operation_too_old,
 )
+from accuser.scenarios._adaptive_issuance import CULPRIT, PROTOCOLS, REWARDED, slashed_by
 from accuser.scenarios._stage import open_stage
 
 from .independent import ConsensusEvidence, Evidence, Signed, base58check, digest, operation_hash
@@ -128,6 +130,71 @@ async def test_operation_too_far_in_future(toolchain: Toolchain, protocol: Proto
     assert (result.level, result.head) == (6, 3)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.tag)
+async def test_adaptive_issuance(toolchain: Toolchain, protocol: Protocol) -> None:
+    result = await adaptive_issuance(toolchain, protocol)
+    assert (result.toolchain, result.protocol) == (toolchain.name, protocol.long_name)
+    assert (result.included.level, result.included.validation_pass) == (8, 2)
+    assert (result.forbidden, result.slashing.level) == (CULPRIT.pkh, 12)
+    # Of the 200000 mav that it had frozen, a twentieth.
+    assert result.slashing.burned + result.slashing.rewarded == 10_000_000_000
+    evidence = Evidence.decode(bytes.fromhex(result.denunciation.bytes))
+    assert (evidence.first.level, evidence.second.level) == (6, 6)
+    assert evidence.first.round == evidence.second.round
+    assert (
+        evidence.first.signers(result.chain_id) == evidence.second.signers(result.chain_id) == {"bootstrap2"}
+    )
+
+
+async def test_without_the_evidence_nobody_is_forbidden(toolchain: Toolchain) -> None:
+    message = r"bootstrap2 \(mv1V.*\) is not forbidden after block B.* of level 8, which was to have evidence"
+    with pytest.raises(ScenarioFailed, match=message) as caught:
+        await adaptive_issuance(toolchain, twin=True)
+    remove_kept(caught.value, count=4)
+
+
+async def test_atlas_cannot_show_adaptive_issuance() -> None:
+    with pytest.raises(ValueError, match="001-PtAtLas does not forbid at once"):
+        await adaptive_issuance(SANDBOX, Protocol.ATLAS)
+
+
+def slashing_updates(burned: int = 60, rewarded: int = 10, lost: int = 70) -> list[dict[str, Any]]:
+    origin = {"origin": "delayed_operation", "delayed_operation_hash": "oo1"}
+    return [
+        {
+            "kind": "freezer",
+            "category": "deposits",
+            "staker": {"baker_own_stake": CULPRIT.pkh},
+            "change": str(-lost),
+            **origin,
+        },
+        {"kind": "burned", "category": "punishments", "change": str(burned), **origin},
+        {"kind": "contract", "contract": REWARDED.pkh, "change": str(rewarded), **origin},
+        {"kind": "contract", "contract": REWARDED.pkh, "change": "5", "origin": "block"},
+    ]
+
+
+@pytest.mark.parametrize("burned", [54, 60, 66])
+def test_balance_updates_of_a_slashing(burned: int) -> None:
+    assert slashed_by("oo1", slashing_updates(burned, 10, burned + 10)) == (burned, 10)
+
+
+@pytest.mark.parametrize(
+    "updates",
+    [
+        [],
+        slashing_updates()[1:],
+        slashing_updates(burned=67, lost=77),
+        slashing_updates(rewarded=0, burned=6, lost=6),
+        slashing_updates(lost=71),
+        [{**update, "delayed_operation_hash": "oo2"} for update in slashing_updates()],
+    ],
+)
+def test_balance_updates_that_are_none_of_a_slashing(updates: list[dict[str, Any]]) -> None:
+    with pytest.raises(ScenarioFailed, match=r"oo1 made bootstrap2 lose .* 6 parts of 7 are burned"):
+        slashed_by("oo1", updates)
+
+
 def test_every_scenario_of_upstream_has_a_name() -> None:
     assert list(SCENARIOS) == [
         "double-baking",
@@ -139,6 +206,7 @@ def test_every_scenario_of_upstream_has_a_name() -> None:
         "double-preattestation-wrong-branch",
         "operation-too-old",
         "operation-too-far-in-the-future",
+        "adaptive-issuance",
     ]
 
 

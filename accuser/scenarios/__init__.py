@@ -14,6 +14,10 @@ import attrs
 
 from .._operations import CONSENSUS_KINDS
 from .._protocol import Protocol
+from ._adaptive_issuance import PROTOCOLS as _WITH_FORBIDDEN
+from ._adaptive_issuance import AdaptiveIssuance as AdaptiveIssuance
+from ._adaptive_issuance import Slashing as Slashing
+from ._adaptive_issuance import adaptive_issuance as adaptive_issuance
 from ._common import Denunciation as Denunciation
 from ._common import Report as Report
 from ._common import Result as Result
@@ -71,6 +75,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         "an attestation of three levels above the head",
         operation_too_far_in_future,
         "the attestation is of two levels above the head",
+    ),
+    "adaptive-issuance": Scenario(
+        "a double baking, for which the delegate is forbidden and slashed",
+        adaptive_issuance,
+        "the last block of the cycle is baked without the evidence",
+        _WITH_FORBIDDEN,
     ),
 }
 """The scenarios, by the names that ``accuser demo --scenario`` takes."""

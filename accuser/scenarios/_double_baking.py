@@ -105,7 +105,7 @@ async def double_baking(
 
         node_1, client_1 = await node_and_client()
         node_2, client_2 = await node_and_client()
-        await _connect(client_1, node_1, client_2, node_2)
+        await connect(client_1, node_1, client_2, node_2)
         await client_1.activate_protocol(protocol)
         await node_2.wait_for_level(1)
         report(f"{node_1.name} and {node_2.name} are connected, the protocol is active at level 1")
@@ -134,12 +134,12 @@ async def double_baking(
         injected = node_3.expect_request("inject")
         report(f"{accuser.name} is ready, beside {node_3.name}")
 
-        await _connect(client_2, node_2, client_3, node_3)
+        await connect(client_2, node_2, client_3, node_3)
         await node_3.wait_for_level(3)
         report(f"{node_3.name} has learnt the branch of {node_2.name}, level 3")
 
         await node_1.restart()
-        await _connect(client_1, node_1, client_3, node_3)
+        await connect(client_1, node_1, client_3, node_3)
         await node_3.wait_for_level(4)
         report(f"{node_3.name} has switched to the branch of {node_1.name}, level 4")
 
@@ -159,7 +159,7 @@ async def double_baking(
         report("bootstrap1 baked level 5, which all three nodes have")
         await accuser.terminate()
 
-        included = await _find_evidence(client_1, evidence.hash)
+        included = await find_evidence(client_1, evidence.hash)
         report(
             f"the evidence is in block {included.block} of level {included.level}, "
             f"validation pass {included.validation_pass}"
@@ -175,13 +175,15 @@ async def double_baking(
     )
 
 
-async def _connect(client_a: Client, node_a: Node, client_b: Client, node_b: Node) -> None:
+async def connect(client_a: Client, node_a: Node, client_b: Client, node_b: Node) -> None:
+    """Connect two private nodes, which must trust each other first."""
     await client_a.trust_address(node_b)
     await client_b.trust_address(node_a)
     await client_a.connect_address(node_b)
 
 
-async def _find_evidence(client: Client, evidence: str) -> Inclusion:
+async def find_evidence(client: Client, evidence: str) -> Inclusion:
+    """Say where the head has an evidence. Raises ``ScenarioFailed`` if it has not."""
     header = await client.rpc("get", "/chains/main/blocks/head/header")
     operations = await client.rpc("get", f"/chains/main/blocks/{header['hash']}/operations")
     if evidence not in [operation["hash"] for operation in operations[EVIDENCE_PASS]]:
