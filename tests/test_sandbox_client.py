@@ -38,6 +38,8 @@ from accuser.sandbox.node.http_server import serve_connection
 from accuser.sandbox.node.node import Node
 from accuser.sandbox.node.p2p import PeerNetwork
 
+from .forger import double_baking, header
+
 STARTED = GENESIS_TIME + 1000
 """Time of the first block."""
 
@@ -310,6 +312,33 @@ async def test_the_mempool_and_a_pool_go_into_the_block(tmp_path: Path) -> None:
         )
         assert vote in w.head.operations[0]
         await bake(w, "bootstrap3", "--minimal-timestamp", "--operations-pool", "/no/such/file")
+        assert w.head.level == 4
+
+
+async def test_the_denounced_neither_bakes_nor_votes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with world(tmp_path) as w:
+        await w.activate()
+        await bake(w, "bootstrap1", "--minimal-timestamp")
+        first = w.head
+        second = header(w.node.chain, w.node.chain.predecessor(first), round=first.round, vote="on")
+        pool = tmp_path / "pool.json"
+        pool.write_text(json.dumps([double_baking(first.header, second, first.hash).to_json()]))
+        await bake(w, "bootstrap2", "--minimal-timestamp", "--operations-pool", str(pool))
+        assert w.head.state.is_forbidden(BOOTSTRAP[0].pkh)
+        text = (
+            f"Delegate {BOOTSTRAP[0].pkh} has committed too many misbehaviours; it is temporarily not "
+            "allowed to bake/preattest/attest."
+        )
+        outcome = await w.run("bake", "for", "bootstrap1", "--minimal-timestamp")
+        assert outcome == Outcome(1, "", f"Error:\n  {text}\n")
+        capfd.readouterr()
+        for word in ("attest", "preattest"):
+            await w.run(word, "for", "bootstrap1", "--force")
+            assert "has committed too many misbehaviours;" in capfd.readouterr().err
+        assert w.pending() == []
+        await bake(w, "bootstrap2", "--minimal-timestamp")
         assert w.head.level == 4
 
 
