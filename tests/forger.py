@@ -66,6 +66,7 @@ def header(
     predecessor: Block | None = None,
     *,
     round: int = 0,
+    payload_round: int | None = None,
     operations: Operations = NO_OPERATIONS,
     key: Key | None = None,
     vote: str = "pass",
@@ -85,7 +86,7 @@ def header(
     commitment = calendar.level_info(level)["expected_commitment"]
     data = ProtocolData(
         payload_hash=NO_PAYLOAD,
-        payload_round=round,
+        payload_round=round if payload_round is None else payload_round,
         proof_of_work_nonce=bytes(8),
         seed_nonce_hash=encode(Kind.NONCE, bytes(32)) if commitment else None,
         liquidity_baking_toggle_vote=vote,
@@ -94,7 +95,7 @@ def header(
     )
     shell = construct(chain, predecessor, data, time, operations).shell
     hashes = [operation.hash for passed in operations[1:] for operation in passed]
-    data = attrs.evolve(data, payload_hash=payload_hash(predecessor.hash, round, hashes))
+    data = attrs.evolve(data, payload_hash=payload_hash(predecessor.hash, data.payload_round, hashes))
     shell = attrs.evolve(shell, **changes)
     baker = calendar.baker(level, round)
     assert baker is not None

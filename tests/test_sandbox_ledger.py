@@ -21,6 +21,7 @@ from accuser.sandbox.codec.operations import Operation
 from accuser.sandbox.trace import NodeError
 
 from .forger import (
+    KEYS,
     activated,
     bake,
     double_baking,
@@ -267,7 +268,21 @@ def test_without_delay_boreas_slashes_at_the_end_of_the_cycle_of_the_evidence() 
     assert list(chain.head.updates) == slashing_updates(Protocol.BOREAS, evidence)
 
 
-def test_the_reward_is_the_proposers_and_staking_is_automatic() -> None:
+def test_the_reward_is_the_proposers() -> None:
+    chain = activated(blocks_per_cycle=4, ns_enable=False, autostaking_enable=False)
+    operations = with_evidence(bake_twice(chain))
+    # The payload of the first round of one is baked at a later round by another.
+    first = round_of(chain.head, OTHER)
+    again = next(one for one in range(first + 1, 256) if baker(chain.head, one) not in (OTHER, CULPRIT))
+    made = header(chain, round=again, payload_round=first, operations=operations)
+    end = chain.add(made, operations)
+    assert end.baker is not None
+    assert end.baker.pkh != OTHER
+    assert end.updates[-1]["contract"] == OTHER
+    assert ledger(end).accounts[OTHER].spendable == 19 * DEPOSITS + REWARD
+
+
+def test_staking_is_automatic_before_adaptive_issuance() -> None:
     chain = activated(blocks_per_cycle=4)
     denounce(chain)
     end = until_cycle_end(chain)
@@ -386,6 +401,25 @@ def test_when_adaptive_issuance_begins(
 
 
 # Parameters
+
+
+def test_what_accounts_have_at_first() -> None:
+    poor, hashed, owned = KEYS[OTHER].public_key, "mv1XLiKa1vywAuPWuLF9WEYB3BPvRRQ8oCsp", BOOTSTRAP[2]
+    accounts = [
+        [KEYS[CULPRIT].public_key, "6000000001"],
+        [poor, "5999999999"],
+        [hashed, "7"],
+        [owned.public_key, "9000000000", CULPRIT],
+    ]
+    chain = activated(bootstrap_accounts=accounts)
+    found = ledger(chain.head).accounts
+    # As much as baking needs, and no more than there is.
+    assert (found[CULPRIT].frozen, found[CULPRIT].spendable) == (6_000_000_000, 1)
+    assert (found[OTHER].frozen, found[OTHER].spendable, found[OTHER].listed) == (5_999_999_999, 0, 0)
+    assert (found[hashed].is_delegate, found[hashed].total) == (False, 7)
+    assert (found[owned.pkh].is_delegate, found[owned.pkh].total) == (False, 9_000_000_000)
+    bake(chain, count=12)
+    assert [one.pkh for one in calendar(chain.head).rights(3).delegates] == [CULPRIT]
 
 
 @pytest.mark.parametrize(

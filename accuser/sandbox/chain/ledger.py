@@ -6,13 +6,12 @@ nobody is paid for baking and attesting, and no operation transfers anything.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
 
-from ..codec.base58 import Base58Error, Kind, decode
+from ..codec.base58 import Base58Error, is_key_hash
 from ..codec.crypto import public_key_hash
 from .economy import Economy
 from .misbehaviour import Misbehaviour
@@ -21,8 +20,6 @@ from .rights import Delegate
 
 EMA_MAX: Final = 2_000_000_000
 """The most that the moving average of votes can be (``lib_protocol/per_block_votes_repr.ml``)."""
-
-_HASHES: Final = (Kind.MV1, Kind.MV2, Kind.MV3, Kind.MV4)
 
 
 @attrs.frozen
@@ -140,7 +137,7 @@ def _account(entry: Any, economy: Economy) -> Account | None:
             pkh = public_key_hash(key)
         else:
             # Keys of other curves are nobody here.
-            return Account(key, None, balance) if _is_hash(key) else None
+            return Account(key, None, balance) if is_key_hash(key) else None
     except (LookupError, TypeError, ValueError, Base58Error) as error:
         raise ParametersError(f"bootstrap_accounts has {entry!r}: {error}") from error
     if len(entry) > 2:
@@ -156,14 +153,6 @@ def _account(entry: Any, economy: Economy) -> Account | None:
         active_until=economy.tolerated_inactivity + economy.rights_delay,
         listed=balance if balance >= economy.minimal_stake else 0,
     )
-
-
-def _is_hash(text: str) -> bool:
-    for kind in _HASHES:
-        with contextlib.suppress(Base58Error):
-            decode(kind, text)
-            return True
-    return False
 
 
 def stakes(

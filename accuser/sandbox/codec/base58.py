@@ -135,5 +135,16 @@ def decode(kind: Kind, text: str) -> bytes:
     return data
 
 
+def is_key_hash(text: str) -> bool:
+    """Whether a text is the hash of a public key, of whichever curve."""
+    for kind in (Kind.MV1, Kind.MV2, Kind.MV3, Kind.MV4):
+        try:
+            decode(kind, text)
+        except Base58Error:
+            continue
+        return True
+    return False
+
+
 def _checksum(payload: bytes) -> bytes:
     return sha256(sha256(payload).digest()).digest()[:_CHECKSUM_SIZE]

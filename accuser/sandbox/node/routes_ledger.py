@@ -17,7 +17,7 @@ from ..chain.chain import UnknownBlock
 from ..chain.economy import Economy, economy
 from ..chain.ledger import Account, Ledger, stakes
 from ..chain.parameters import MAX_SLASHING_PERIOD, Calendar
-from ..codec.base58 import Base58Error, Kind, decode
+from ..codec.base58 import is_key_hash
 from ..trace import TEMPORARY, NodeError, protocol_error
 from .http_server import HttpFailure
 from .router import Call
@@ -27,7 +27,6 @@ BlockHandle = Callable[[Call, Block], object]
 MAX_PROPOSALS: Final = 20
 """Which a delegate may make in a period; nobody makes one here."""
 
-_HASHES: Final = (Kind.MV1, Kind.MV2, Kind.MV3, Kind.MV4)
 _NO_STAKERS: Final = {
     "limit_of_staking_over_baking_millionth": 0,
     "edge_of_baking_over_staking_billionth": 1_000_000_000,
@@ -221,11 +220,7 @@ def _rules(block: Block) -> Economy:
 
 def _pkh(call: Call) -> str:
     text = call.variables["pkh"]
-    for kind in _HASHES:
-        try:
-            decode(kind, text)
-        except Base58Error:
-            continue
+    if is_key_hash(text):
         return text
     raise HttpFailure(400, f"Failed to parse argument 'pkh' ({text!r}): not a public key hash\n")
 
