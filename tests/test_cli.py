@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -11,18 +10,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import attrs
 import pytest
 import trio
-from click.testing import CliRunner
 
-from accuser import Protocol
-from accuser.commands import cli
 from accuser.scenarios import SCENARIOS
 
 from .independent import operation_hash
-
-demo = importlib.import_module("accuser.commands.demo")
 
 
 async def accuser(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -83,18 +76,6 @@ async def test_the_scenarios_are_listed() -> None:
     limited = [line for line in done.stdout.splitlines() if line.endswith(")")]
     assert [line.split()[0] for line in limited] == ["adaptive-issuance"]
     assert limited[0].endswith(" (boreas and alpha only)")
-
-
-def test_a_scenario_says_which_protocols_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    limited = attrs.evolve(SCENARIOS["double-baking"], protocols=(Protocol.ATLAS, Protocol.ALPHA))
-    monkeypatch.setattr(demo, "SCENARIOS", {**SCENARIOS, "double-baking": limited})
-    refused = CliRunner().invoke(cli, ["demo", "--protocol", "boreas"])
-    assert refused.exit_code == 2
-    message = "the scenario double-baking does not apply to boreas: it is for atlas and alpha"
-    assert message in refused.output
-    listed = CliRunner().invoke(cli, ["demo", "--list"]).output.splitlines()
-    assert [line for line in listed if "only" in line] == [listed[0]]
-    assert listed[0].endswith("by one delegate (atlas and alpha only)")
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,7 @@ async def test_a_scenario(autojump_clock: MockClock, sandbox: Sandbox, name: str
         "denounced and included",
         "denounced, and denounced again",
         "seen, and passed over",
+        "denounced, forbidden and slashed",
     }
 
 
@@ -181,6 +182,10 @@ TWINS = {
     "double-preattestation": (
         EventTimeout,
         r"double_preattestation_denounced.v0 where it is about the injected operation",
+    ),
+    "adaptive-issuance": (
+        ScenarioFailed,
+        r"bootstrap2 \(mv1\w+\) is not forbidden after block B\w+ of level 8, which was to have evidence",
     ),
     "operation-too-old": (EventTimeout, r"consensus_operation_too_old.v0 where the operation is o\w+"),
     "operation-too-far-in-the-future": (
