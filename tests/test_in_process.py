@@ -33,6 +33,7 @@ from accuser import (
     PortTaken,
     Protocol,
     RestartPolicy,
+    RpcError,
     Sandbox,
     ScenarioFailed,
     SpawnFailed,
@@ -49,6 +50,7 @@ from accuser import (
 from accuser._guardian import guardian
 from accuser._parameters import write_parameter_file
 from accuser.sandbox.accuser.loop import Accuser as AccuserLoop
+from accuser.sandbox.chain.parameters import Calendar
 from accuser.scenarios import SCENARIOS
 
 from .kept import remove_kept
@@ -620,15 +622,24 @@ async def test_a_block_of_the_future_is_refused_until_its_time(autojump_clock: M
         assert await node.wait_for_level(2) == 2
 
 
-async def test_an_activation_takes_its_time(autojump_clock: MockClock, sandbox: Sandbox) -> None:
+async def times_of_blocks(toolchain: Toolchain) -> list[float]:
     when = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
-    async with open_node(toolchain=sandbox.toolchain, arguments=ALONE) as node, open_client(node) as client:
+    async with open_node(toolchain=toolchain, arguments=ALONE) as node, open_client(node) as client:
         await client.activate_protocol(Protocol.ALPHA, timestamp=when)
         assert await timestamp(node) == when.timestamp()
-        await client.bake_for(count=10)
-        levels = [await timestamp(node, str(level)) for level in range(1, 12)]
-        assert levels == sorted(set(levels))
-        assert levels[-1] < when.timestamp() + 600
+        assert await client.bake_for_and_wait(count=10) == 11
+        return [await timestamp(node, str(level)) for level in range(1, 12)]
+
+
+def test_an_activation_sets_the_clock_of_a_chain_in_both_forms() -> None:
+    async def inside() -> list[float]:
+        async with open_sandbox() as sandbox:
+            return await times_of_blocks(sandbox.toolchain)
+
+    ours = trio.run(inside, clock=MockClock(autojump_threshold=0))
+    assert ours == trio.run(times_of_blocks, SANDBOX)
+    # Every round is the first one that somebody has, and begins a second later.
+    assert ours == [ours[0] + number for number in range(11)]
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan")])
@@ -667,3 +678,25 @@ async def test_without_a_mock_clock_time_is_the_usual(monkeypatch: pytest.Monkey
         async with open_sandbox() as sandbox, watched(sandbox) as (_, client, accuser):
             async with accuser.expect("accuser_processed_block.v0"):
                 await client.bake_for("bootstrap1")
+
+
+async def test_what_an_rpc_stumbles_over_is_on_the_nodes_standard_error(
+    autojump_clock: MockClock,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("in an RPC")
+
+    async with alone(sandbox) as (node, _):
+        lines: list[str] = []
+        node.on_stderr(lines.append)
+        with monkeypatch.context() as patch:
+            patch.setattr(Calendar, "slots", fail)
+            with pytest.raises(RpcError, match="in an RPC") as caught:
+                await node.rpc("get", "/chains/main/blocks/head/helpers/validators")
+        assert caught.value.status == 500
+        await node.terminate()
+        assert "ZeroDivisionError: in an RPC" in lines
+    assert capfd.readouterr() == ("", "")

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -202,7 +203,7 @@ async def serve(
             peer_network = PeerNetwork(node, nursery, advertised, private, open_stream)
             for peer in peers:
                 nursery.start_soon(_accept, peer, peer_network)
-            handler = routes.router(node, peer_network)
+            handler = routes.router(node, peer_network, partial(system.say, 2))
             for client in clients:
                 value = {"host": client.host, "port": client.port, "acl_policy": "AllowAll"}
                 text = f"starting local RPC server on {client.host}:{client.port} (acl = AllowAll)"

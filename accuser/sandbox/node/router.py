@@ -62,10 +62,19 @@ Handle = Callable[[Call], object]
 """Returns a JSON value, a `Feed` or an `Answer`, or something to await for it."""
 
 
+def to_stderr(text: str) -> None:
+    """Write on standard error of the process what it takes at once."""
+    say(2, text)
+
+
 @attrs.define(eq=False)
 class Router:
-    """The RPCs of a server, by method and path; a path part such as ``{block}`` is variable."""
+    """The RPCs of a server, by method and path; a path part such as ``{block}`` is variable.
 
+    ``complain`` is told of what goes wrong in an RPC, and must not wait.
+    """
+
+    complain: Callable[[str], object] = to_stderr
     _routes: list[tuple[str, tuple[str, ...], Handle]] = attrs.field(init=False, factory=list)
 
     def add(self, method: str, path: str, handle: Handle) -> None:
@@ -80,7 +89,7 @@ class Router:
             if variables is None:
                 continue
             if method == request.method:
-                return await _answer(handle, Call(request, variables))
+                return await _answer(handle, Call(request, variables), self.complain)
             allowed.append(method)
         if allowed:
             raise HttpFailure(405, f"Allowed here: {', '.join(sorted(set(allowed)))}.\n")
@@ -111,7 +120,7 @@ def _match(pattern: tuple[str, ...], path: tuple[str, ...]) -> dict[str, str] | 
     return variables
 
 
-async def _answer(handle: Handle, call: Call) -> Answer | Feed:
+async def _answer(handle: Handle, call: Call, complain: Callable[[str], object]) -> Answer | Feed:
     try:
         value = handle(call)
         if isawaitable(value):
@@ -127,6 +136,6 @@ async def _answer(handle: Handle, call: Call) -> Answer | Feed:
     except Exception as error:
         # Whatever a request makes an RPC stumble over, the node lives on, and does not wait for a
         # reader of its standard error.
-        say(2, traceback.format_exc())
+        complain(traceback.format_exc())
         return Answer(500, dump([{"kind": "generic", "error": repr(error)}]))
     return value if isinstance(value, Answer | Feed) else Answer(200, dump(value))

@@ -6,6 +6,7 @@ Sources: ``src/lib_shell_services/{monitor,chain,injection}_services.ml``,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from ..._protocol import GENESIS_PROTOCOL, Protocol
@@ -19,15 +20,15 @@ from .http_server import Answer, Feed, HttpFailure
 from .node import Node, parse_operation
 from .p2p import PeerNetwork
 from .peer_connection import NETWORK_VERSION
-from .router import Call, Router, check_chain
+from .router import Call, Router, check_chain, to_stderr
 
 VERSION: Final[dict[str, object]] = {"major": 0, "minor": 0, "additional_info": "dev"}
 COMMIT: Final = "sandbox"
 
 
-def router(node: Node, network: PeerNetwork) -> Router:
-    """All RPCs of a node."""
-    routes = Router()
+def router(node: Node, network: PeerNetwork, complain: Callable[[str], object] = to_stderr) -> Router:
+    """All RPCs of a node; for ``complain`` see `Router`."""
+    routes = Router(complain)
     _Monitor(node).register(routes)
     _Chain(node).register(routes)
     _Injection(node).register(routes)
