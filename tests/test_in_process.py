@@ -49,8 +49,11 @@ from accuser import (
 )
 from accuser._guardian import guardian
 from accuser._parameters import write_parameter_file
+from accuser.sandbox.__main__ import MODULES
 from accuser.sandbox.accuser.loop import Accuser as AccuserLoop
 from accuser.sandbox.chain.parameters import Calendar
+from accuser.sandbox.network import Network
+from accuser.sandbox.task import ProgramTask
 from accuser.scenarios import SCENARIOS
 
 from .kept import remove_kept
@@ -423,6 +426,31 @@ async def test_a_program_that_fails_is_a_daemon_that_exits(
         assert "ZeroDivisionError: by the program" in caught.value.tail
         remove_kept(caught.value)
         assert await node.rpc("get", "/chains/main/chain_id") == "NetXXAAR1wWQhhe"
+
+
+async def test_a_program_that_cannot_be_loaded_fails_as_a_process_would(
+    autojump_clock: MockClock, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODULES, "mavkit-node", "nowhere")
+    with pytest.raises(CommandFailed) as caught:
+        async with open_node(toolchain=sandbox.toolchain):
+            pass
+    assert caught.value.status == 1
+    assert "No module named 'accuser.sandbox.nowhere'" in caught.value.stderr
+
+
+async def test_what_is_killed_before_it_starts_does_nothing(autojump_clock: MockClock) -> None:
+    task = ProgramTask("mavkit-node", ("--version",), {}, lambda: START, Network(), lambda _: None, 7)
+    task.kill()
+    await task.run()
+    assert (task.status, await task.stdout.receive_some()) == (-signal.SIGKILL, b"")
+    again = ProgramTask("mavkit-node", ("--version",), {}, lambda: START, Network(), lambda _: None, 8)
+    await again.run()
+    assert (again.status, b"sandbox" in await again.stdout.receive_some()) == (0, True)
+    # Nobody is there any more who could hear it.
+    for signum in (signal.SIGKILL, signal.SIGTERM, signal.SIGCONT):
+        again.send(signum)
+    assert again.status == 0
 
 
 # Nothing is left.

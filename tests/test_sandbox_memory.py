@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from accuser.sandbox.memory import CAPACITY, Connection, Gate, Network, Pipe, Reader, connected
+from accuser.sandbox.memory import CAPACITY, Connection, Gate, Pipe, Reader, connected
+from accuser.sandbox.network import Network
 from accuser.sandbox.task import Outlet
 
 

@@ -26,7 +26,8 @@ import trio
 
 from .._http import Connect
 from .__main__ import MODULES
-from .memory import Connection, Gate, Listener, Network, Pipe, Reader
+from .memory import Connection, Gate, Pipe, Reader
+from .network import Listener, Network
 from .sink.descriptor import NamedPipe, Outlets
 from .system import SIGNALLED, STOPPING, Listening
 
@@ -123,10 +124,11 @@ class ProgramTask:
 
     async def run(self) -> None:
         """Run the program to its end."""
-        # Here, since an owner that starts no node need not have a node's modules.
-        module = importlib.import_module(f"accuser.sandbox.{MODULES[self.program]}")
         try:
             with self._scope:
+                # A signal may have come before.
+                await trio.lowlevel.checkpoint_if_cancelled()
+                module = importlib.import_module(f"accuser.sandbox.{MODULES[self.program]}")
                 self._end(await module.execute(self.program, list(self.arguments), self))
         except Exception:
             # As of a process: the program has failed, and not who runs it. One that was ended meets
