@@ -24,7 +24,7 @@ from ._rpc import call_rpc
 from ._runner import SSHRunner, address_from
 from ._toolchain import installed
 from ._transcript import ReadyEvent
-from ._waits import DEFAULT, Default, terminated
+from ._waits import DEFAULT, Default, recorded, terminated
 
 BINARY: Final = "mavkit-node"
 READY: Final = ReadyEvent("node_is_ready.v0")
@@ -243,7 +243,8 @@ class Node(Daemon):
                     raise terminated(session, event, "", where, status_report(session))
                 await session.events.park()
 
-        await self._until(session, wait, event, where, timeout)
+        with recorded(session, event, where):
+            await self._until(session, wait, event, where, timeout)
 
     def _note(self, event: Event) -> None:
         if event.name in LEVEL_EVENTS:

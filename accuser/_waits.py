@@ -90,14 +90,8 @@ class Search:
                 if limit.cancelled_caught:
                     raise self._timed_out(seconds)
             outcome = "satisfied"
-        except EventTimeout:
-            outcome = "timed out"
-            raise
-        except TerminatedBeforeEvent:
-            outcome = "terminated"
-            raise
-        except trio.Cancelled:
-            outcome = "cancelled"
+        except BaseException as error:
+            outcome = _outcome(error)
             raise
         finally:
             self.session.recorder.wait(self.label, self.where, begun, outcome)
@@ -230,6 +224,31 @@ def time_limit(seconds: float | None, error: Callable[[float], EventTimeout]) ->
         yield
     if scope.cancelled_caught:
         raise error(seconds)
+
+
+@contextlib.contextmanager
+def recorded(session: Transcript, label: str, where: str | None) -> Generator[None]:
+    """Write down the wait that the block is."""
+    begun, outcome = time.monotonic(), "failed"
+    try:
+        yield
+        outcome = "satisfied"
+    except BaseException as error:
+        outcome = _outcome(error)
+        raise
+    finally:
+        session.recorder.wait(label, where, begun, outcome)
+
+
+def _outcome(error: BaseException) -> str:
+    match error:
+        case EventTimeout():
+            return "timed out"
+        case TerminatedBeforeEvent():
+            return "terminated"
+        case trio.Cancelled():
+            return "cancelled"
+    return "failed"
 
 
 def timed_out(

@@ -1,4 +1,4 @@
-"""Options, and what every test checks when it ends: that nothing was left behind."""
+"""What every test checks when it ends: that nothing was left behind."""
 
 from __future__ import annotations
 
@@ -11,26 +11,10 @@ from pathlib import Path
 import pytest
 
 import accuser
-from accuser import SANDBOX, Toolchain, installed
 from accuser._ports import lock_file
+from accuser.pytest._options import NEEDS_MAVKIT
 
 from .proc import children, descriptors
-
-NEEDS_MAVKIT = "needs the real binaries: --mavkit DIR"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--mavkit", metavar="DIR", help="run the scenarios on the Mavkit binaries in DIR too")
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    bin_dir = config.getoption("--mavkit")
-    return f"toolchains: sandbox{f', mavkit in {bin_dir}' if bin_dir else ''}"
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "toolchain" in metafunc.fixturenames:
-        metafunc.parametrize("toolchain", ["sandbox", "mavkit"], indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,16 +28,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     if unwanted := [reason for reason in reasons if NEEDS_MAVKIT not in reason]:
         reporter.write_line(f"skipped in CI: {unwanted}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.fixture
-def toolchain(request: pytest.FixtureRequest) -> Toolchain:
-    if request.param == "sandbox":
-        return SANDBOX
-    bin_dir = request.config.getoption("--mavkit")
-    if bin_dir is None:
-        pytest.skip(NEEDS_MAVKIT)
-    return installed(bin_dir)
 
 
 @pytest.fixture(autouse=True)

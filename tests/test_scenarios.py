@@ -23,6 +23,7 @@ from .independent import ConsensusEvidence, Evidence, Signed, base58check, diges
 from .kept import remove_kept
 from .scenario_table import BEGIN, END, OTHER, PAGE
 
+pytestmark = pytest.mark.mavryk(toolchains=["sandbox", "mavkit"])
 EACH_PROTOCOL = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda protocol: protocol.tag)
 
 

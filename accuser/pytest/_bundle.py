@@ -1,0 +1,159 @@
+"""The files of one test: the recording of its daemons, and the failure bundle that it becomes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from .._daemon import Daemon
+from .._node import Node
+from .._record import Recording
+from .._replay import read_entries
+from .._temp import safe_name
+from ..timeline import timeline_page
+from ._facts import DaemonFacts, facts_of
+
+RECORDING: Final = "run.jsonl"
+_SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_TELLING: Final = re.compile(r"MAVKIT_|MAVRYK_|ACCUSER_|(PATH|TMPDIR|LANG|LC_ALL|PYTHONPATH)$")
+
+
+@attrs.define(eq=False)
+class Bundle:
+    """A folder that is removed when the test has passed."""
+
+    test: str
+    """Its pytest node id."""
+    executables: Sequence[str]
+    """What is known about them, in lines; the first one stands for all."""
+    folder: Path
+    home: Path | None
+    """Where it goes to when the test has failed; None to stay where it is."""
+    recording: Recording = attrs.field(init=False)
+    kept: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.recording = Recording(self.folder / RECORDING)
+
+    @classmethod
+    def make(cls, test: str, executables: Sequence[str], work: Path, home: Path | None) -> Bundle:
+        """Make the folder in ``work``."""
+        return cls(test, executables, _fresh(work, test), home)
+
+    def keep_files_of(self, node: Node) -> None:
+        """Copy a node's configuration, and the logs that it wrote, before its folder goes."""
+        if node.runner is not None:
+            return
+        target = self.folder / safe_name(node.name)
+        # What is missing here is no reason for a test to fail.
+        with contextlib.suppress(OSError):
+            target.mkdir(exist_ok=True)
+            shutil.copy(node.data_dir / "config.json", target)
+            if (logs := node.data_dir / "daily_logs").is_dir():
+                shutil.copytree(logs, target / "daily_logs", dirs_exist_ok=True)
+
+    def take_folder_of(self, daemon: Daemon, error: Exception) -> None:
+        """Move the folder of a daemon that failed, which it kept, to the other files of the test."""
+        kept = daemon._workspace.made
+        if daemon.runner is not None or kept is None or not kept.exists():
+            return
+        target = self.folder / safe_name(daemon.name)
+        with contextlib.suppress(OSError):
+            shutil.copytree(kept, target, dirs_exist_ok=True)
+            shutil.rmtree(kept)
+            error.__notes__ = [note for note in getattr(error, "__notes__", ()) if str(kept) not in note]
+            error.add_note(f"the files of {daemon.name} are in the failure bundle")
+
+    def facts(self) -> list[DaemonFacts]:
+        """What the daemons did so far."""
+        return facts_of(read_entries(self.recording.path)) if self.recording.path.exists() else []
+
+    def write(self, report: str, began_with: Mapping[str, str]) -> Path | None:
+        """Complete the bundle, and keep it; return its place, None if no daemon ever ran.
+
+        Args:
+            report: the text for ``report.txt``.
+            began_with: the environment when pytest began.
+
+        Raises `OSError` when the disk does not take it.
+        """
+        path = self.recording.path
+        if not path.exists():
+            return None
+        self.kept = True
+        if self.home is not None:
+            self.home.mkdir(parents=True, exist_ok=True)
+            moved = _fresh(self.home, self.test)
+            shutil.copytree(self.folder, moved, dirs_exist_ok=True)
+            shutil.rmtree(self.folder)
+            self.folder, path = moved, moved / RECORDING
+        _write_logs(path)
+        (self.folder / "report.txt").write_text(f"{self.test}\n\n{report}\n", "utf-8")
+        (self.folder / "environment.txt").write_text(self._environment(began_with), "utf-8")
+        (self.folder / "timeline.html").write_text(timeline_page(path, self.test), "utf-8")
+        return self.folder
+
+    def remove(self) -> None:
+        """Remove the folder, unless it is kept."""
+        if not self.kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _environment(self, began_with: Mapping[str, str]) -> str:
+        names = ("accuser", "trio", "pytest", "pytest-trio", "msgspec")
+        versions = (f"{name} {_version(name)}" for name in names)
+        lines = [f"Python {platform.python_version()}, {platform.platform()}", ", ".join(versions)]
+        lines += ["", *self.executables, "", "In the environment of the daemons:"]
+        lines += [_shown(name, value) for name, value in sorted(os.environ.items()) if _TELLING.match(name)]
+        lines.append("MAVRYK_EVENTS_CONFIG=... (the sink's URI, different for each daemon)")
+        lines += ["", "Different from when pytest began:"]
+        for name in sorted(began_with.keys() | os.environ.keys()):
+            if name != "PYTEST_CURRENT_TEST" and began_with.get(name) != os.environ.get(name):
+                lines.append(_shown(name, os.environ.get(name)))
+        return "\n".join([*lines, ""])
+
+
+def _write_logs(recording: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        files = {}
+        for entry in read_entries(recording):
+            if entry["type"] == "line":
+                name = f"{safe_name(entry['daemon'])}-{entry['stream']}.log"
+                if name not in files:
+                    files[name] = stack.enter_context((recording.parent / name).open("w", encoding="utf-8"))
+                files[name].write(f"{entry['t']:.3f} {entry['text']}\n")
+
+
+def _fresh(parent: Path, test: str) -> Path:
+    """Make a folder whose name tells the test, and is not taken by one of another run."""
+    path, words = test.partition("::")[::2]
+    stem = safe_name(f"{Path(path).stem}-{words}" if words else path)
+    number, folder = 1, parent / stem
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number, folder = number + 1, parent / f"{stem}-{number + 1}"
+        else:
+            return folder
+
+
+def _shown(name: str, value: str | None) -> str:
+    if value is None:
+        return f"{name} is not set"
+    return f"{name}={'(not shown)' if _SECRET.search(name) else value}"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"

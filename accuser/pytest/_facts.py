@@ -1,0 +1,106 @@
+"""What the daemons of a recording did: its last words, not all of them (pure)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from .._errors import describe_status
+from .._explain import short
+
+LAST_EVENTS: Final = 8
+LAST_LINES: Final = 12
+
+
+@attrs.frozen
+class OpenWait:
+    """A wait that did not get what it was for."""
+
+    daemon: str
+    what: str
+    where: str | None
+    seconds: float
+    """How long it lasted."""
+    outcome: str
+    """``cancelled``, ``timed out``, ``terminated`` or ``failed``."""
+
+    def __str__(self) -> str:
+        where = f" where {self.where}" if self.where else ""
+        return f"{self.daemon}: {self.what}{where}, {self.outcome} after {self.seconds:.1f} s"
+
+
+@attrs.define
+class DaemonFacts:
+    """One daemon; of its last session where not said otherwise."""
+
+    name: str
+    kind: str = ""
+    command: tuple[str, ...] = ()
+    pid: int | None = None
+    sessions: int = 0
+    ready: bool = False
+    status: int | None = None
+    signals: list[str] = attrs.field(factory=list)
+    """Those that we sent, in order."""
+    events: deque[str] = attrs.field(factory=lambda: deque(maxlen=LAST_EVENTS))
+    lines: deque[str] = attrs.field(factory=lambda: deque(maxlen=LAST_LINES))
+    waits: list[OpenWait] = attrs.field(factory=list)
+    """Of all its sessions."""
+
+    @property
+    def ended_unasked(self) -> bool:
+        """Whether it ended without a signal of ours that ends a daemon."""
+        return self.status is not None and not {"SIGTERM", "SIGKILL"} & set(self.signals)
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        if self.status is None:
+            return "no exit was seen"
+        how = describe_status(self.status)
+        sent = [name for name in self.signals if name != "SIGCONT"]
+        return f"{how}, after {', '.join(sent)} from here" if sent else f"{how}, without a signal from here"
+
+
+def facts_of(entries: Iterable[Mapping[str, Any]]) -> list[DaemonFacts]:
+    """Gather the facts, the daemons in the order of their first starts."""
+    daemons: dict[str, DaemonFacts] = {}
+    for entry in entries:
+        if "daemon" not in entry:
+            continue
+        daemon = daemons.setdefault(entry["daemon"], DaemonFacts(entry["daemon"]))
+        match entry["type"]:
+            case "start":
+                waits, sessions = daemon.waits, daemon.sessions + 1
+                daemon = daemons[daemon.name] = DaemonFacts(
+                    daemon.name, entry["kind"], tuple(entry["command"]), entry["pid"], sessions
+                )
+                daemon.waits = waits
+            case "ready":
+                daemon.ready = True
+            case "event":
+                daemon.events.append(_event(entry["item"]))
+            case "malformed":
+                daemon.events.append(f"malformed: {entry['reason']}")
+            case "line":
+                daemon.lines.append(entry["text"])
+            case "signal":
+                daemon.signals.append(entry["signal"])
+            case "exit":
+                daemon.status = entry["status"]
+            case "wait" if entry["outcome"] != "satisfied":
+                seconds = entry["t"] - entry["begun"]
+                where, outcome = entry["where"], entry["outcome"]
+                daemon.waits.append(OpenWait(daemon.name, entry["what"], where, seconds, outcome))
+    return list(daemons.values())
+
+
+def _event(item: Mapping[str, Any]) -> str:
+    payload = item.get("fd-sink-item.v0", item).get("event")
+    if isinstance(payload, dict) and len(payload) == 1:
+        ((name, value),) = payload.items()
+        return f"{name} {short(value)}"
+    return short(payload)

@@ -1,0 +1,137 @@
+"""What tests ask for.
+
+The daemons' fixtures are tasks of pytest-trio, and depend on one that holds them all: it is torn
+down last, and stops them in the opposite order of their starts, whatever the order of the fixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from ._options import NEEDS_MAVKIT, bundles_of, choice_of, description_of, protocol_of
+
+if TYPE_CHECKING:
+    from .. import Accuser, Client, Node, Protocol, Toolchain
+    from ._bundle import Bundle
+    from ._stand import Stand
+    from ._types import OpenAccuser, OpenClient, OpenNode
+
+BUNDLE: Final = pytest.StashKey["Bundle"]()
+
+
+@pytest.fixture
+def toolchain(request: pytest.FixtureRequest) -> Toolchain:
+    """The executables of the test: those of ``--mavkit``, or of its marker."""
+    choice = choice_of(request.config)
+    wanted: str | None = getattr(request, "param", None)
+    if wanted is None:
+        return choice.toolchain
+    if wanted == "sandbox":
+        from .._toolchain import SANDBOX
+
+        return SANDBOX
+    if choice.mavkit is None:
+        pytest.skip(NEEDS_MAVKIT)
+    return choice.mavkit
+
+
+@pytest.fixture
+def protocol(request: pytest.FixtureRequest, toolchain: Toolchain) -> Protocol:
+    """The protocol of the test: that of ``--mavryk-protocol``, or of its marker."""
+    marked: Protocol | None = getattr(request, "param", None)
+    if marked is None:
+        return protocol_of(request.config)
+    from .._errors import BinaryNotFound
+
+    try:
+        toolchain.command(marked.accuser_binary)
+    except BinaryNotFound as error:
+        pytest.skip(f"no {error.binary} in {toolchain}")
+    return marked
+
+
+@pytest.fixture
+def _mavryk_bundle(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain
+) -> Iterator[Bundle]:
+    _check_trio(request)
+    from ._bundle import Bundle
+
+    choice, config = choice_of(request.config), request.config
+    executables = description_of(config) if toolchain == choice.toolchain else [str(toolchain)]
+    work = tmp_path_factory.getbasetemp() / "mavryk"
+    work.mkdir(exist_ok=True)
+    bundle = Bundle.make(request.node.nodeid, executables, work, bundles_of(config))
+    request.node.stash[BUNDLE] = bundle
+    yield bundle
+    bundle.remove()
+
+
+@pytest.fixture
+async def _mavryk_stand(
+    toolchain: Toolchain, protocol: Protocol, _mavryk_bundle: Bundle
+) -> AsyncGenerator[Stand]:
+    from .._logs import reset_names
+    from ._stand import open_stand
+
+    reset_names()
+    async with open_stand(toolchain, protocol, _mavryk_bundle) as stand:
+        yield stand
+
+
+@pytest.fixture
+async def open_node(_mavryk_stand: Stand) -> OpenNode:
+    """``node = await open_node(...)``: further nodes, with the options of `accuser.open_node`."""
+    return _mavryk_stand.open_node
+
+
+@pytest.fixture
+async def open_accuser(_mavryk_stand: Stand) -> OpenAccuser:
+    """``accuser = await open_accuser(node)``: further accusers, as `accuser.open_accuser`."""
+    return _mavryk_stand.open_accuser
+
+
+@pytest.fixture
+async def open_client(_mavryk_stand: Stand) -> OpenClient:
+    """``client = await open_client(node)``: further clients, as `accuser.open_client`."""
+    return _mavryk_stand.open_client
+
+
+@pytest.fixture
+async def node(_mavryk_stand: Stand, protocol: Protocol) -> Node:
+    """A node of its own, which is bootstrapped alone; the protocol is active at level 1."""
+    from .._client import open_client
+
+    node = await _mavryk_stand.open_node(arguments=("--connections 0", "--synchronisation-threshold 0"))
+    async with open_client(node, name="activator") as client:
+        await client.activate_protocol(protocol)
+    return node
+
+
+@pytest.fixture
+async def client(_mavryk_stand: Stand, node: Node) -> Client:
+    """A client of ``node``, with the well-known accounts."""
+    return await _mavryk_stand.open_client(node)
+
+
+@pytest.fixture
+async def accuser(_mavryk_stand: Stand, node: Node) -> Accuser:
+    """An accuser of ``node`` that sees everything which happens from now on."""
+    accuser = await _mavryk_stand.open_accuser(node)
+    # What is baked before it has opened its streams, an accuser never sees.
+    await accuser.wait_for("daemon_start.v0", since=accuser.start_mark())
+    return accuser
+
+
+def _check_trio(request: pytest.FixtureRequest) -> None:
+    if not request.config.pluginmanager.hasplugin("trio"):
+        pytest.fail("the daemons' fixtures need pytest-trio: pip install 'accuser[pytest]'", pytrace=False)
+    if request.node.get_closest_marker("trio") is None:
+        pytest.fail(
+            "the daemons' fixtures are for asynchronous tests under pytest-trio: write `async def`, and "
+            "set `trio_mode = true` in pytest's configuration or mark the test with `pytest.mark.trio`",
+            pytrace=False,
+        )

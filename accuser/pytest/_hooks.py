@@ -1,0 +1,108 @@
+"""What pytest calls. Nothing of the engine is imported before a test has asked for a fixture."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+
+from . import _fixtures, _options
+from ._fixtures import BUNDLE
+
+_FIXTURES: Final = (
+    *("toolchain", "protocol", "node", "client", "accuser"),
+    *("open_node", "open_client", "open_accuser", "_mavryk_bundle", "_mavryk_stand"),
+)
+_USED: Final = pytest.StashKey[list[str]]()
+"""What the summary says about the executables, where the header could not."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare options and settings."""
+    _options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Offer the fixtures, but for those whose names other plugins use."""
+    _options.configure(config)
+    # Of two plugins with one name the later one would win, by accident; `client` is a common name.
+    offered = ModuleType("accuser.pytest fixtures")
+    for name in _FIXTURES:
+        if not any(_has_fixture(plugin, name) for plugin in config.pluginmanager.get_plugins()):
+            setattr(offered, name, getattr(_fixtures, name))
+    config.pluginmanager.register(offered, "accuser.pytest.fixtures")
+
+
+def _has_fixture(plugin: object, name: str) -> bool:
+    # A conftest's fixtures override those of plugins where it is, and nowhere else.
+    if str(getattr(plugin, "__file__", "")).endswith("conftest.py"):
+        return False
+    return hasattr(getattr(plugin, name, None), "_fixture_function_marker")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Multiply what is marked."""
+    _options.parametrize(metafunc)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Tell the executables, where the configuration says that tests use them."""
+    return _options.description_of(config) if _options.declared(config) else []
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+    """Tell them otherwise if a test does."""
+    if _options.declared(config) or not _use_daemons(items):
+        return []
+    return _options.description_of(config)
+
+
+def _use_daemons(items: Sequence[pytest.Item]) -> bool:
+    return any("toolchain" in getattr(item, "fixturenames", ()) for item in items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist: send home what its tests ran on."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None and not _options.declared(session.config) and _use_daemons(session.items):
+        output["mavryk"] = _options.description_of(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take it there."""
+    if lines := getattr(node, "workeroutput", {}).get("mavryk"):
+        node.config.stash[_USED] = lines
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell it: who collects nothing has no other place to."""
+    for line in config.stash.get(_USED, ()):
+        terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Raise the one error of a test bare, if it is one."""
+    if BUNDLE not in item.stash:
+        return (yield)
+    from .._groups import plain_errors
+
+    with plain_errors():
+        return (yield)
+
+
+# First of the wrappers: they have all had their say about the outcome when this one goes on.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell of a failed test what its daemons did."""
+    report = yield
+    if report.when == "call" and report.failed and call.excinfo is not None and BUNDLE in item.stash:
+        from ._failure import tell
+
+        tell(report, call.excinfo.value, item.stash[BUNDLE], item.config.stash[_options.BEGAN_WITH])
+    return report

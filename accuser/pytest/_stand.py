@@ -1,0 +1,146 @@
+"""The daemons of one test, opened one after the other and stopped in the opposite order.
+
+Invariants:
+1. Each is held open by a task of its own in the fixture's nursery: a nursery must be left by the
+   task that entered it, and the test's task, which asks for daemons, ends before they do.
+2. The error of one stops none of the others: they go in their order, once the test has.
+3. What ends a daemon unasked is raised by the fixture, whatever the test does with its own
+   cancellation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar, Unpack
+
+import attrs
+import trio
+
+from .._accuser import Accuser, AccuserOptions, open_accuser
+from .._client import Client, ClientOptions, open_client
+from .._daemon import Daemon
+from .._errors import AccuserError
+from .._node import Node, NodeOptions, open_node
+from .._options import DaemonOptions, EventLevel
+from .._protocol import Protocol
+from .._rpc import Endpoint
+from .._toolchain import Toolchain
+from ._bundle import Bundle
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class _Place:
+    release: trio.Event = attrs.field(factory=trio.Event)
+    empty: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define(eq=False)
+class Stand:
+    """Where the daemons of a test are."""
+
+    toolchain: Toolchain
+    protocol: Protocol
+    bundle: Bundle
+    _nursery: trio.Nursery
+    _test: trio.CancelScope
+    """Cancelling it cancels the test."""
+    _places: list[_Place] = attrs.field(factory=list, init=False)
+    errors: list[Exception] = attrs.field(factory=list, init=False)
+
+    async def open_node(
+        self,
+        *,
+        event_level: EventLevel | None = None,
+        may_exit: bool = False,
+        **options: Unpack[NodeOptions],
+    ) -> Node:
+        """What `OpenNode` says."""
+        self._complete(options)
+        return await self._keep(open_node(event_level=event_level, may_exit=may_exit, **options))
+
+    async def open_accuser(
+        self,
+        node: Node | Endpoint,
+        protocol: Protocol | None = None,
+        *,
+        event_level: EventLevel | None = None,
+        may_exit: bool = False,
+        **options: Unpack[AccuserOptions],
+    ) -> Accuser:
+        """What `OpenAccuser` says."""
+        self._complete(options)
+        opening = open_accuser(
+            protocol or self.protocol, node, event_level=event_level, may_exit=may_exit, **options
+        )
+        return await self._keep(opening)
+
+    async def open_client(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> Client:
+        """What `OpenClient` says."""
+        if not isinstance(node, Node):
+            options.setdefault("toolchain", self.toolchain)
+        return await self._keep(open_client(node, **options))
+
+    async def close(self) -> None:
+        """Stop all, the newest first; each has ended before the next is asked."""
+        while self._places:
+            place = self._places.pop()
+            place.release.set()
+            await place.empty.wait()
+
+    def _complete(self, options: DaemonOptions) -> None:
+        if options.get("toolchain") is None:
+            options["toolchain"] = self.toolchain
+        if options.get("record") is None:
+            options["record"] = self.bundle.recording
+
+    async def _keep(self, opening: AbstractAsyncContextManager[T]) -> T:
+        opened: T = await self._nursery.start(self._hold, opening)
+        return opened
+
+    async def _hold(self, opening: AbstractAsyncContextManager[T], task_status: trio.TaskStatus[T]) -> None:
+        place, holder = None, None
+        try:
+            async with opening as opened:
+                place = _Place()
+                holder = opened if isinstance(opened, Daemon) else None
+                self._places.append(place)
+                task_status.started(opened)
+                try:
+                    await place.release.wait()
+                finally:
+                    if isinstance(opened, Node):
+                        self.bundle.keep_files_of(opened)
+        except Exception as error:
+            if place is None:
+                raise  # to whoever asked for it
+            if holder is not None:
+                self.bundle.take_folder_of(holder, error)
+            self.errors.append(error)
+            self._test.cancel(reason=f"a daemon of it failed: {error!r}")
+        finally:
+            if place is not None:
+                place.empty.set()
+
+
+@asynccontextmanager
+async def open_stand(toolchain: Toolchain, protocol: Protocol, bundle: Bundle) -> AsyncGenerator[Stand]:
+    """Give a stand; its end stops what is on it.
+
+    Raises what ended a daemon unasked, or what a handler raised; the block was cancelled.
+    """
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as test:
+            stand = Stand(toolchain, protocol, bundle, nursery, test)
+            yield stand
+        await stand.close()
+    for error in stand.errors:
+        if isinstance(error, AccuserError):
+            # It says all that there is to say; where in the engine it comes from is noise.
+            error.__traceback__ = None
+    if len(stand.errors) == 1:
+        raise stand.errors[0]
+    if stand.errors:
+        raise ExceptionGroup("several daemons failed", stand.errors)
