@@ -87,7 +87,7 @@ def test_activation_of_an_unknown_protocol() -> None:
     chain = Chain()
     command = Activation(chain.network.genesis_protocol, fitness(0, None, 0, 0), b"")
     with pytest.raises(NodeError) as caught:
-        block_rules.activated(command, 1, chain.genesis.hash)
+        block_rules.activated(chain.network, command, 1, chain.genesis.hash)
     assert caught.value.trace[0]["id"] == "validator.unavailable_protocol"
 
 

@@ -354,7 +354,7 @@ async def test_activation_through_rpcs() -> None:
         assert (await stand.get("/chains/main/blocks/1/protocols"))["next_protocol"] == BOREAS
         full = await stand.get("/chains/main/blocks/head")
         assert full["header"]["content"]["hash"] == BOREAS
-        assert full["metadata"]["max_operations_ttl"] == 0
+        assert full["metadata"]["max_operations_ttl"] == 1
         assert (await stand.get("/chains/main/blocks/head/context/constants"))["blocks_per_cycle"] == 8
 
 

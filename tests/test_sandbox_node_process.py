@@ -197,8 +197,10 @@ def test_configuration(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Non
 def test_custom_networks() -> None:
 
     upgrade = {"level": 7, "replacement_protocol": BOREAS}
-    network = Config({"network": {"chain_name": "X", "user_activated_upgrades": [upgrade]}}).network()
-    assert (network.chain_name, network.upgrades) == ("X", {7: BOREAS})
+    override = {"replaced_protocol": "P", "replacement_protocol": BOREAS}
+    users = {"user_activated_upgrades": [upgrade], "user_activated_protocol_overrides": [override]}
+    network = Config({"network": {"chain_name": "X", **users}}).network()
+    assert (network.chain_name, network.upgrades, network.overrides) == ("X", {7: BOREAS}, {"P": BOREAS})
     for value in ({}, {"network": "mainnet"}, {"network": {"user_activated_upgrades": [1]}}):
         with pytest.raises(ConfigError):
             Config(value).network()

@@ -37,6 +37,8 @@ class Network:
     chain_name: str = "MAVRYK"
     upgrades: Mapping[int, str] = attrs.field(factory=dict)
     """User-activated upgrades: the protocol that a block of that level makes the next one."""
+    overrides: Mapping[str, str] = attrs.field(factory=dict)
+    """User-activated protocol overrides: what is activated in place of a protocol."""
 
     @functools.cached_property
     def chain_id(self) -> str:

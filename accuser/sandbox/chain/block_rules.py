@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from typing import Final
 
-from ..._protocol import Protocol
 from ..codec.crypto import Watermark, operation_list_list_hash, verify, watermark
 from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ShellHeader, fitness_key
 from ..trace import PERMANENT, TEMPORARY, NodeError, invalid_block, protocol_error, shell_error
-from . import economic_rules
+from . import economic_rules, migration
 from .activation import Activation
 from .block import PASSES, Block, Network, Operations, hashes
 from .economy import economy
@@ -22,7 +21,6 @@ from .ledger import opened
 from .parameters import MAX_OPERATION_SIZE, PASS_QUOTAS, Calendar, Parameters, ParametersError
 from .state import State
 
-KNOWN_PROTOCOLS: Final = frozenset(protocol.hash for protocol in Protocol)
 ECONOMIC_ERROR: Final = {"error": "economic_protocol_error"}
 
 Included = Callable[[str], bool]
@@ -137,25 +135,20 @@ def _validate_activation(
         header=header,
         operations=operations,
         protocol=predecessor.state.protocol,
-        state=activated(activation, header.shell.level, header.hash),
+        state=activated(network, activation, header.shell.level, header.hash),
     )
 
 
-def activated(activation: Activation, level: int, block: str) -> State:
+def activated(network: Network, activation: Activation, level: int, block: str) -> State:
     """The state after a block of that level that activates a protocol. Raises ``NodeError``."""
-    if activation.protocol not in KNOWN_PROTOCOLS:
-        raise shell_error(
-            TEMPORARY,
-            "validator.unavailable_protocol",
-            block=block,
-            missing_protocol=activation.protocol,
-        )
+    protocol = migration.decided(network, activation.protocol, level)
+    migration.check_known(protocol, block)
     try:
         parameters = Parameters.from_json(activation.parameters_json())
-        ledger = opened(parameters, economy(parameters, activation.protocol))
+        ledger = opened(parameters, economy(parameters, protocol))
     except (ForgeError, ParametersError) as error:
         raise shell_error(TEMPORARY, "failure", msg=f"Invalid protocol_parameters: {error}") from error
-    return State(activation.protocol, Calendar(level, parameters), ledger=ledger)
+    return State(protocol, Calendar(level, parameters), ledger=ledger)
 
 
 def wrong_fitness(block: str, expected: tuple[bytes, ...], found: tuple[bytes, ...]) -> NodeError:

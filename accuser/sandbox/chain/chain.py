@@ -118,11 +118,13 @@ class Chain:
         return live
 
     def operations_ttl(self, block: Block) -> int:
-        """How many blocks an operation lives, as the metadata of a block tell."""
+        """How many blocks an operation lives, as the metadata of a block tell.
+
+        It grows by one a block from the genesis block on, up to what the protocol of the next block
+        says (``block_validation.ml``, ``apply``).
+        """
         calendar = block.state.calendar
-        if calendar is None or block.baker is None:
-            return 0
-        return calendar.parameters.max_operations_time_to_live
+        return 0 if calendar is None else min(block.level, calendar.parameters.max_operations_time_to_live)
 
     def is_included(self, operation: str, live: dict[str, Block]) -> bool:
         """Whether one of the live blocks holds the operation."""

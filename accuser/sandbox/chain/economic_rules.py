@@ -5,14 +5,12 @@ The checks and their order are those of ``lib_protocol/block_header_repr.ml`` an
 
 from __future__ import annotations
 
-import attrs
-
 from ..codec.crypto import blake2b, payload_hash
 from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ProtocolData, rfc3339
 from ..codec.operations import Consensus, Operation
 from ..trace import PERMANENT, invalid_block, protocol_error
-from . import consensus, cycles, evidence
+from . import consensus, cycles, evidence, migration
 from .activation import ZERO_SIGNATURE
 from .block import Block, Network, Operations
 from .ledger import Denunciation
@@ -77,7 +75,7 @@ def validate(
         header=header,
         operations=operations,
         protocol=state.protocol,
-        state=upgraded(network, outcome.state, shell.level),
+        state=migration.follow(network, state.protocol, outcome.state, shell.level, header.hash),
         baker=baker,
         proposer=proposer,
         updates=outcome.updates,
@@ -242,17 +240,11 @@ def _check_power(
             "validate.block.insufficient_locked_round_evidence",
             {"voting_power": power["preattestation"], "consensus_threshold": threshold},
         )
-    # The successor of the activation block has nothing to attest.
-    if level > calendar.first_level + 1 and power["attestation"] < threshold:
+    # The block that begins a protocol is not attested (``check_attestation_power``).
+    if level > calendar.protocol_level + 1 and power["attestation"] < threshold:
         raise protocol_error(
             state.protocol,
             PERMANENT,
             "validate.block.not_enough_attestations",
             {"required": threshold, "provided": power["attestation"]},
         )
-
-
-def upgraded(network: Network, state: State, level: int) -> State:
-    """The state after a block of that level, with the upgrade that its users want there."""
-    protocol = network.upgrades.get(level)
-    return state if protocol is None else attrs.evolve(state, protocol=protocol)

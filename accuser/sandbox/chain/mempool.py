@@ -151,6 +151,19 @@ class Mempool:
                 del self.entries[entry.operation.hash]
         return kept
 
+    def restart(self) -> None:
+        """Begin anew under another protocol, with what was valid under the one before.
+
+        Upstream makes another mempool then, which fetches the operations that the old one had
+        validated; it forgets the others (``src/lib_shell/chain_validator.ml``).
+        """
+        old, self.entries, self._seen = self.of(Class.VALIDATED), {}, {}
+        live = self.chain.live_blocks(self.chain.head)
+        for entry in old:
+            operation = entry.operation
+            if operation.branch in live and not self.chain.is_included(operation.hash, live):
+                self.add(self.classify(operation))
+
     def payload(self) -> tuple[tuple[Operation, ...], ...]:
         """The validated operations by validation pass."""
         passes: list[list[Operation]] = [[], [], [], []]

@@ -152,6 +152,8 @@ class Calendar:
     parameters: Parameters
     drawn: tuple[tuple[int, Rights], ...] = ()
     """Rights that are others than those of the parameters, each from a cycle on, in that order."""
+    protocol_level: int = attrs.field(default=attrs.Factory(lambda self: self.first_level, takes_self=True))
+    """The level of the block that began the protocol of now, which the one before it made."""
 
     def rights(self, cycle: int) -> Rights:
         """The draw that holds in a cycle; for one that is far ahead, the last that is known."""

@@ -12,9 +12,9 @@ from ..codec.fields import ForgeError
 from ..codec.forge import ProtocolData, ShellHeader, fitness, rfc3339
 from ..codec.operations import Consensus, Operation
 from ..trace import PERMANENT, NodeError, failure, protocol_error
-from . import block_rules, consensus, economic_rules
+from . import block_rules, consensus, economic_rules, migration
 from .activation import Activation
-from .block import PASSES, Block
+from .block import PASSES, Block, Network
 from .chain import Chain
 from .parameters import PASS_QUOTAS
 from .state import State
@@ -39,9 +39,11 @@ class Construction:
     passes: tuple[Preapplied, ...]
 
 
-def construct_activation(predecessor: Block, activation: Activation, timestamp: int) -> Construction:
+def construct_activation(
+    network: Network, predecessor: Block, activation: Activation, timestamp: int
+) -> Construction:
     """The block that activates a protocol on top of the genesis block. Raises ``NodeError``."""
-    state = block_rules.activated(activation, predecessor.level + 1, predecessor.hash)
+    state = block_rules.activated(network, activation, predecessor.level + 1, predecessor.hash)
     shell = _shell(predecessor, state, timestamp, activation.fitness, ())
     return Construction(shell, ())
 
@@ -106,7 +108,8 @@ def construct(
         reached = fitness(level, locked_round, predecessor.round, at_round)
     except ForgeError as error:
         raise failure(str(error)) from error
-    after = economic_rules.upgraded(network, predecessor.state, level)
+    state = predecessor.state
+    after = migration.follow(network, state.protocol, state, level, predecessor.hash)
     shell = _shell(predecessor, after, timestamp, reached, [passed.applied for passed in passes])
     return Construction(shell, passes)
 

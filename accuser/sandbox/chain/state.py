@@ -31,7 +31,22 @@ class State:
 
     def is_denounced(self, misbehaviour: Misbehaviour) -> bool:
         """Whether an evidence of it is in the chain already."""
-        return memory_key(self.protocol, misbehaviour) in self.denounced
+        key = memory_key(self.protocol, misbehaviour)
+        if key in self.denounced:
+            return True
+        # What Atlas remembered has lost its round (``already_denounced_storage.ml``).
+        of_before = self.calendar is not None and misbehaviour.level < self.calendar.protocol_level
+        return of_before and attrs.evolve(key, round=0) in self.denounced
+
+    def after_atlas(self) -> State:
+        """The state with Atlas's memory as its successors take it over, whatever they then know.
+
+        Everything has been in round 0, and who was denounced for one kind of vote was for both
+        (``migrate_already_denounced_from_Atlas``).
+        """
+        known = {attrs.evolve(one, round=0) for one in self.denounced}
+        known |= {attrs.evolve(one, kind="preattestation") for one in known if one.kind == "attestation"}
+        return attrs.evolve(self, denounced=frozenset(known))
 
     def with_denounced(self, misbehaviours: list[Misbehaviour], level: int) -> State:
         """The state after a block of that level with evidence of these."""

@@ -180,6 +180,10 @@ class Config:
                     int(upgrade["level"]): str(upgrade["replacement_protocol"])
                     for upgrade in value.get("user_activated_upgrades", [])
                 },
+                overrides={
+                    str(override["replaced_protocol"]): str(override["replacement_protocol"])
+                    for override in value.get("user_activated_protocol_overrides", [])
+                },
             )
         except (AttributeError, LookupError, TypeError, ValueError, ForgeError) as error:
             raise ConfigError(f"The configuration describes no network: {error!r}") from error

@@ -155,6 +155,11 @@ class Node:
         return block
 
     async def _flush(self, change: HeadChange, old: Block) -> None:
+        if self.chain.head.header.shell.proto > old.header.shell.proto:
+            # It is another mempool, with no request completed yet.
+            self.mempool.restart()
+            self.feeds.mempool_flushed()
+            return
         status = self.events.status()
         status.begin()
         self.mempool.flush(change, self._left(old) if change is HeadChange.SWITCH else [])

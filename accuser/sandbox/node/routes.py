@@ -72,6 +72,8 @@ class _Chain:
     def register(self, routes: Router) -> None:
         routes.add("GET", "/version", self.version)
         routes.add("GET", "/protocols", self.protocols)
+        routes.add("GET", "/config/network/user_activated_upgrades", self.upgrades)
+        routes.add("GET", "/config/network/user_activated_protocol_overrides", self.overrides)
         routes.add("GET", "/chains/{chain}/chain_id", self.chain_id)
         routes.add("GET", "/chains/{chain}/is_bootstrapped", self.is_bootstrapped)
         routes.add("GET", "/chains/{chain}/mempool/pending_operations", self.pending_operations)
@@ -83,6 +85,14 @@ class _Chain:
 
     def protocols(self, call: Call) -> object:
         return [GENESIS_PROTOCOL, *(protocol.hash for protocol in Protocol)]
+
+    def upgrades(self, call: Call) -> object:
+        upgrades = self.node.chain.network.upgrades.items()
+        return [{"level": level, "replacement_protocol": protocol} for level, protocol in upgrades]
+
+    def overrides(self, call: Call) -> object:
+        overrides = self.node.chain.network.overrides.items()
+        return [{"replaced_protocol": old, "replacement_protocol": new} for old, new in overrides]
 
     def chain_id(self, call: Call) -> object:
         return self.node.chain.network.chain_id if self._is_main(call) else Answer(404, b"")

@@ -170,7 +170,9 @@ class _Helpers:
         fields.end()
         if block.state.calendar is None:
             activation = Activation.from_json(data)
-            return render.construction(preapply.construct_activation(block, activation, timestamp))
+            return render.construction(
+                preapply.construct_activation(self.chain.network, block, activation, timestamp)
+            )
         if isinstance(data, dict) and "signature" not in data:
             data = {**data, "signature": encode(Kind.SIGNATURE, ZERO_SIGNATURE)}
         protocol_data = ProtocolData.from_json(data, ignore=("protocol",))
