@@ -79,6 +79,14 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documents as HTML, into ``docs/_build/html``; a warning is an error."""
+    session.install("-q", ".[sandbox,cli,pytest]", *nox.project.dependency_groups(PROJECT, "docs"))
+    options = ("-E", "-W", "--keep-going", "-b", "html", *session.posargs)
+    session.run("sphinx-build", *options, "docs", "docs/_build/html")
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the wheel and the source distribution, and try each with each extra alone."""
     session.install("-q", "build")

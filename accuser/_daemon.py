@@ -503,10 +503,10 @@ class Daemon(Observed):
 
         Where ``may_exit=True`` tolerates every exit of a run, this tolerates one, and says when.
 
-        Raises, when awaited:
-            EventTimeout: it has not exited ``timeout`` seconds (by default the daemon's) after
+        Raises:
+            EventTimeout: when awaited; it has not exited ``timeout`` seconds (by default the daemon's) after
                 the ``await``; from then on an exit is an error again.
-            TerminatedBeforeEvent: it ended before there was a process.
+            TerminatedBeforeEvent: when awaited; it ended before there was a process.
         """
         return ExitExpectation(self._session, self._seconds(timeout))
 

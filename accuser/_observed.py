@@ -48,7 +48,7 @@ E = TypeVar("E", bound="TypedEvent")
 
 
 class WaitOptions(TypedDict, total=False):
-    """Options of the waits; `Observed.wait_for` tells what they mean."""
+    """Options of the waits; `Daemon.wait_for` tells what they mean."""
 
     nth: int
     where: str | None

@@ -3,10 +3,13 @@
 from types import FunctionType as _FunctionType
 
 from ._accuser import Accuser as Accuser
+from ._accuser import AccuserOptions as AccuserOptions
 from ._accuser import open_accuser as open_accuser
 from ._baker import Baker as Baker
+from ._baker import BakerOptions as BakerOptions
 from ._baker import open_baker as open_baker
 from ._client import Client as Client
+from ._client import ClientOptions as ClientOptions
 from ._client import init_with_protocol as init_with_protocol
 from ._client import open_client as open_client
 from ._compare import Comparison as Comparison
@@ -55,8 +58,11 @@ from ._logs import reset_names as reset_names
 from ._logs import setup_logging as setup_logging
 from ._logs import wants_color as wants_color
 from ._node import Node as Node
+from ._node import NodeOptions as NodeOptions
 from ._node import open_node as open_node
+from ._observed import WaitOptions as WaitOptions
 from ._operations import ConsensusOperation as ConsensusOperation
+from ._options import DaemonOptions as DaemonOptions
 from ._protocol import Protocol as Protocol
 from ._record import Recording as Recording
 from ._replay import Replay as Replay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -39,6 +40,10 @@ async def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 async def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
+    if re.search(r"^(async )?def test_", program, re.M):
+        return await see_that_its_tests_pass(program, tmp_path)
+    if re.search(r"^import nox$", program, re.M):
+        return await see_that_nox_takes_it(program, tmp_path)
     (tmp_path / "program.py").write_text(program)
     with ExitStack() as stack:
         if "SSHRunner" in program:
@@ -48,6 +53,22 @@ async def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
         done = await run("program.py", cwd=tmp_path)
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert done.stdout
+    return None
+
+
+async def see_that_its_tests_pass(program: str, folder: Path) -> None:
+    (folder / "test_it.py").write_text(program)
+    done = await run("-m", "pytest", "-q", "-o", "trio_mode=true", "test_it.py", cwd=folder)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+async def see_that_nox_takes_it(program: str, folder: Path) -> None:
+    # What its sessions install is not to be had here; their commands are those of other programs.
+    (folder / "noxfile.py").write_text(program)
+    done = await run("-m", "nox", "--list", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    sessions = {session["name"] for session in json.loads(done.stdout)}
+    assert sessions == set(re.findall(r"^def (\w+)", program, re.M))
 
 
 def test_there_are_programs_in_the_documents() -> None:

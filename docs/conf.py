@@ -1,0 +1,163 @@
+"""Sphinx's configuration: ``nox -s docs``.
+
+The pages are plain Markdown, to be read on any forge too. What only Sphinx needs is kept out of
+them: the order of the pages, and the texts that live elsewhere in the project, are put in here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from sphinx.util.nodes import make_refnode
+
+HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+project = "accuser"
+author = "the authors of accuser"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "accuser"
+myst_heading_anchors = 3
+nitpicky = True
+
+# The reference.
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True}
+napoleon_use_rtype = False
+default_role = "py:obj"
+# Types of other libraries, whose own documents cannot be asked without a network; type variables; and
+# the protocols by which rooms speak to each other, which appear in signatures alone.
+nitpick_ignore_regex = [
+    (
+        r"py:.*",
+        r"(attrs?|collections|contextlib|datetime|logging|msgspec|os|pathlib|re|signal|trio|typing)\..*",
+    ),
+    (r"py:.*", r"(.*\.)?(T|E|D)"),
+    (r"py:.*", r"(What|Filter|Absence|accuser\._waits\.Default)"),
+]
+# Annotations that say bytes, where events have fields of that name too.
+suppress_warnings = ["ref.python"]
+
+
+def _modules_of_classes() -> dict[type, str]:
+    """Where the classes are written, as long as the package has not renamed them for its users."""
+    import accuser
+
+    found = {}
+    for module in pkgutil.iter_modules(accuser.__path__, "accuser."):
+        if module.name.startswith("accuser._") and module.name.split(".")[1] not in ("_public", "__main__"):
+            for value in vars(importlib.import_module(module.name)).values():
+                if inspect.isclass(value) and value.__module__ == module.name:
+                    found[value] = module.name
+    return found
+
+
+# autodoc reads the comments of attributes from the source of the class's module.
+_written_in = _modules_of_classes()
+importlib.import_module("accuser._public")
+for _class, _module in _written_in.items():
+    _class.__module__ = _module
+
+# The pages.
+
+CHAPTERS: Final = {
+    "Begin": ["quickstart", "tutorial", "tezt"],
+    "How to": ["howto/*"],
+    "Use": ["daemons", "waiting", "events", "remote", "recording", "testing", "errors"],
+    "Facts": ["scenarios", "sandbox", "facts", "benchmarks"],
+    "Reference": ["reference/index"],
+    "The project": ["design", "contributing", "changelog"],
+}
+REST: Final = "Use"
+"""The chapter of the pages that no chapter names."""
+
+
+def chapters() -> dict[str, list[str]]:
+    """Every page's place."""
+    pages = {str(path.relative_to(HERE).with_suffix("")) for path in HERE.rglob("*.md")} - {"index"}
+    pages = {page for page in pages if not page.startswith("_build")}
+    placed = {
+        title: [found for name in names for found in (sorted(pages & _glob(name)) if "*" in name else [name])]
+        for title, names in CHAPTERS.items()
+    }
+    named = {page for names in placed.values() for page in names}
+    placed[REST] += sorted(pages - named)
+    return placed
+
+
+def _glob(pattern: str) -> set[str]:
+    return {str(path.relative_to(HERE).with_suffix("")) for path in HERE.glob(f"{pattern}.md")}
+
+
+def _toctrees() -> str:
+    return "".join(
+        "\n".join(("\n```{toctree}", ":hidden:", f":caption: {title}", "", *pages, "```\n"))
+        for title, pages in chapters().items()
+    )
+
+
+def _changelog() -> str:
+    command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "Unreleased"]
+    draft = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    released = (ROOT / "CHANGELOG.md").read_text().partition("<!-- towncrier release notes start -->")[2]
+    return f"# Changelog\n\n{draft}\n{released}"
+
+
+def _contributing() -> str:
+    return (ROOT / "CONTRIBUTING.md").read_text().replace("](docs/", "](")
+
+
+def _read(_: Any, name: str, source: list[str]) -> None:
+    if name == "index":
+        source[0] += _toctrees()
+    elif name == "changelog":
+        source[0] = _changelog()
+    elif name == "contributing":
+        source[0] = _contributing()
+
+
+def _describe(_: Any, what: str, *rest: Any) -> None:
+    # napoleon takes what precedes a colon in an attribute's first line for its type: let it be a comment.
+    if what in ("attribute", "property", "data"):
+        rest[-1][:0] = ["..", ""]
+
+
+def _resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Find a member by its last name: `` `wait_for` `` is that of the daemons, wherever it is said."""
+    if node.get("refdomain") != "py" or node.get("reftype") not in ("obj", "exc", "class"):
+        return None
+    domain = env.get_domain("py")
+    target = node["reftarget"].removeprefix("accuser.")
+    for place in (
+        node.get("py:class") or "",
+        "Daemon",
+        "Node",
+        "Client",
+        "Expectation",
+        "testing",
+        "events",
+        "",
+    ):
+        full = ".".join(part for part in ("accuser", place.removeprefix("accuser."), target) if part)
+        if full in domain.objects:
+            found = domain.objects[full]
+            return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, content, full)
+    return None
+
+
+def setup(app: Any) -> None:
+    """Connect what is above."""
+    app.connect("source-read", _read)
+    app.connect("autodoc-process-docstring", _describe, priority=400)  # before napoleon's 500
+    app.connect("missing-reference", _resolve)
