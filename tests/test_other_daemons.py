@@ -119,6 +119,7 @@ async def test_each_start_is_prepared_and_has_its_own_arguments_and_environment(
 
 async def test_what_the_preparation_raises_ends_the_start(tmp_path: Path) -> None:
     async def prepare() -> None:
+        await trio.lowlevel.checkpoint()
         raise LookupError("no database")
 
     daemon = Daemon("indexer", path=indexer(tmp_path), prepare=prepare)
@@ -128,7 +129,7 @@ async def test_what_the_preparation_raises_ends_the_start(tmp_path: Path) -> Non
     assert daemon.pid is None
 
 
-async def test_names_of_events_are_refused_only_where_all_are_known(tmp_path: Path) -> None:
+def test_names_of_events_are_refused_only_where_all_are_known(tmp_path: Path) -> None:
     path = indexer(tmp_path)
     anything = Daemon("indexer", path=path)
     anything.expect("whatever.v0")
@@ -259,7 +260,7 @@ async def test_open_and_init_a_baker(tmp_path: Path) -> None:
         await second.terminate()
 
 
-async def test_what_a_baker_needs_of_a_node_and_a_wallet_elsewhere(tmp_path: Path, node: Node) -> None:
+def test_what_a_baker_needs_of_a_node_and_a_wallet_elsewhere(tmp_path: Path, node: Node) -> None:
     client = Client(node, base_dir=tmp_path)
     with pytest.raises(ValueError, match="remotely=True"):
         Baker(Protocol.BOREAS, Endpoint("http://127.0.0.1:1"), client)
