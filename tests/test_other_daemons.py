@@ -26,11 +26,13 @@ from accuser import (
     installed,
     open_baker,
     open_daemon,
+    open_replay,
 )
 from accuser.events import AccuserProcessedBlock, BlockSeen
 from accuser.testing import NO_NODE
 
 from .kept import remove_kept
+from .sshd import SSHD, serve
 from .standin import write_standin
 
 SERVES = """
@@ -181,6 +183,43 @@ async def test_a_binary_that_is_nowhere_and_that_the_sandbox_has_not(tmp_path: P
             pytest.fail("it began")
     assert not caught.value.in_sandbox
     assert "toolchain=SANDBOX" not in str(caught.value)
+
+
+async def test_a_program_that_ends_by_itself_is_ready_all_the_same(tmp_path: Path) -> None:
+    path = indexer(tmp_path, "sys.exit(0)")
+    async with open_daemon(Daemon("indexer", path=path), may_exit=True) as daemon:
+        assert await daemon.expect_exit() == 0
+
+
+async def test_it_is_recorded_and_played_back(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    daemon = Daemon("indexer", kind="indexer", path=indexer(tmp_path), arguments=("a",), record=file)
+    async with open_daemon(daemon):
+        await daemon.wait_for("args.v0", since=daemon.start_mark())
+    async with open_replay(file) as player:
+        assert await player.wait_for("args.v0") == ["a"]
+        assert await player.wait_for_line("^indexing", stream="stderr", since=player.start_mark())
+
+
+@pytest.mark.skipif(SSHD is None, reason="needs OpenSSH's server: install openssh-server")
+async def test_it_runs_on_another_machine(tmp_path: Path) -> None:
+    body = 'opened()\nevent("up.v0", \'"%s"\' % os.environ["INDEX"])\nsys.exit(until_term(0))'
+    for folder in ("ssh", "there"):
+        (tmp_path / folder).mkdir()
+    with serve(tmp_path / "ssh") as server:
+        runner = server.runner(temp_dir=str(tmp_path / "there"))
+        daemon = Daemon(
+            "indexer",
+            path=indexer(tmp_path, body),
+            runner=runner,
+            ready=ReadyEvent("up.v0"),
+            environment={"INDEX": "it's blocks"},
+        )
+        async with open_daemon(daemon):
+            assert await daemon.wait_for("up.v0", since=daemon.start_mark()) == "it's blocks"
+        server.wait_for_the_end()
+    assert daemon.exit_status == 0
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 # The baker.
