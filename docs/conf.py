@@ -73,8 +73,8 @@ for _class, _module in _written_in.items():
 
 CHAPTERS: Final = {
     "Begin": ["quickstart", "tutorial", "tezt"],
-    "How to": ["howto/*"],
-    "Use": ["daemons", "waiting", "events", "remote", "recording", "testing", "errors"],
+    "How to": ["howto/*", "remote"],
+    "Use": ["daemons", "waiting", "events", "recording", "testing", "errors"],
     "Facts": ["scenarios", "sandbox", "facts", "benchmarks"],
     "Reference": ["reference/index"],
     "The project": ["design", "contributing", "changelog"],
