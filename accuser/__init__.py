@@ -16,6 +16,7 @@
 #   _daemon    the handle of one session after the other;   _options   what it takes
 #   _record, _replay    recordings;   _normal, _tracks, _align, _compare   two of them (pure)
 #   _spec      what differs: command line, readiness;   _node, _accuser, _baker   of these
+#   _network   a chain of one's own
 #   _client    one process a command                  _rpc, _http   requests, external nodes
 #   _operations  consensus operations of one's own
 #   _toolchain, _protocol, _parameters, _keys         what runs, and with what

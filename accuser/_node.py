@@ -9,6 +9,7 @@ import shlex
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self, Unpack
 
 import attrs
@@ -19,6 +20,7 @@ from ._decode import Event
 from ._explain import status_report
 from ._host import Host, host_of
 from ._logs import fresh_name
+from ._network import Overrides, Upgrades, network_file
 from ._options import DaemonOptions, EventLevel
 from ._rpc import call_rpc
 from ._runner import SSHRunner, address_from
@@ -29,6 +31,7 @@ from ._waits import DEFAULT, Default, recorded, terminated
 BINARY: Final = "mavkit-node"
 READY: Final = ReadyEvent("node_is_ready.v0")
 LEVEL_EVENTS: Final = ("head_increment.v0", "branch_switch.v0", "set_head.v0")
+_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 _DEFAULT_ARGUMENTS: Final = ("--expected-pow 0", "--network sandbox")
 
 
@@ -36,6 +39,8 @@ class NodeOptions(DaemonOptions, total=False):
     """The options of `Node`, which tells what they mean."""
 
     arguments: Sequence[str]
+    upgrades: Upgrades
+    overrides: Overrides
     data_dir: str | Path | None
     rpc_port: int | None
     net_port: int | None
@@ -47,6 +52,8 @@ class _NodeSpec:
     find: Callable[[], tuple[str, ...]]
     log: Callable[[], tuple[str, str]]
     config_arguments: tuple[str, ...]
+    network: str | None
+    network_path: Callable[[], Path]
     rpc_port: int
     net_port: int
     metrics_port: int
@@ -63,7 +70,14 @@ class _NodeSpec:
         if not await host.exists(data_dir / "identity.json"):
             await self._run("identity", "generate", "--data-dir", str(data_dir), "0")
         if not await host.exists(data_dir / "config.json"):
-            await self._run("config", "init", "--data-dir", str(data_dir), *self.config_arguments)
+            network: tuple[str, ...] = ()
+            if self.network is not None:
+                # Not in the data directory, where a node takes nothing that it does not know.
+                path = self.network_path()
+                await host.make_folder(path.parent)
+                await host.write_new(path, self.network)
+                network = ("--network", str(path))
+            await self._run("config", "init", "--data-dir", str(data_dir), *network, *self.config_arguments)
 
     async def _run(self, *words: str) -> None:
         name, color = self.log()
@@ -89,6 +103,12 @@ class Node(Daemon):
         arguments: options of ``config init``, each as it is typed, as in
             ``("--synchronisation-threshold 0", "--private-mode")``. ``--network sandbox`` and
             ``--expected-pow 0`` are added unless given.
+        upgrades: user-activated upgrades, by level: the protocol that follows the block of that
+            level, which is the migration block, as in ``{4: Protocol.BOREAS}``. All nodes of a
+            chain need the same.
+        overrides: user-activated protocol overrides: what is activated in place of a protocol,
+            as in ``{"PsTest...": Protocol.BOREAS}``. Neither goes with a ``--network`` of yours,
+            and both are written when the node's configuration is.
         data_dir: the node's folder; by default a temporary one, which lives as long as the
             handle or, if the node was opened by `open_node`, as the block.
         rpc_port, net_port, metrics_port: by default reserved for this process.
@@ -111,6 +131,8 @@ class Node(Daemon):
         self,
         *,
         arguments: Sequence[str] = (),
+        upgrades: Upgrades = _NOTHING,
+        overrides: Overrides = _NOTHING,
         data_dir: str | Path | None = None,
         rpc_port: int | None = None,
         net_port: int | None = None,
@@ -120,10 +142,13 @@ class Node(Daemon):
         name = options.get("name") or fresh_name("node")
         toolchain = options.get("toolchain") or installed()
         host = host_of(toolchain, options.get("runner"))
+        network = network_file(upgrades, overrides)
         spec = _NodeSpec(
             lambda: self._command(),
             lambda: (self.name, self.color),
-            _config_arguments(arguments),
+            _config_arguments(arguments, own_network=network is not None),
+            network,
+            lambda: self._workspace.path / "network.json",
             host.reserve_port() if rpc_port is None else rpc_port,
             host.reserve_port() if net_port is None else net_port,
             host.reserve_port() if metrics_port is None else metrics_port,
@@ -262,10 +287,14 @@ class Node(Daemon):
         self._identity = None
 
 
-def _config_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+def _config_arguments(arguments: Sequence[str], *, own_network: bool) -> tuple[str, ...]:
     if isinstance(arguments, str) or not all(argument.strip() for argument in arguments):
         raise ValueError(f'arguments are a sequence of options, as in ("--private-mode",), not {arguments!r}')
-    given = {argument.split()[0] for argument in arguments}
+    given = {argument.split()[0].partition("=")[0] for argument in arguments}
+    if own_network:
+        if "--network" in given:
+            raise ValueError("upgrades and overrides are those of the sandbox network: leave --network out")
+        given.add("--network")
     defaults = [option for option in _DEFAULT_ARGUMENTS if option.split()[0] not in given]
     # Upstream keeps the list with its defaults in front, and writes it out backwards.
     return tuple(word for option in reversed([*defaults, *arguments]) for word in shlex.split(option))

@@ -160,7 +160,8 @@ def test_the_watch_sees_threads_processes_and_sockets(monkeypatch: pytest.Monkey
 async def test_a_scenario(autojump_clock: MockClock, sandbox: Sandbox, name: str, protocol: Protocol) -> None:
     steps: list[str] = []
     result = await SCENARIOS[name].run(sandbox.toolchain, protocol, report=steps.append)
-    assert steps[0] == f"toolchain: sandbox in this process; protocol: {protocol.long_name}"
+    assert steps[0].startswith("toolchain: sandbox in this process; protocol")
+    assert protocol.long_name in steps[0]
     assert len(steps) >= 5
     # Of trio's clock: a scenario has only to compute.
     assert result.seconds == 0.0
@@ -169,6 +170,7 @@ async def test_a_scenario(autojump_clock: MockClock, sandbox: Sandbox, name: str
         "denounced, and denounced again",
         "seen, and passed over",
         "denounced, forbidden and slashed",
+        "taken over, denounced and included",
     }
 
 
@@ -191,6 +193,7 @@ TWINS = {
         ScenarioFailed,
         r"bootstrap2 \(mv1\w+\) is not forbidden after block B\w+ of level 8, which was to have evidence",
     ),
+    "migration": (ScenarioFailed, r"Expected the accuser to find B\w{50}, found B\w{50}\n"),
     "operation-too-old": (EventTimeout, r"consensus_operation_too_old.v0 where the operation is o\w+"),
     "operation-too-far-in-the-future": (
         EventTimeout,

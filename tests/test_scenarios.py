@@ -208,6 +208,7 @@ def test_every_scenario_of_upstream_has_a_name() -> None:
         "operation-too-old",
         "operation-too-far-in-the-future",
         "adaptive-issuance",
+        "migration",
     ]
 
 

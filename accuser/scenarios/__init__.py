@@ -31,6 +31,9 @@ from ._double_consensus import Difference as Difference
 from ._double_consensus import DoubleConsensus as DoubleConsensus
 from ._double_consensus import Misdeed as Misdeed
 from ._double_consensus import double_consensus as double_consensus
+from ._migration import Handover as Handover
+from ._migration import Migration as Migration
+from ._migration import migration as migration
 from ._out_of_range import OutOfRange as OutOfRange
 from ._out_of_range import operation_too_far_in_future as operation_too_far_in_future
 from ._out_of_range import operation_too_old as operation_too_old
@@ -81,6 +84,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         adaptive_issuance,
         "the last block of the cycle is baked without the evidence",
         _WITH_FORBIDDEN,
+    ),
+    "migration": Scenario(
+        "an accuser that is there before its protocol, and takes over",
+        migration,
+        "the new accuser is there one block too late",
+        protocols=(Protocol.BOREAS, Protocol.ALPHA),
     ),
 }
 """The scenarios, by the names that ``accuser demo --scenario`` takes."""

@@ -185,7 +185,7 @@ async def adaptive_issuance(
         report(f"{REWARDED.alias} baked level {ancestor + 4}, which all three nodes have")
         await accuser.terminate()
         await _check_forbidden(client_1, wanted=True)
-        included = await find_evidence(client_1, evidence.hash)
+        included = await find_evidence(client_1, evidence.hash, "Double baking")
         report(f"the evidence is in block {included.block}, and {CULPRIT.alias} is forbidden")
 
         await _bake(client_1, node_1, ancestor + 4, *[REWARDED.alias] * BLOCKS_PER_CYCLE)

@@ -159,7 +159,7 @@ async def double_baking(
         report("bootstrap1 baked level 5, which all three nodes have")
         await accuser.terminate()
 
-        included = await find_evidence(client_1, evidence.hash)
+        included = await find_evidence(client_1, evidence.hash, "Double baking")
         report(
             f"the evidence is in block {included.block} of level {included.level}, "
             f"validation pass {included.validation_pass}"
@@ -182,14 +182,14 @@ async def connect(client_a: Client, node_a: Node, client_b: Client, node_b: Node
     await client_a.connect_address(node_b)
 
 
-async def find_evidence(client: Client, evidence: str) -> Inclusion:
-    """Say where the head has an evidence. Raises ``ScenarioFailed`` if it has not."""
+async def find_evidence(client: Client, evidence: str, what: str) -> Inclusion:
+    """See that the head has an evidence, about ``what``. Raises `ScenarioFailed`."""
     header = await client.rpc("get", "/chains/main/blocks/head/header")
     operations = await client.rpc("get", f"/chains/main/blocks/{header['hash']}/operations")
     if evidence not in [operation["hash"] for operation in operations[EVIDENCE_PASS]]:
         found = [operation["hash"] for operations_of_pass in operations for operation in operations_of_pass]
         raise ScenarioFailed(
-            f"Double baking evidence was not found: {evidence} is not in validation pass "
+            f"{what} evidence was not found: {evidence} is not in validation pass "
             f"{EVIDENCE_PASS} of block {header['hash']} of level {header['level']}, "
             f"whose operations are {found or 'none'}"
         )
