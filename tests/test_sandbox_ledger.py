@@ -460,13 +460,14 @@ async def test_what_is_told_of_a_denounced_delegate() -> None:
             await stand.get(f"/chains/main/blocks/head~1/context/delegates/{CULPRIT}/is_forbidden") is False
         )
         assert await stand.get(f"{root}/delegates/{OTHER}/is_forbidden") is False
-        assert await stand.get(f"{delegate}/denunciations") == [
-            {
-                "operation_hash": evidence.hash,
-                "rewarded": OTHER,
-                "misbehaviour": {"level": 3, "round": round_in(evidence), "kind": "block"},
-            }
-        ]
+        denunciation = {
+            "operation_hash": evidence.hash,
+            "rewarded": OTHER,
+            "misbehaviour": {"level": 3, "round": round_in(evidence), "kind": "block"},
+        }
+        assert await stand.get(f"{delegate}/denunciations") == [denunciation]
+        assert await stand.get(f"{root}/denunciations") == [{"slashed_delegate": CULPRIT, **denunciation}]
+        assert await stand.get(f"{root}/delegates/{OTHER}/denunciations") == []
         assert await stand.get(f"{delegate}/estimated_shared_pending_slashed_amount") == str(BURNED + REWARD)
         assert (await stand.get("/chains/main/blocks/head/helpers/current_level"))["cycle"] == 0
         until_cycle_end(stand.node.chain)
@@ -532,6 +533,8 @@ async def test_everything_about_a_delegate(protocol: Protocol) -> None:
         status = 404 if protocol is Protocol.ATLAS else 200
         for name in ("is_forbidden", "denunciations", "estimated_shared_pending_slashed_amount"):
             assert (await stand.client.request("GET", f"{root}/{OTHER}/{name}")).status == status
+        every = "/chains/main/blocks/head/context/denunciations"
+        assert (await stand.client.request("GET", every)).status == status
 
 
 async def test_what_is_told_of_nobody() -> None:

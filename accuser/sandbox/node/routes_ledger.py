@@ -7,7 +7,7 @@ Amounts are texts, in mumav. Sources: ``lib_protocol/{delegate_services,contract
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -15,7 +15,7 @@ from ..chain import slashing
 from ..chain.block import Block
 from ..chain.chain import UnknownBlock
 from ..chain.economy import Economy, economy
-from ..chain.ledger import Account, Ledger, stakes
+from ..chain.ledger import Account, Denunciation, Ledger, stakes
 from ..chain.parameters import MAX_SLASHING_PERIOD, Calendar
 from ..codec.base58 import is_key_hash
 from ..trace import TEMPORARY, NodeError, protocol_error
@@ -36,6 +36,7 @@ _NO_STAKERS: Final = {
 def paths() -> dict[str, BlockHandle]:
     """The paths below that of a block, and what serves them."""
     found: dict[str, BlockHandle] = {
+        "/context/denunciations": _all_denunciations,
         "/context/delegates": _list,
         "/context/delegates/{pkh}": _on_delegate(_info),
         "/context/delegates/{pkh}/is_forbidden": _is_forbidden,
@@ -156,20 +157,25 @@ def _unstaked(view: _View) -> object:
     return [{"cycle": cycle, "deposit": "0"} for cycle in range(first, view.cycle + 1)]
 
 
-def _denunciations(view: _View) -> list[dict[str, Any]]:
-    return [
-        {
-            "operation_hash": one.operation,
-            "rewarded": one.rewarded,
-            "misbehaviour": {
-                "level": one.misbehaviour.level,
-                "round": one.misbehaviour.round,
-                "kind": one.misbehaviour.kind,
-            },
-        }
-        for one in view.ledger.pending
-        if one.misbehaviour.delegate == view.account.pkh
-    ]
+def _all_denunciations(call: Call, block: Block) -> object:
+    if _rules(block).is_atlas:
+        raise UnknownBlock(block.hash)
+    pending = sorted(block.state.ledger.pending, key=lambda one: one.misbehaviour.delegate)
+    return [{"slashed_delegate": one.misbehaviour.delegate, **_denunciation(one)} for one in pending]
+
+
+def _denunciations(view: _View) -> object:
+    own = view.account.pkh
+    return [_denunciation(one) for one in view.ledger.pending if one.misbehaviour.delegate == own]
+
+
+def _denunciation(one: Denunciation) -> dict[str, object]:
+    what = one.misbehaviour
+    return {
+        "operation_hash": one.operation,
+        "rewarded": one.rewarded,
+        "misbehaviour": {"level": what.level, "round": what.round, "kind": what.kind},
+    }
 
 
 def _estimate(view: _View) -> str:
