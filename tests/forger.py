@@ -9,7 +9,7 @@ import attrs
 
 from accuser import Protocol
 from accuser.sandbox.chain.activation import Activation
-from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Operations
+from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Network, Operations
 from accuser.sandbox.chain.chain import Chain
 from accuser.sandbox.chain.economic_rules import stamp_is_good
 from accuser.sandbox.chain.preapply import NO_PAYLOAD, construct, construct_activation
@@ -54,9 +54,11 @@ def activation(
     return BlockHeader(shell, attrs.evolve(command, signature=signature).to_bytes())
 
 
-def activated(protocol: Protocol = Protocol.BOREAS, **constants: Any) -> Chain:
+def activated(
+    protocol: Protocol = Protocol.BOREAS, *, network: Network | None = None, **constants: Any
+) -> Chain:
     """A chain whose head is an activation block."""
-    chain = Chain()
+    chain = Chain(network or Network())
     chain.advance(chain.add(activation(chain, protocol, **constants), ()))
     return chain
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from importlib import resources
 from typing import Any
 
 import attrs
@@ -10,7 +12,7 @@ import pytest
 
 from accuser import Protocol
 from accuser.sandbox.accuser.error_text import describe
-from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Operations
+from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Network, Operations
 from accuser.sandbox.chain.chain import Chain
 from accuser.sandbox.chain.economy import WHOLE, economy
 from accuser.sandbox.chain.ledger import EMA_MAX, Ledger, voted
@@ -437,11 +439,33 @@ def test_constants_that_cannot_be(change: dict[str, Any]) -> None:
 
 
 def test_atlas_percentages_are_of_a_hundred() -> None:
-    chain = activated(Protocol.ATLAS, percentage_of_frozen_deposits_slashed_per_double_baking=10)
-    rules = economy(calendar(chain.head).parameters, Protocol.ATLAS.hash)
-    assert (rules.double_baking, rules.double_attestation) == (WHOLE // 10, WHOLE // 2)
-    # After an upgrade they mean the same.
-    assert economy(calendar(chain.head).parameters, Protocol.BOREAS.hash).double_baking == 10
+    constants = json.loads((resources.files("accuser") / "parameters" / "atlas.json").read_text())
+    constants["percentage_of_frozen_deposits_slashed_per_double_baking"] = 10
+    first = activated(Protocol.ATLAS, **constants).head
+    before, after = (
+        economy(calendar(first).parameters, protocol.hash) for protocol in (Protocol.ATLAS, Protocol.BOREAS)
+    )
+    # An upgrade changes the scale, and not what they mean.
+    for rules in (before, after):
+        assert (rules.double_baking, rules.double_attestation) == (WHOLE // 10, WHOLE // 2)
+    assert (before.delayed, before.issuance_votes, before.issuance_threshold) == (False, False, 1_600_000_000)
+    assert (after.delayed, after.issuance_votes, after.issuance_threshold) == (True, True, 0)
+
+
+def test_an_upgrade_keeps_what_delegates_are_accused_of() -> None:
+    chain = activated(
+        Protocol.ATLAS,
+        network=Network(upgrades={4: Protocol.BOREAS.hash}),
+        preserved_cycles=2,
+        blocks_per_cycle=8,
+        autostaking_enable=False,
+    )
+    evidence = denounce(chain)
+    assert chain.head.state.protocol == Protocol.BOREAS.hash
+    assert until_cycle_end(chain).updates == ()
+    end = until_cycle_end(chain)
+    assert list(end.updates) == slashing_updates(Protocol.BOREAS, evidence)
+    assert end.level == 16
 
 
 # RPCs

@@ -86,8 +86,10 @@ def economy(parameters: Parameters, protocol: str) -> Economy:
         ParametersError: one of them is not what it should be.
     """
     raw, atlas = parameters.raw, protocol == Protocol.ATLAS.hash
-    # A chain that began with Atlas keeps its parameters when it is upgraded.
     of_atlas = "preserved_cycles" in raw or (atlas and "consensus_rights_delay" not in raw)
+    # An upgrade of a chain that began with Atlas decides what Atlas did not know
+    # (``lib_protocol/raw_context.ml``, ``prepare_first_block``).
+    upgraded = of_atlas and not atlas
     whole = 100 if of_atlas else WHOLE
 
     def percentage(name: str, default: int) -> int:
@@ -99,10 +101,10 @@ def economy(parameters: Parameters, protocol: str) -> Economy:
             raise ParametersError(f"{name} is {value!r}: true or false is needed")
         return value
 
-    delay = "preserved_cycles" if of_atlas else "consensus_rights_delay"
+    delay = number(raw, "preserved_cycles" if of_atlas else "consensus_rights_delay", 0, 255, default=2)
     return Economy(
         protocol=protocol,
-        rights_delay=number(raw, delay, 0, 255, default=2),
+        rights_delay=2 if upgraded and delay == 5 else delay,
         minimal_stake=number(raw, "minimal_stake", 0, _MOST),
         minimal_frozen_stake=number(raw, "minimal_frozen_stake", 0, _MOST, default=600_000_000),
         delegation_over_baking=number(raw, "limit_of_delegation_over_baking", 0, 255, default=19),
@@ -115,10 +117,10 @@ def economy(parameters: Parameters, protocol: str) -> Economy:
             raw, "max_slashing_threshold", 1, default=101 if protocol == Protocol.ALPHA.hash else 86
         ),
         autostaking=flag("autostaking_enable", default=True),
-        delayed=flag("ns_enable", default=not of_atlas) and not atlas,
-        issuance_votes=flag("adaptive_issuance_activation_vote_enable", default=not of_atlas),
-        issuance_threshold=number(
-            raw, "adaptive_issuance_launch_ema_threshold", 0, default=1_600_000_000 if of_atlas else 0
-        ),
+        delayed=flag("ns_enable", default=True) and not atlas,
+        issuance_votes=upgraded or flag("adaptive_issuance_activation_vote_enable", default=not atlas),
+        issuance_threshold=0
+        if upgraded
+        else number(raw, "adaptive_issuance_launch_ema_threshold", 0, default=1_600_000_000 if atlas else 0),
         issuance_at_once=flag("adaptive_issuance_force_activation", default=False),
     )
