@@ -114,7 +114,9 @@ class Client:
 
         Args:
             protocol: what to activate.
-            parameters: changes to the sandbox parameters, by dotted path: `accuser.parameters`.
+            parameters: changes to the sandbox parameters, by dotted path, as in
+                ``{"blocks_per_cycle": 4, "dal_parametric.feature_enable": False}``. A value replaces
+                the old one whole; None takes the field away.
             parameter_file: by default the sandbox parameters with the bootstrap accounts.
             timestamp: time of the first block, with its zone; by default a day ago.
 

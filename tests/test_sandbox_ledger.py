@@ -313,6 +313,15 @@ def test_every_later_end_of_a_cycle_draws_rights_by_what_is_left() -> None:
     assert calendar(end).rights(2) is calendar(end).parameters.rights
 
 
+@pytest.mark.parametrize("protocol", list(Protocol), ids=lambda one: one.tag)
+def test_rights_stay_as_they_are_while_stakes_do(protocol: Protocol) -> None:
+    chain = activated(protocol, blocks_per_cycle=2, adaptive_issuance_activation_vote_enable=False)
+    bake(chain, count=13)
+    assert calendar(chain.head).cycle(14) == 6
+    assert calendar(chain.head).drawn == ()
+    assert set(ledger(chain.head).selections) == {6, 7, 8, 9}
+
+
 @pytest.mark.parametrize(
     ("protocol", "threshold"), [(Protocol.BOREAS, 86), (Protocol.ALPHA, 101)], ids=lambda one: str(one)
 )

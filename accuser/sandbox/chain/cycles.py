@@ -79,11 +79,14 @@ def _cycle_end(
     if rules.autostaking and not adaptive:
         ledger, staked = _autostaked(ledger, rules, calendar, level)
         updates += staked
+    # In the order of the accounts, on which the draw depends: equal stakes give the same rights again.
     if rules.is_atlas:
         # Atlas takes a snapshot from within the cycle, from which only the slashing is taken off.
-        candidates = [(_lessened(one, slashed.percentages), one.spendable) for one in before.delegates()]
+        accounts = (one for one in before.accounts.values() if one.is_delegate)
+        candidates = [(_lessened(one, slashed.percentages), one.spendable) for one in accounts]
     else:
-        candidates = [(one, one.least_spendable(level, calendar)) for one in ledger.delegates()]
+        accounts = (one for one in ledger.accounts.values() if one.is_delegate)
+        candidates = [(one, one.least_spendable(level, calendar)) for one in accounts]
     selected = stakes(candidates, rules, adaptive=adaptive)
     chosen_for = cycle + 1 + rules.rights_delay
     calendar = calendar.with_stakes(chosen_for, tuple(selected))
