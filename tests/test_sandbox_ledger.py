@@ -356,6 +356,72 @@ def test_nobody_loses_more_than_everything() -> None:
     assert 7 * changes[0] // 6 in range(DEPOSITS // 2 - 2, DEPOSITS // 2 + 2)
 
 
+def test_atlas_takes_no_more_than_there_is() -> None:
+    chain = activated(Protocol.ATLAS, blocks_per_cycle=16, autostaking_enable=False)
+    proofs = [bake_twice(chain)]
+    for _ in range(3):
+        bake_by(chain, OTHER)
+        proofs.append(attest_twice(chain))
+    block = bake_by(chain, OTHER, with_evidence(*proofs))
+    # A twentieth and two halves are everything already.
+    assert [one.operation for one in ledger(block).pending] == [one.hash for one in proofs[:3]]
+    end = until_cycle_end(chain)
+    assert ledger(end).accounts[CULPRIT].frozen == 0
+    taken = -sum(int(update["change"]) for update in end.updates if update["kind"] == "freezer")
+    assert taken == DEPOSITS
+
+
+def test_the_cost_of_attesting_twice_is_limited() -> None:
+    chain = activated(
+        blocks_per_cycle=4,
+        adaptive_issuance_force_activation=True,
+        max_slashing_per_block=3_000,
+        max_slashing_threshold=10,
+    )
+    bake_by(chain, OTHER)
+    bake_by(chain, OTHER)
+    assert len(slots(chain.head, CULPRIT)) > 10
+    bake_by(chain, OTHER, with_evidence(attest_twice(chain)))
+    assert ledger(until_cycle_end(chain)).slashed == {(CULPRIT, 0): 3_000}
+
+
+def test_a_reward_gives_rights_a_cycle_later() -> None:
+    # So much is frozen that the limit of delegation does not matter.
+    chain = activated(
+        blocks_per_cycle=4, adaptive_issuance_force_activation=True, minimal_stake=str(2 * DEPOSITS)
+    )
+    denounce(chain)
+    until_cycle_end(chain)
+    until_cycle_end(chain)
+    weights = [
+        next(one.stake for one in calendar(chain.head).rights(cycle).delegates if one.pkh == OTHER)
+        for cycle in (4, 5)
+    ]
+    assert weights == [
+        2 * DEPOSITS + 18 * DEPOSITS // 2,
+        2 * DEPOSITS + (18 * DEPOSITS + 2 * REWARD + 1) // 2,
+    ]
+
+
+def test_the_weight_of_a_vote_is_that_of_the_periods_beginning() -> None:
+    chain = activated(blocks_per_cycle=4, cycles_per_voting_period=3, adaptive_issuance_force_activation=True)
+    denounce(chain)
+    listed = [ledger(until_cycle_end(chain)).accounts[CULPRIT].listed for _ in range(2)]
+    assert listed == [20 * DEPOSITS, 20 * DEPOSITS - BURNED - REWARD]
+
+
+def test_nothing_is_staked_for_who_is_accused() -> None:
+    chain = activated(blocks_per_cycle=4)
+    denounce(chain)
+    bake_by(chain, OTHER)
+    second = attest_twice(chain)
+    bake_by(chain, OTHER, with_evidence(second))
+    end = until_cycle_end(chain)
+    assert ledger(end).is_accused(CULPRIT)
+    assert ledger(end).accounts[CULPRIT].frozen == DEPOSITS - BURNED - REWARD
+    assert CULPRIT not in {update.get("contract") for update in end.updates}
+
+
 def test_two_evidences_of_one_misbehaviour_count_once() -> None:
     chain = activated(blocks_per_cycle=4)
     bake_by(chain, OTHER)
