@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 
 from .._daemon import Daemon
+from .._errors import signal_name
 from .._node import Node
 from .._record import Recording
 from .._replay import read_entries
@@ -72,6 +73,18 @@ class Bundle:
             shutil.rmtree(kept)
             error.__notes__ = [note for note in getattr(error, "__notes__", ()) if str(kept) not in note]
             error.add_note(f"the files of {daemon.name} are in the failure bundle")
+
+    def was_killed(self, daemon: Daemon) -> bool:
+        """Whether a daemon that was to stop died of a signal that was not for that.
+
+        A process takes a moment to die. One that the test killed last is still there when it is
+        asked to stop, and its session ends as if it had obeyed.
+        """
+        status = daemon.exit_status
+        if status is None or status >= 0 or daemon._may_exit or daemon._session.exits_expected:
+            return False
+        facts = {facts.name: facts for facts in self.facts()}.get(daemon.name)
+        return facts is not None and signal_name(-status) not in facts.stopped_with
 
     def facts(self) -> list[DaemonFacts]:
         """What the daemons did so far."""

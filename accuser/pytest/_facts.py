@@ -51,6 +51,14 @@ class DaemonFacts:
     """Of all its sessions."""
 
     @property
+    def stopped_with(self) -> list[str]:
+        """The signals of its stop: the last SIGTERM, and those after it."""
+        if "SIGTERM" not in self.signals:
+            return self.signals
+        start = len(self.signals) - 1 - self.signals[::-1].index("SIGTERM")
+        return self.signals[start:]
+
+    @property
     def ended_unasked(self) -> bool:
         """Whether it ended without a signal of ours that ends a daemon."""
         return self.status is not None and not {"SIGTERM", "SIGKILL"} & set(self.signals)

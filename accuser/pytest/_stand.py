@@ -5,7 +5,7 @@ Invariants:
    task that entered it, and the test's task, which asks for daemons, ends before they do.
 2. The error of one stops none of the others: they go in their order, once the test has.
 3. What ends a daemon unasked is raised by the fixture, whatever the test does with its own
-   cancellation.
+   cancellation; also when the test had ended, and the death was not noticed before the stop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import trio
 from .._accuser import Accuser, AccuserOptions, open_accuser
 from .._client import Client, ClientOptions, open_client
 from .._daemon import Daemon
-from .._errors import AccuserError
+from .._errors import AccuserError, DaemonExited
 from .._node import Node, NodeOptions, open_node
 from .._options import DaemonOptions, EventLevel
 from .._protocol import Protocol
@@ -101,7 +101,7 @@ class Stand:
         return opened
 
     async def _hold(self, opening: AbstractAsyncContextManager[T], task_status: trio.TaskStatus[T]) -> None:
-        place, holder = None, None
+        place, holder, was_running = None, None, False
         try:
             async with opening as opened:
                 place = _Place()
@@ -110,9 +110,13 @@ class Stand:
                 task_status.started(opened)
                 try:
                     await place.release.wait()
+                    was_running = holder is not None and holder.running
                 finally:
                     if isinstance(opened, Node):
                         self.bundle.keep_files_of(opened)
+            if was_running and holder is not None and self.bundle.was_killed(holder):
+                assert holder.exit_status is not None
+                raise DaemonExited(holder.name, holder.exit_status, holder._session.tail())
         except Exception as error:
             if place is None:
                 raise  # to whoever asked for it

@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from .._errors import DaemonExited
+from .._errors import DaemonExited, HandlerFailed, MalformedEvent, RunnerError
 from ._facts import DaemonFacts
 
 CAUSE_LINES: Final = 3
 """A cause, and all the rest of a summary, fits in ten lines."""
+
+_ENDS: Final = (DaemonExited, HandlerFailed, MalformedEvent, RunnerError)
 
 
 def summary(error: BaseException, daemons: Sequence[DaemonFacts], executables: str, bundle: str) -> list[str]:
@@ -42,7 +44,8 @@ def _block(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _cause(error: BaseException) -> Iterator[str]:
-    leaves = list(_leaves(error))
+    # What ended a daemon comes first: the rest often follows from it.
+    leaves = sorted(_leaves(error), key=lambda leaf: not isinstance(leaf, _ENDS))
     for leaf in leaves[:2]:
         said = f"{type(leaf).__name__}: {leaf}".rstrip(": ").splitlines() or [""]
         yield from said[: 1 if len(leaves) > 1 else CAUSE_LINES]
