@@ -27,6 +27,7 @@
 #   testing    daemons that misbehave;                _player    the program that they run
 #   timeline/  recordings as pages and traces
 #   commands/  the command line, a room for each command
+#   pytest/    the plugin for pytest
 #   sandbox/   executables of our own
 
 from __future__ import annotations

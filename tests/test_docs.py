@@ -20,6 +20,8 @@ from accuser import events
 from .sshd import SSHD, serve
 
 ROOT = Path(__file__).parent.parent
+# The plugin is named, for where the package is not installed.
+PYTEST = ("-m", "pytest", "-q", "-p", "accuser.pytest", "-o", "trio_mode=true", "--basetemp=base")
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -58,7 +60,7 @@ async def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
 
 async def see_that_its_tests_pass(program: str, folder: Path) -> None:
     (folder / "test_it.py").write_text(program)
-    done = await run("-m", "pytest", "-q", "-o", "trio_mode=true", "test_it.py", cwd=folder)
+    done = await run(*PYTEST, "test_it.py", cwd=folder)
     assert done.returncode == 0, done.stdout.decode()
 
 
@@ -78,7 +80,7 @@ def test_there_are_programs_in_the_documents() -> None:
 async def test_the_test_in_the_readme(tmp_path: Path) -> None:
     (test,) = blocks("README.md", "python")
     (tmp_path / "test_readme.py").write_text(test)
-    done = await run("-m", "pytest", "-q", "-o", "trio_mode=true", "test_readme.py", cwd=tmp_path)
+    done = await run(*PYTEST, "test_readme.py", cwd=tmp_path)
     assert "1 passed" in done.stdout.decode()
     assert len([line for line in test.splitlines() if line.strip()]) <= 12
 

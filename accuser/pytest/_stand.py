@@ -136,7 +136,7 @@ async def open_stand(toolchain: Toolchain, protocol: Protocol, bundle: Bundle) -
     Raises what ended a daemon unasked, or what a handler raised; the block was cancelled.
     """
     async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as test:
+        with trio.CancelScope() as test:  # noqa: ASYNC100 - the test runs within
             stand = Stand(toolchain, protocol, bundle, nursery, test)
             yield stand
         await stand.close()
