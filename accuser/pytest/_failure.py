@@ -14,6 +14,7 @@ from _pytest._code.code import (  # what reports are made of; there is no public
 
 from .._errors import RecordingError
 from ._bundle import Bundle
+from ._facts import DaemonFacts
 from ._text import section, summary
 
 
@@ -21,14 +22,15 @@ def tell(
     report: pytest.TestReport, error: BaseException, bundle: Bundle, began_with: Mapping[str, str]
 ) -> None:
     """Write the bundle of a failed test, and tell in its report what is known."""
-    executables = bundle.executables[0]
+    facts: list[DaemonFacts] = []
+    text = executables = bundle.executables[0]
     try:
         facts = bundle.facts()
         text = section(facts, executables)
         place = str(bundle.write(text, began_with) or "none: no daemon was started")
     except (OSError, RecordingError) as fault:
         # The test's own failure is what matters.
-        facts, text, place = [], executables, f"it could not be written: {fault}"
+        place = f"{bundle.folder} is incomplete: {fault}"
     _put_first(report, summary(error, facts, executables, place))
     report.sections.append(("Mavryk daemons", f"failure bundle: {place}\n{text}"))
 

@@ -52,7 +52,7 @@ def _cause(error: BaseException) -> Iterator[str]:
         if isinstance(leaf.__cause__, DaemonExited):
             yield f"because {str(leaf.__cause__).splitlines()[0]}"
     if len(leaves) > 2:
-        yield f"and {len(leaves) - 2} errors more"
+        yield f"and {len(leaves) - 2} more"
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
