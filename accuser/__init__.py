@@ -10,6 +10,7 @@
 #   _host      what a session asks of a machine       _runner     another machine, by SSH:
 #   _ssh       its connection                         _remote     a daemon there, by remote/*.sh
 #   _in_process  this very process, for the sandbox   _tasks      a daemon there
+#   _runner_config  the file that names it
 #   _waits     expectations; _explain why they fail   _observed   waits and handlers of a handle
 #   _exits     the expectation of an exit             _stats      what a process group uses
 #   _supervise when it is run again (pure)

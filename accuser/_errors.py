@@ -466,6 +466,17 @@ class RunnerError(AccuserError):
         return f"{self.host}: {self.reason.value}; {_RUNNER_ADVICE[self.reason]}{said}"
 
 
+@attrs.define(eq=False, str=False)
+class RunnerConfigError(AccuserError):
+    """A file that is to tell about another machine does not."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the runner configuration {self.path}: {self.reason}"
+
+
 _RUNNER_ADVICE: Final = {
     RunnerFault.NO_CLIENT: "install OpenSSH, whose `ssh` must be in the PATH",
     RunnerFault.UNKNOWN_HOST: "check address and alias, and ~/.ssh/config",

@@ -36,6 +36,7 @@ from ._errors import NotRunning as NotRunning
 from ._errors import PortTaken as PortTaken
 from ._errors import RecordingError as RecordingError
 from ._errors import RpcError as RpcError
+from ._errors import RunnerConfigError as RunnerConfigError
 from ._errors import RunnerError as RunnerError
 from ._errors import RunnerFault as RunnerFault
 from ._errors import ScenarioFailed as ScenarioFailed
@@ -70,6 +71,8 @@ from ._replay import open_replay as open_replay
 from ._replay import replay as replay
 from ._rpc import Endpoint as Endpoint
 from ._runner import SSHRunner as SSHRunner
+from ._runner_config import RunnerConfig as RunnerConfig
+from ._runner_config import load_runner_config as load_runner_config
 from ._stats import Stats as Stats
 from ._supervise import Restart as Restart
 from ._supervise import RestartPolicy as RestartPolicy

@@ -74,7 +74,7 @@ for _class, _module in _written_in.items():
 CHAPTERS: Final = {
     "Begin": ["quickstart", "tutorial", "tezt"],
     "How to": ["howto/*", "remote"],
-    "Use": ["daemons", "waiting", "events", "recording", "testing", "errors"],
+    "Use": ["daemons", "waiting", "events", "recording", "timeline", "testing", "pytest", "errors"],
     "Facts": ["scenarios", "sandbox", "facts", "benchmarks"],
     "Reference": ["reference/index"],
     "The project": ["design", "contributing", "changelog"],

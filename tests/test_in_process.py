@@ -62,7 +62,12 @@ HEAD = "head_increment.v0"
 
 EVERY_SCENARIO = pytest.mark.parametrize(
     ("name", "protocol"),
-    [(name, protocol) for name, scenario in SCENARIOS.items() for protocol in scenario.protocols],
+    [
+        (name, protocol)
+        for name, scenario in SCENARIOS.items()
+        for protocol in scenario.protocols
+        if not scenario.needs_runner
+    ],
     ids=lambda value: value.tag if isinstance(value, Protocol) else value,
 )
 

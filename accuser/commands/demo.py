@@ -18,6 +18,7 @@ from rich.text import Text
 from .._logs import setup_logging
 from .._protocol import Protocol
 from .._record import Recording
+from .._runner_config import load_runner_config
 from .._toolchain import SANDBOX, Toolchain
 from ..scenarios import SCENARIOS
 from .ending import unless_terminated
@@ -71,6 +72,13 @@ def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
     help="An accuser's executable, in place of the toolchain's.",
 )
+@click.option(
+    "--runner-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Upstream's JSON file about the other machine, for scenarios that need one; by default what "
+    "TEZT_RUNNER_CONFIG names, else runner_config.json.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 @click.option("--keep", is_flag=True, help="Keep the directories of the daemons, and say where they are.")
 @click.option(
@@ -88,6 +96,7 @@ def demo(
     toolchain: Toolchain,
     protocol: Protocol,
     accuser_path: Path | None,
+    runner_config: Path | None,
     as_json: bool,
     keep: bool,
     record_path: Path | None,
@@ -103,6 +112,12 @@ def demo(
     if protocol not in chosen.protocols:
         applies = _names(chosen.protocols)
         raise click.UsageError(f"the scenario {name} does not apply to {protocol.tag}: it is for {applies}")
+    runs = partial(chosen.run, toolchain, protocol, accuser_path=accuser_path, keep=keep)
+    if chosen.needs_runner:
+        there = load_runner_config(runner_config)
+        runs = partial(runs, runner=there.runner, node_path=there.node_path)
+    elif runner_config is not None:
+        raise click.UsageError(f"the scenario {name} runs on this machine alone: leave --runner-config out")
     if verbose:
         setup_logging(logging.DEBUG)
     console = Console(highlight=False, soft_wrap=True, quiet=as_json)
@@ -112,16 +127,8 @@ def demo(
         line = Text.assemble((f"{time.monotonic() - start:6.2f} s  ", "dim"), step)
         console.print(line)
 
-    scenario = partial(
-        chosen.run,
-        toolchain,
-        protocol,
-        accuser_path=accuser_path,
-        keep=keep,
-        record=None if record_path is None else Recording(record_path),
-        report=report,
-    )
-    result = trio.run(unless_terminated, scenario)
+    record = None if record_path is None else Recording(record_path)
+    result = trio.run(unless_terminated, partial(runs, record=record, report=report))
     if as_json:
         click.echo(json.dumps(attrs.asdict(result)))
     else:

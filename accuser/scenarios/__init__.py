@@ -26,6 +26,7 @@ from ._double_baking import NODE_ARGUMENTS as NODE_ARGUMENTS
 from ._double_baking import DoubleBaking as DoubleBaking
 from ._double_baking import Inclusion as Inclusion
 from ._double_baking import double_baking as double_baking
+from ._double_baking_remote import double_baking_remote as double_baking_remote
 from ._double_consensus import DIFFERENCES
 from ._double_consensus import Difference as Difference
 from ._double_consensus import DoubleConsensus as DoubleConsensus
@@ -52,6 +53,8 @@ class Scenario:
     """What is otherwise in its twin, which ``twin=True`` runs, and which must fail."""
     protocols: tuple[Protocol, ...] = tuple(Protocol)
     """The protocols that it applies to; others know nothing of what it is about."""
+    needs_runner: bool = False
+    """Whether it also takes, by name, a ``runner``, and a ``node_path`` there."""
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
@@ -90,6 +93,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         migration,
         "the new accuser is there one block too late",
         protocols=(Protocol.BOREAS, Protocol.ALPHA),
+    ),
+    "double-baking-remote": Scenario(
+        "the double baking with its nodes on another machine",
+        double_baking_remote,
+        "as that of the double baking",
+        needs_runner=True,
     ),
 }
 """The scenarios, by the names that ``accuser demo --scenario`` takes."""

@@ -60,6 +60,8 @@ async def double_baking(
     accuser_path: Path | None = None,
     accuser_runner: SSHRunner | None = None,
     node_runner: SSHRunner | None = None,
+    other_nodes_runner: SSHRunner | None = None,
+    node_path: str | Path | None = None,
     keep: bool = False,
     record: Recording | None = None,
     report: Report = silent,
@@ -76,7 +78,9 @@ async def double_baking(
         protocol: what the chain is activated with.
         accuser_path: an accuser's executable, in place of the toolchain's.
         accuser_runner: the machine of the accuser; by default this one.
-        node_runner: the machine of the third node, as in ``tezt/remote_tests/double_bake.ml``.
+        node_runner: the machine of the third node; by default this one.
+        other_nodes_runner: the machine of the other two; by default this one.
+        node_path: an executable for the nodes, in place of the toolchain's, wherever they run.
         keep: keep the directories of the daemons and clients, and report where they are.
         record: where the daemons are recorded, all of them in one.
         report: called with a line for each step.
@@ -96,15 +100,17 @@ async def double_baking(
     async with contextlib.AsyncExitStack() as stack:
 
         async def node_and_client(runner: SSHRunner | None = None) -> tuple[Node, Client]:
-            opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, runner=runner, record=record)
+            opening = open_node(
+                toolchain=toolchain, arguments=NODE_ARGUMENTS, runner=runner, path=node_path, record=record
+            )
             node = await stack.enter_async_context(opening)
             client = await stack.enter_async_context(open_client(node))
             kept(node)
             kept(client)
             return node, client
 
-        node_1, client_1 = await node_and_client()
-        node_2, client_2 = await node_and_client()
+        node_1, client_1 = await node_and_client(other_nodes_runner)
+        node_2, client_2 = await node_and_client(other_nodes_runner)
         await connect(client_1, node_1, client_2, node_2)
         await client_1.activate_protocol(protocol)
         await node_2.wait_for_level(1)
