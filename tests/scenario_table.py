@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ import trio.testing
 
 from accuser import SANDBOX, AccuserError, Protocol, Toolchain, open_sandbox
 from accuser.scenarios import SCENARIOS, Scenario
+
+from .sshd import serve
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "scenarios.md"
 BEGIN: Final = "<!-- scenarios: begin; written by `nox -s scenarios` -->"
@@ -65,24 +68,36 @@ def in_this_process(run: Run) -> float:
     return time.perf_counter() - begin
 
 
+def by_ssh(run: Callable[..., Awaitable[object]]) -> float:
+    """Run with another machine, which is this one, reached by SSH; seconds that it took."""
+    folder = Path(tempfile.mkdtemp())
+    with serve(folder) as server:
+        return in_processes(partial(run, runner=server.runner()))
+
+
+def forms(scenario: Scenario) -> tuple[Callable[[Run], float], ...]:
+    """How a scenario can be run, the cheapest way last."""
+    return (by_ssh,) if scenario.needs_runner else (in_processes, in_this_process)
+
+
 def cell(scenario: Scenario, protocol: Protocol) -> str:
-    """Run a scenario in both forms."""
+    """Run a scenario in each form."""
     if protocol not in scenario.protocols:
         return OTHER
     seconds = []
-    for form in (in_processes, in_this_process):
+    for form in forms(scenario):
         try:
-            seconds.append(f"{form(lambda toolchain: scenario.run(toolchain, protocol)):.2f}")
+            seconds.append(f"{form(partial(scenario.run, protocol=protocol)):.2f}")
         except AccuserError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return BROKEN
-    return f"passes, {seconds[0]} / {seconds[1]} s"
+    return f"passes, {' / '.join(seconds)} s"
 
 
 def twin(scenario: Scenario, protocol: Protocol) -> str:
-    """Run the twin of a scenario in this process; its error."""
+    """Run the twin of a scenario; its error."""
     try:
-        in_this_process(lambda toolchain: scenario.run(toolchain, protocol, twin=True))
+        forms(scenario)[-1](partial(scenario.run, protocol=protocol, twin=True))
     except AccuserError as error:
         return f"`{type(error).__name__}`"
     return BROKEN
@@ -117,7 +132,7 @@ def write(page: Path, found: list[Row]) -> None:
     """Put the table into the page."""
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    said = f"Seconds with processes, and in this process; {machine()}."
+    said = f"Seconds with processes, and in this process; by SSH, processes alone. {machine()}."
     page.write_text(f"{before}{BEGIN}\n{table(found)}\n\n{said}\n{END}{after}")
 
 
