@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from accuser import Protocol
 from accuser.sandbox.accuser import answers
 from accuser.sandbox.accuser.denunciation import (
+    DEFAULT_PRESERVED_LEVELS,
     Denunciator,
     Emit,
     Request,
@@ -23,6 +25,9 @@ from accuser.sandbox.codec.base58 import Kind, decode, encode
 from accuser.sandbox.codec.crypto import BOOTSTRAP, GENESIS_BLOCK, blake2b, operation_hash
 from accuser.sandbox.codec.forge import BlockHeader, ProtocolData, ShellHeader, fitness, full_header_json
 from accuser.sandbox.codec.operations import Consensus, InlinedConsensus, Operation
+from accuser.sandbox.sink.uri import Level
+
+from .replay import RUNS
 
 CHAIN = "NetXXAAR1wWQhhe"
 OTHER_CHAIN = encode(Kind.CHAIN, b"\1\2\3\4")
@@ -81,8 +86,11 @@ class Node:
     pruned: set[str] = attrs.Factory(set)
     fails: Callable[[str], bool] = lambda path: False
     rights: dict[int, str] = attrs.Factory(lambda: {0: ALICE, 1: ALICE, 2: BOB})
+    chain: str = CHAIN
     requests: list[str] = attrs.Factory(list)
+    asked: list[Request] = attrs.Factory(list)
     events: list[tuple[str, Any]] = attrs.Factory(list)
+    emitted: list[Emit] = attrs.Factory(list)
     forged: list[Any] = attrs.Factory(list)
     injected: list[str] = attrs.Factory(list)
 
@@ -97,8 +105,10 @@ class Node:
                 answer = failure = None
                 if isinstance(step, Emit):
                     self.events.append((step.name, step.value))
+                    self.emitted.append(step)
                     continue
                 self.requests.append(step.path)
+                self.asked.append(step)
                 if self.fails(step.path):
                     failure = RpcFailed([{"kind": "temporary", "id": "failure", "msg": "no"}], "no")
                 else:
@@ -117,7 +127,7 @@ class Node:
         made = header(name, level, at_round)
         self.headers[made.hash] = made
         self.bakers[made.hash] = baker
-        seen = SeenBlock(made.hash, CHAIN, level, BOREAS, next_protocol)
+        seen = SeenBlock(made.hash, self.chain, level, BOREAS, next_protocol)
         return self.drive(self.denunciator.block(seen))
 
     def batch(self, *operations: InlinedConsensus) -> list[str]:
@@ -139,12 +149,12 @@ class Node:
         name = path.split("/")[4].partition("?")[0]
         if path.endswith("/header"):
             return self.headers[name]
-        assert path == f"/chains/{CHAIN}/blocks/{name}?version=1"
+        assert path == f"/chains/{self.chain}/blocks/{name}?version=1"
         made = self.headers[name]
         baked = answers.Baked(self.bakers[name], made.shell.level)
         return answers.Block(
             hash=name,
-            chain_id=CHAIN,
+            chain_id=self.chain,
             fitness=made.shell.fitness,
             baked=None if name in self.pruned else baked,
             consensus=self.operations.get(name, ()),
@@ -201,6 +211,23 @@ def test_evidence_against_blocks_is_given_again_and_against_the_latest(node: Nod
 
 def contents(node: Node) -> list[Any]:
     return [content for body in node.forged for content in body["contents"]]
+
+
+def test_headers_stand_in_the_order_of_their_hashes_whichever_block_came_first() -> None:
+    pairs = []
+    for names in ("ab", "ba"):
+        node = Node(Denunciator(BOREAS, "002-PtBoreas"))
+        for name in names:
+            node.block(name)
+        [content] = contents(node)
+        pairs.append((content["bh1"], content["bh2"]))
+    assert pairs[0] == pairs[1]
+
+
+def test_blocks_of_another_chain_do_not_collide(node: Node) -> None:
+    node.block("a")
+    node.chain = OTHER_CHAIN
+    assert node.block("b") == [SAW, PROCESSED]
 
 
 @pytest.mark.parametrize("other", [{"at_round": 1}, {"baker": BOB}, {"level": 10}])
@@ -270,7 +297,7 @@ def test_fitness_that_is_none(node: Node) -> None:
     assert value["errors"] == [{"kind": "permanent", "id": "proto.002-PtBoreas.invalid_fitness"}]
 
 
-@pytest.mark.parametrize(("level", "offset"), [(1, 0), (2, 1), (4, 3), (5, 5), (9, 5), (100, 5)])
+@pytest.mark.parametrize(("level", "offset"), [(0, 0), (1, 0), (2, 1), (4, 3), (5, 5), (9, 5), (100, 5)])
 def test_branch_offset(level: int, offset: int) -> None:
     assert branch_offset(level) == offset
 
@@ -383,6 +410,14 @@ def test_rights_that_failed_are_asked_for_again(node: Node) -> None:
     assert sum("validators" in path for path in node.requests) == 2
 
 
+def test_rights_of_two_levels_ahead_are_kept_beside_the_preserved_ones() -> None:
+    node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=0))
+    node.block("a", 9)
+    for level in (9, 10, 9, 10):
+        node.batch(operation(level))
+    assert sum("validators" in path for path in node.requests) == 2
+
+
 def test_the_oldest_rights_leave_a_full_cache() -> None:
     node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=0))
     node.block("a", 9)
@@ -408,6 +443,16 @@ def test_ages(level: int, names: list[str]) -> None:
     aged = operation(level)
     assert node.batch(aged) == names
     assert all(value == aged.hash for _, value in node.events[2:])
+
+
+@pytest.mark.parametrize("level", [8, 15])
+def test_what_is_too_old_or_too_new_is_not_remembered(level: int) -> None:
+    node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=3))
+    node.block("a", 12)
+    names = node.batch(operation(level, payload="a"), operation(level, payload="b"))
+    assert len(names) == 2
+    assert not set(names) & set(ATTESTATION)
+    assert not any("validators" in path for path in node.requests)
 
 
 def test_before_the_first_block_almost_all_is_the_future(node: Node) -> None:
@@ -468,3 +513,230 @@ def test_a_failed_denunciation_does_not_count_towards_a_cleaning() -> None:
     # This would be the third block: the second that counts, which cleans.
     node.block("a", 20)
     assert node.block("c", 9) == [SAW, PROCESSED]
+
+
+@pytest.mark.parametrize(("preserved", "blocks"), [(0, 2), (19, 2), (20, 3), (100, 11), (200, 21), (209, 21)])
+def test_how_many_blocks_make_a_cleaning(preserved: int, blocks: int) -> None:
+    node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=preserved))
+    node.denunciator.highest_level = 1000
+    node.block("a", 9)
+    for _ in range(blocks - 2):
+        node.block("far", 1000)
+    assert node.block("b", 9) == [SAW, *BAKING, PROCESSED], "which cleans, after that"
+    assert node.block("c", 9) == [SAW, PROCESSED]
+
+
+def test_default_preserved_levels() -> None:
+    """As upstream: 200, so that the 21st block cleans."""
+    assert DEFAULT_PRESERVED_LEVELS == 200
+    node = Node(Denunciator(BOREAS, "002-PtBoreas"))
+    node.block("a", 210)
+    aged = [operation(level) for level in (9, 10)]
+    assert node.batch(*aged) == ["consensus_operation_too_old"]
+
+
+def cleaned(*levels: int, highest: int) -> Node:
+    """A block and an attestation came at each of these levels, and then a cleaning."""
+    node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=2))
+    for level in levels:
+        node.block("a", level)
+        node.denunciator.highest_level = level
+        node.batch(operation(level))
+    node.block("cleans", highest)
+    return node
+
+
+@pytest.mark.parametrize("level", [10, 11])
+def test_the_last_preserved_level_stays(level: int) -> None:
+    stays = level == 11
+    node = cleaned(level, highest=13)
+    assert node.block("b", level) == [SAW, *(BAKING if stays else []), PROCESSED]
+    node = cleaned(level, highest=13)
+    node.denunciator.highest_level = level
+    assert node.batch(operation(level, payload="b")) == (ATTESTATION if stays else [])
+
+
+def test_nothing_goes_while_the_chain_is_short() -> None:
+    node = cleaned(0, highest=1)
+    assert node.block("b", 0) == [SAW, *BAKING, PROCESSED]
+    node = cleaned(0, highest=1)
+    assert node.batch(operation(0, payload="b")) == ATTESTATION
+
+
+def test_the_round_does_not_matter_for_a_cleaning() -> None:
+    node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=2))
+    node.block("a", 9, at_round=99)
+    node.batch(operation(9, at_round=99))
+    node.block("a", 20)
+    node.denunciator.highest_level = 9
+    assert node.block("b", 9, at_round=99) == [SAW, PROCESSED]
+    assert node.batch(operation(9, at_round=99, payload="b")) == []
+
+
+def test_memory_is_bounded_by_the_preserved_levels() -> None:
+    """Whatever the length of the chain: 256 slots a level, and no more levels than between cleanings."""
+    preserved, kept = 20, []
+    node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=preserved))
+    node.rights = {slot: BOOTSTRAP[slot % 5].pkh for slot in range(10)}
+    for level in range(1, 201):
+        node.block("a", level)
+        node.batch(*(operation(level, slot=slot) for slot in range(5)))
+        denunciator = node.denunciator
+        kept.append((len(denunciator._blocks), len(denunciator._consensus), len(denunciator._rights)))
+        assert all(len(seen) == 1 for seen in denunciator._blocks.values())
+        assert all(len(seen) == 5 for seen in denunciator._consensus.values())
+    # Between two cleanings, which are three blocks apart, as many levels come on top.
+    assert [max(sizes) for sizes in zip(*kept, strict=True)] == [preserved + 3, preserved + 3, preserved + 2]
+    assert kept[100:150] == kept[103:153], "and it stays so"
+
+
+# What is shown and asked
+
+
+def shown(node: Node) -> dict[str, tuple[Level, Any, str]]:
+    assert all(each.section == ("002-PtBoreas", "delegate", "denunciation") for each in node.emitted)
+    return {each.name: (each.level, each.value, each.text) for each in node.emitted}
+
+
+def test_words_about_blocks(node: Node) -> None:
+    for name in "aab":
+        node.block(name)
+    block, [evidence] = header("b", 9).hash, node.injected
+    denounced = operation_hash(bytes.fromhex(evidence))
+    same = "double baking detected but block hashes are equivalent; skipping"
+    assert shown(node) == {
+        "accuser_saw_block": (Level.DEBUG, {"level": 9, "hash": block}, "block level: 9"),
+        "accuser_processed_block": (Level.NOTICE, block, f"block {block} registered"),
+        "double_baking_but_not": (Level.DEBUG, {}, same),
+        "double_baking_detected": (Level.NOTICE, {}, "double baking detected"),
+        "double_baking_denounced": (
+            Level.NOTICE,
+            {"hash": denounced, "bytes": evidence},
+            f"double baking evidence injected {denounced}",
+        ),
+    }
+    assert len(Operation.from_bytes(bytes.fromhex(evidence)).signature or b"") == 64
+
+
+def test_words_about_blocks_that_are_odd(node: Node) -> None:
+    block = header("a", 9).hash
+    node.pruned.add(block)
+    node.operations[block] = None
+    node.block("a")
+    node.block("b", next_protocol=Protocol.ALPHA.hash)
+    node.fails = lambda path: path.endswith("?version=1")
+    node.block("a")
+    failure = [{"kind": "temporary", "id": "failure", "msg": "no"}]
+    told = shown(node)
+    del told["accuser_saw_block"], told["accuser_processed_block"]
+    changing = "protocol changing detected; skipping the block"
+    assert told == {
+        "unexpected_pruned_block": (Level.ERROR, block, f"unexpected pruned block: {block}"),
+        "fetch_operations_error": (
+            Level.ERROR,
+            block,
+            f"error while fetching operations of block {block}",
+        ),
+        "protocol_change_detected": (Level.ERROR, {}, changing),
+        "accuser_block_error": (
+            Level.ERROR,
+            {"hash": block, "errors": failure},
+            f"error while processing block {block} no",
+        ),
+    }
+    assert str(RpcFailed(failure, "no")) == "no"
+
+
+def test_words_about_a_fitness_that_is_none(node: Node) -> None:
+    made = header("a", 9)
+    short = BlockHeader(attrs.evolve(made.shell, fitness=(b"\2",)), made.protocol_data)
+    node.headers[short.hash], node.bakers[short.hash] = short, ALICE
+    node.drive(node.denunciator.block(SeenBlock(short.hash, CHAIN, 9, BOREAS, BOREAS)))
+    assert (
+        node.emitted[-1].text == f"error while processing block {short.hash} Invalid\N{NO-BREAK SPACE}fitness"
+    )
+
+
+@pytest.mark.parametrize("word", ["attestation", "preattestation"])
+def test_words_about_operations(node: Node, word: str) -> None:
+    node.block("a", 12)
+    node.emitted.clear()
+    old, new, another = (operation(kind=word, payload=payload) for payload in "abc")
+    node.batch(old, new, another)
+    first, second = (operation_hash(bytes.fromhex(each)) for each in node.injected)
+    hashes = {f"existing_{word}": another.hash, f"new_{word}": new.hash}
+    again = f"double consensus operation already denounced in {first}"
+    assert shown(node) == {
+        f"double_{word}_detected": (Level.NOTICE, hashes, f"double {word} detected"),
+        f"double_{word}_denounced": (
+            Level.NOTICE,
+            {"hash": second, "bytes": node.injected[1]},
+            f"double {word} evidence injected: {second}",
+        ),
+        "double_consensus_already_denounced": (Level.DEBUG, first, again),
+    }
+
+
+def test_words_about_ages() -> None:
+    node = Node(Denunciator(BOREAS, "002-PtBoreas", preserved_levels=1))
+    node.block("a", 12)
+    node.emitted.clear()
+    old, new = operation(9), operation(20)
+    node.batch(old, new)
+    assert shown(node) == {
+        "consensus_operation_too_old": (
+            Level.DEBUG,
+            old.hash,
+            f"operation {old.hash} is too old to be handled",
+        ),
+        "consensus_operation_too_far_in_future": (
+            Level.DEBUG,
+            new.hash,
+            f"operation {new.hash} too far in the future",
+        ),
+    }
+
+
+def test_methods(node: Node) -> None:
+    node.block("a")
+    node.block("b")
+    node.batch(operation(), operation(payload="b"))
+    posted = {each.path.partition("?")[0] for each in node.asked if each.method == "POST"}
+    assert posted == {
+        f"/chains/{CHAIN}/blocks/head~5/helpers/forge/operations",
+        "/injection/operation",
+        "/private/injection/operation",
+    }
+    assert {each.method for each in node.asked} == {"GET", "POST"}
+
+
+def recorded_block(**metadata: Any) -> Any:
+    """A block of Boreas, recorded, with other metadata."""
+    for line in (RUNS / "01-double-baking.http.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        if entry["path"].endswith("?version=1"):
+            value = json.loads(entry["response_body"])
+            value["metadata"].update(metadata)
+            return value
+    raise AssertionError
+
+
+@pytest.mark.parametrize("dal", [True, False, None])
+def test_blocks_are_of_the_accusers_own_protocol(dal: bool | None) -> None:
+    value, options = recorded_block(), {} if dal is None else {"dal": dal}
+    request = next(
+        step
+        for step in Denunciator(BOREAS, "002-PtBoreas", **options)._block(
+            SeenBlock(value["hash"], CHAIN, 2, BOREAS, BOREAS)
+        )
+        if isinstance(step, Request)
+    )
+    assert request.decode(value).hash == value["hash"]
+    with pytest.raises(answers.Undecodable):
+        request.decode({**value, "protocol": Protocol.ALPHA.hash})
+    del value["metadata"]["dal_attestation"]
+    if dal is False:
+        assert request.decode(value)
+    else:
+        with pytest.raises(answers.Undecodable):
+            request.decode(value)

@@ -14,7 +14,7 @@ import attrs
 
 from ..codec.base58 import Base58Error, Kind, decode
 from ..codec.fields import Fields, ForgeError
-from ..codec.forge import BlockHeader, full_header_from_json, rfc3339
+from ..codec.forge import BlockHeader, full_header_from_json
 from ..codec.operations import CONSENSUS_TAGS, LEGACY_KINDS, Consensus, InlinedConsensus
 from .strict import (
     Mismatch,
@@ -157,13 +157,11 @@ def applied_block(value: object) -> AppliedBlock:
     _shaped(_APPLIED, value)
     assert isinstance(value, dict)
     header = _sound(lambda: BlockHeader.from_shell_json(value["header"]))
-    shown = header.shell_json()
-    shown["timestamp"] = rfc3339(header.shell.timestamp)
     return AppliedBlock(
         hash=hash_of(Kind.BLOCK, "Block_hash", value["hash"]),
         chain_id=chain_id(value["chain_id"]),
         level=header.shell.level,
-        header=shown,
+        header=header.shell_json(),
     )
 
 
