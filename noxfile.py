@@ -42,6 +42,13 @@ def nightly(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Change each decision of the accuser's algorithm; arguments go to ``tests/mutate.py``."""
+    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.mutate", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Meet 500 faults drawn at random; arguments go to ``tests/soak.py``."""
     session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
