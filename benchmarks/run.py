@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from accusing import measure_accuser
 from cycles import measure_cycles
 from latency import measure_flood, measure_latency
 from processes import measure_processes
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[Writer], list[Row]]] = {
     "memory": measure_memory,
     "processes": measure_processes,
     "cycles": measure_cycles,
+    "accuser": measure_accuser,
 }
 
 

@@ -12,7 +12,7 @@ given again and again, against operations too, and what could not be injected is
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -84,8 +84,7 @@ class SeenBlock:
     next_protocol: str
 
 
-@attrs.frozen
-class _Recorded:
+class _Recorded(NamedTuple):
     operation: InlinedConsensus
     denounced: str | None
     """Hash of the last evidence against this delegate, if any."""
@@ -236,7 +235,9 @@ class Denunciator:
             text = f"operation {new.hash} too far in the future"
             yield self._emit("consensus_operation_too_far_in_future", Level.DEBUG, new.hash, text)
             return
-        rights = yield from self._rights_at(level)
+        rights = self._rights.get(level)
+        if rights is None:
+            rights = yield from self._fetch_rights(level)
         owner = rights.get(new.content.slot)
         if owner is None:
             return
@@ -255,9 +256,7 @@ class Denunciator:
             return
         yield from self._denounce_consensus(place, key, recorded, new)
 
-    def _rights_at(self, level: int) -> Generator[Request | Emit, Any, Mapping[int, str]]:
-        if level in self._rights:
-            return self._rights[level]
+    def _fetch_rights(self, level: int) -> Generator[Request | Emit, Any, Mapping[int, str]]:
         path = f"/chains/main/blocks/head/helpers/validators?level={level}"
         rights: Mapping[int, str] = yield Request("GET", path, answers.validators)
         while len(self._rights) >= self._preserved + 2:
