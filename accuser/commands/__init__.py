@@ -17,6 +17,7 @@ from .._errors import AccuserError
 from .._groups import plain_errors
 from .compare import compare_command
 from .demo import demo
+from .doctor import doctor
 from .ending import Terminated
 from .timeline import timeline
 
@@ -33,6 +34,7 @@ def cli() -> None:
 cli.add_command(demo)
 cli.add_command(compare_command)
 cli.add_command(timeline)
+cli.add_command(doctor)
 
 
 def run() -> int:
