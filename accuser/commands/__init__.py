@@ -16,9 +16,11 @@ from rich.text import Text
 from .._errors import AccuserError
 from .._groups import plain_errors
 from .compare import compare_command
+from .completion import completion
 from .demo import demo
 from .doctor import doctor
 from .ending import Terminated
+from .sandbox import sandbox
 from .timeline import timeline
 
 FAILED: Final = 1
@@ -28,13 +30,28 @@ INTERRUPTED: Final = 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="accuser")
 def cli() -> None:
-    """Spawn Mavryk accusers and control them."""
+    """Spawn Mavryk accusers and control them.
+
+    Begin with `accuser demo`, and with `accuser doctor` if that fails. Each command has a --help of its
+    own, with examples.
+
+    \b
+    Exit statuses:
+      0    done
+      1    it failed; compare: the recordings differ; doctor: something is in the way
+      2    a wrong argument, or a file that is not what it should be
+      130  interrupted by Ctrl-C; 128 and the signal's number by SIGTERM (143) and SIGHUP (129)
+
+    Whatever the end is, no daemon is left running.
+    """
 
 
 cli.add_command(demo)
 cli.add_command(compare_command)
 cli.add_command(timeline)
 cli.add_command(doctor)
+cli.add_command(sandbox)
+cli.add_command(completion)
 
 
 def run() -> int:

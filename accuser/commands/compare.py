@@ -66,6 +66,12 @@ def compare_command(
 
     Options that name something may be given several times. The exit status is 0 if the recordings are
     equal, 1 if they differ, 2 if one of them is no recording.
+
+    \b
+    Examples:
+      accuser demo --record a.jsonl; accuser demo --record b.jsonl
+      accuser compare a.jsonl b.jsonl
+      accuser compare a.jsonl b.jsonl --ignore-event 'request_*' --context 1
     """
     rules = CompareRules(
         order=order,

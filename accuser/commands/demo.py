@@ -107,6 +107,12 @@ def demo(
     There, three nodes, their clients and an accuser run; bootstrap1 bakes two blocks of one level;
     the accuser finds them and injects the evidence, and the next block includes it. The exit status
     is 0 only if the scenario has shown what it is to show: here, that the block has the evidence.
+
+    \b
+    Examples:
+      accuser demo
+      accuser demo --scenario double-attestation-wrong-slot --protocol alpha
+      accuser demo --toolchain /opt/mavkit/bin --json
     """
     chosen = SCENARIOS[name]
     if protocol not in chosen.protocols:

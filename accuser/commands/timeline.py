@@ -26,6 +26,11 @@ def timeline(recording: Path, output: Path | None, trace: bool, title: str | Non
     """Show RECORDING on a time axis: daemons as lanes, with their events, waits, signals and blocks.
 
     The page is one file, which needs no network: open it in any browser.
+
+    \b
+    Examples:
+      accuser timeline run.jsonl -o page.html
+      accuser timeline run.jsonl --trace -o run.trace.json
     """
     try:
         text = timeline_trace(recording) if trace else timeline_page(recording, title)
