@@ -27,14 +27,14 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite; arguments go to pytest."""
-    session.install("-q", ".[sandbox,cli]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def nightly(session: nox.Session) -> None:
     """Run the property tests with ten thousand examples each."""
-    session.install("-q", ".[sandbox,cli]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
     env = {"HYPOTHESIS_PROFILE": "nightly"}
     session.run(
         "pytest", "tests/test_properties.py", "-o", "faulthandler_timeout=0", *session.posargs, env=env
@@ -63,6 +63,13 @@ def scenarios(session: nox.Session) -> None:
 
 
 @nox.session
+def endurance(session: nox.Session) -> None:
+    """Keep an accuser running beside a node that is killed; arguments go to ``tests/endurance.py``."""
+    session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.endurance", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and the rules of asynchronous code."""
     session.install("-q", *nox.project.dependency_groups(PROJECT, "lint"))
@@ -80,7 +87,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types, strictly, and that all public ones are known to whoever uses the package."""
-    session.install("-q", "nox", ".[sandbox,cli]", *nox.project.dependency_groups(PROJECT, "types"))
+    session.install("-q", "nox", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "types"))
     session.run("mypy")
     session.run("pyright", "--verifytypes", "accuser")
 

@@ -176,6 +176,11 @@ class Daemon(Observed):
         return self._session.state.value
 
     @property
+    def ready(self) -> bool:
+        """Whether there is a process that has said that it is of use; see `wait_for_ready`."""
+        return self._session.alive and self._session.ready.is_set()
+
+    @property
     def pid(self) -> int | None:
         """Process id of the current or last session; None while there is none."""
         return self._session.pid

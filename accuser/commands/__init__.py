@@ -20,6 +20,7 @@ from .completion import completion
 from .demo import demo
 from .doctor import doctor
 from .ending import Terminated
+from .running import run as run_command
 from .sandbox import sandbox
 from .timeline import timeline
 
@@ -47,6 +48,7 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(run_command)
 cli.add_command(compare_command)
 cli.add_command(timeline)
 cli.add_command(doctor)

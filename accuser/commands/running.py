@@ -1,0 +1,284 @@
+"""``accuser run``: an accuser that is kept running."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final, cast, get_args
+
+import attrs
+import click
+import trio
+
+from .._accuser import Accuser
+from .._errors import DaemonExited, DirectoryError
+from .._options import EventLevel
+from .._protocol import Protocol
+from .._rpc import Endpoint
+from .._supervise import RestartPolicy
+from .._toolchain import Toolchain
+from .ending import until_stopped
+from .exposition import PATH, serve
+from .metrics import Metrics
+from .options import (
+    INSTALLED,
+    address_argument,
+    protocol_argument,
+    split_address,
+    toolchain_argument,
+)
+from .tally import Tally
+from .view import View
+
+GAVE_UP: Final = 3
+DEFAULTS: Final = RestartPolicy()
+HISTORY: Final = 256 * 1024
+"""Bytes of events that are kept: nobody looks back here, and the memory is to stay flat."""
+
+
+class GaveUp(click.ClickException):
+    """The accuser ended unasked, and is not restarted once more."""
+
+    exit_code = GAVE_UP
+
+
+def _endpoint(context: click.Context, param: click.Parameter, value: str) -> Endpoint:
+    try:
+        return Endpoint(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, param) from error
+
+
+def _restarts(context: click.Context, param: click.Parameter, value: str) -> int | None:
+    if value == "forever":
+        return None
+    if not (value.isdecimal() and value.isascii()):
+        raise click.BadParameter(f"{value!r} is neither 'forever' nor a number from 0 on", context, param)
+    return int(value)
+
+
+@attrs.frozen
+class Work:
+    """What is to be done."""
+
+    view: View
+    event_level: EventLevel
+    address: str | None
+    """Where the metrics are served."""
+    metrics: Metrics | None
+
+    async def do(self) -> None:
+        """Run the accuser until it is cancelled, or ends for good."""
+        async with trio.open_nursery() as beside:
+            if self.address is not None and self.metrics is not None:
+                listeners = await _listen(self.address)
+                beside.start_soon(serve, listeners, self.metrics.page)
+                for listener in listeners:
+                    host, port = listener.socket.getsockname()[:2]
+                    self.view.say(f"metrics: http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
+            beside.start_soon(self.view.refresh)
+            await self.view.accuser.run(event_level=self.event_level)
+            beside.cancel_scope.cancel(reason="the accuser ended")
+
+
+async def _listen(address: str) -> list[trio.SocketListener]:
+    host, port = split_address(address)
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot serve metrics at {address}: {error.strerror or error}; "
+            "choose another HOST:PORT for --metrics (port 0 takes any free one)"
+        ) from error
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  accuser run --protocol boreas --endpoint http://127.0.0.1:8732
+  accuser run --toolchain /opt/mavkit/bin --metrics 127.0.0.1:9180
+  accuser run --toolchain sandbox --endpoint http://127.0.0.1:18731 --record run.jsonl
+
+\b
+Exit status:
+  0  it was stopped by SIGTERM, SIGINT (Ctrl-C) or SIGHUP, and so was the accuser
+  1  it could not begin, or could not go on: the message says why
+  2  a wrong argument
+  3  the accuser ended unasked, and its restarts are used up
+
+How to run it as a service is told in docs/production.md."""
+)
+@click.option(
+    "--toolchain",
+    callback=toolchain_argument,
+    default=INSTALLED,
+    metavar="installed|DIR|sandbox",
+    help="What runs: Mavkit's binaries, searched in MAVKIT_BIN_DIR and PATH (the default), or in DIR "
+    "first; or the embedded sandbox.",
+)
+@click.option(
+    "--accuser",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
+    help="An accuser's executable, in place of the toolchain's.",
+)
+@click.option(
+    "--endpoint",
+    callback=_endpoint,
+    default="http://127.0.0.1:8732",
+    metavar="URL",
+    show_default=True,
+    help="The RPC server of the node that it watches.",
+)
+@click.option(
+    "--protocol",
+    callback=protocol_argument,
+    default=Protocol.BOREAS.tag,
+    metavar="|".join(protocol.tag for protocol in Protocol),
+    show_default=True,
+    help="Chooses the executable.",
+)
+@click.option(
+    "--base-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The accuser's --base-dir, made if missing; by default a temporary one.",
+)
+@click.option(
+    "--preserved-levels",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Levels that it remembers; by default its own default, 200.",
+)
+@click.option(
+    "--event-level",
+    type=click.Choice(get_args(EventLevel)),
+    default="info",
+    show_default=True,
+    help="Least level of its events. The highest level of a block is known from info on.",
+)
+@click.option("--name", default="accuser", show_default=True, help="Begins its lines.")
+@click.option(
+    "--restarts",
+    callback=_restarts,
+    default="forever",
+    metavar="N|forever",
+    show_default=True,
+    help="How often in a row it is restarted when it ends unasked; 0 for never.",
+)
+@click.option(
+    "--restart-delay",
+    type=click.FloatRange(min=0),
+    default=DEFAULTS.first_delay,
+    metavar="SECONDS",
+    show_default=True,
+    help="Wait before the first restart in a row; each further one waits twice as long.",
+)
+@click.option(
+    "--restart-max-delay",
+    type=click.FloatRange(min=0),
+    default=DEFAULTS.max_delay,
+    metavar="SECONDS",
+    show_default=True,
+    help="The longest wait.",
+)
+@click.option(
+    "--restart-reset",
+    type=click.FloatRange(min=0),
+    default=DEFAULTS.reset_after,
+    metavar="SECONDS",
+    show_default=True,
+    help="After running so long, restarts begin a new row.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="Between SIGTERM and SIGKILL, when the accuser is stopped.",
+)
+@click.option(
+    "--metrics",
+    callback=address_argument,
+    metavar="HOST:PORT",
+    help=f"Serve Prometheus metrics at http://HOST:PORT{PATH}; port 0 takes a free one, and tells it.",
+)
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write down events, output and restarts in FILE, which is emptied first.",
+)
+@click.option("--plain", is_flag=True, help="Lines only, on a terminal too.")
+@click.option("--verbose", "-v", is_flag=True, help="A line for every event, and for all that it prints.")
+def run(
+    toolchain: Toolchain,
+    path: Path | None,
+    endpoint: Endpoint,
+    protocol: Protocol,
+    base_dir: Path | None,
+    preserved_levels: int | None,
+    event_level: str,
+    name: str,
+    restarts: int | None,
+    restart_delay: float,
+    restart_max_delay: float,
+    restart_reset: float,
+    grace: float,
+    metrics: str | None,
+    record: Path | None,
+    plain: bool,
+    verbose: bool,
+) -> None:
+    """Keep an accuser running, until SIGTERM or Ctrl-C.
+
+    It watches the node at the endpoint, which may come and go: an accuser that loses its node ends,
+    and is restarted, after ever longer waits. On a terminal a panel shows its state; elsewhere there
+    are lines only.
+    """
+    try:
+        policy = RestartPolicy(
+            limit=restarts,
+            first_delay=restart_delay,
+            max_delay=restart_max_delay,
+            reset_after=restart_reset,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    accuser = Accuser(
+        protocol,
+        endpoint,
+        base_dir=base_dir,
+        preserved_levels=preserved_levels,
+        name=name,
+        path=path,
+        toolchain=toolchain,
+        record=record,
+        restart=policy,
+        history=HISTORY,
+        stop_grace=grace,
+    )
+    tally = Tally()
+    accuser.on_event(tally.take)
+    accuser.on_malformed(lambda _: tally.note_malformed())
+    about = {"toolchain": toolchain.name, "protocol": protocol.long_name, "endpoint": endpoint.url}
+    page = Metrics(accuser, tally, about) if metrics else None
+    view = View(accuser, tally, live=False, verbose=verbose)
+    view.live = not plain and view.console.is_terminal and not view.console.is_dumb_terminal
+    view.listen()
+    view.say(f"{name}: {protocol.accuser_binary} ({toolchain}), watching {endpoint.url}")
+    try:
+        stopped = until_stopped(Work(view, cast(EventLevel, event_level), metrics, page).do)
+    except DaemonExited as error:
+        raise GaveUp(str(error)) from error
+    except DirectoryError as error:
+        if error.path != record:
+            raise
+        text = f"cannot write the recording {record}: {error.reason}; choose another FILE, or no --record"
+        raise click.ClickException(text) from error
+    finally:
+        # Kept for whoever looks at a failed block; a service that fails would fill the disk with them.
+        if (left := accuser._workspace.made) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+    view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")

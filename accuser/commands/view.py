@@ -1,0 +1,121 @@
+"""What ``accuser run`` shows: lines of what happens, and on a terminal a panel below them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+import attrs
+import trio
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from .._accuser import Accuser
+from .._decode import Event
+from .._errors import NotRunning, StatsUnavailable
+from .._stats import Stats
+from .._supervise import Restart
+from ..events import CLASSES, DaemonStart
+from .tally import DENOUNCED, Tally
+from .text import compact, duration, printable
+
+REFRESH: Final = 1.0
+"""Seconds between two looks at the processes for the panel."""
+
+VALUE: Final = 160
+"""Characters of an event's value that a line shows."""
+
+_TROUBLE: Final = frozenset(cls.NAME for cls in CLASSES if cls.LEVEL == "error")
+
+
+@attrs.define(eq=False)
+class View:
+    """Tells what an accuser does, as it happens."""
+
+    accuser: Accuser
+    tally: Tally
+    live: bool
+    """Whether there is a panel; it needs a terminal."""
+    verbose: bool
+    """Whether every event has a line, and every line that the accuser prints."""
+    console: Console = attrs.field(factory=lambda: Console(highlight=False, soft_wrap=True), init=False)
+
+    def listen(self) -> None:
+        """Hear of everything that the accuser does from now on."""
+        self.accuser.on_event(self._event)
+        self.accuser.on_stdout(lambda line: self.say(f"{self.accuser.name}: {line}"))
+        if self.verbose:
+            self.accuser.on_stderr(lambda line: self.say(f"{self.accuser.name}: {line}", "dim"))
+        self.accuser.on_restart(self._restart)
+        self.accuser.on_malformed(
+            lambda piece: self.say(f"malformed event: {piece.reason}: {piece.raw[:VALUE]!r}", "yellow")
+        )
+        # The lines above say the same, and where they belong.
+        logging.getLogger("accuser").setLevel(logging.ERROR)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line, with the time, above the panel if there is one."""
+        now = time.strftime("%H:%M:%S" if self.live else "%Y-%m-%d %H:%M:%S")
+        self.console.print(Text.assemble((f"{now}  ", "dim"), (printable(text), style)))
+
+    def _event(self, event: Event) -> None:
+        name, value = event.name, compact(event.value, VALUE)
+        if kind := DENOUNCED.get(name):
+            what = event.value.get("hash") if isinstance(event.value, dict) else value
+            self.say(f"denounced a {kind.replace('_', ' ')}: {what}", "bold green")
+        elif name in _TROUBLE:
+            self.say(f"{name} {value}", "red")
+        elif name == DaemonStart.NAME:
+            self.say(f"{self.accuser.name} watches the chain", "green")
+        elif self.verbose:
+            self.say(f"{name} {value}", "dim")
+
+    def _restart(self, restart: Restart) -> None:
+        how = "lost" if restart.status is None else f"status {restart.status}"
+        self.say(
+            f"{self.accuser.name} ended unasked ({how}); restart {restart.attempt} in {restart.delay:.3g} s",
+            "yellow",
+        )
+        for line in restart.tail[-3:]:
+            self.say(f"  {line}", "dim")
+
+    async def refresh(self) -> None:
+        """Keep the panel up to date until cancelled; return at once if there is none."""
+        if not self.live:
+            return
+        with Live(self._panel(None), console=self.console, auto_refresh=False) as live:
+            while True:
+                try:
+                    stats = await self.accuser.stats()
+                except (NotRunning, StatsUnavailable):
+                    stats = None
+                live.update(self._panel(stats), refresh=True)
+                await trio.sleep(REFRESH)
+
+    def _panel(self, stats: Stats | None) -> Panel:
+        accuser, tally = self.accuser, self.tally
+        state = "ready" if accuser.ready else accuser.state
+        denounced = ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in tally.denunciations.items() if n)
+        uptime = memory = "-"
+        if stats is not None:
+            uptime = duration(stats.uptime)
+            memory = f"{stats.resident_bytes / 2**20:.1f} MiB, {stats.open_descriptors} descriptors"
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim")
+        for label, text, style in (
+            ("state", f"{state}, process {accuser.pid or '-'}", "green" if accuser.ready else "yellow"),
+            ("level", str(tally.level or "-"), ""),
+            ("blocks", f"{tally.blocks} processed", ""),
+            ("events", str(tally.events.total()), ""),
+            ("denunciations", denounced or "none", "bold green" if denounced else ""),
+            ("restarts", str(accuser.restarts), ""),
+            ("uptime", uptime, ""),
+            ("memory", memory, ""),
+        ):
+            table.add_row(label, Text(text, style))
+        title = f"{accuser.name}, {accuser.node.rpc_endpoint}"
+        return Panel(table, title=Text(title), title_align="left", expand=False)
