@@ -27,7 +27,7 @@ from ..system import SIGNALLED, Listening, OwnProcess, System
 from ..trace import NodeError
 from . import arguments as node_arguments
 from . import commands as node_commands
-from . import routes
+from . import routes, routes_config
 from .arguments import Arguments, UsageError
 from .config import Config, ConfigError
 from .events import NodeEvents
@@ -204,6 +204,7 @@ async def serve(
             for peer in peers:
                 nursery.start_soon(_accept, peer, peer_network)
             handler = routes.router(node, peer_network, partial(system.say, 2))
+            routes_config.register(handler, sink.replace)
             for client in clients:
                 value = {"host": client.host, "port": client.port, "acl_policy": "AllowAll"}
                 text = f"starting local RPC server on {client.host}:{client.port} (acl = AllowAll)"

@@ -12,7 +12,7 @@ from ..chain.activation import ZERO_SIGNATURE, Activation
 from ..chain.block import Block
 from ..chain.chain import UnknownBlock
 from ..chain.parameters import Calendar
-from ..codec.base58 import Kind, encode
+from ..codec.base58 import Base58Error, Kind, decode, encode
 from ..codec.fields import Fields, ForgeError
 from ..codec.forge import ProtocolData, parse_timestamp, rfc3339
 from ..codec.operations import Operation
@@ -125,32 +125,28 @@ class _Helpers:
 
     def validators(self, call: Call, block: Block) -> object:
         calendar = _calendar(block)
-        wanted = set(call.request.query.get("delegate", [])) | set(
-            call.request.query.get("consensus_key", [])
-        )
+        wanted = _delegates(call)
         return [
             entry
-            for level in call.fields("level", _level) or [block.level]
+            for level in _levels(call, block.level)
             for entry in render.validators(level, calendar.slots(level), calendar.parameters.rights.delegates)
-            if not wanted or entry["delegate"] in wanted
+            if wanted is None or entry["delegate"] in wanted
         ]
 
     def baking_rights(self, call: Call, block: Block) -> object:
         calendar = _calendar(block)
         every = call.flag("all")
         rounds = min(call.field("max_round", int, MAX_ROUND), calendar.parameters.rights.committee_size)
-        wanted = set(call.request.query.get("delegate", [])) | set(
-            call.request.query.get("consensus_key", [])
-        )
+        wanted = _delegates(call)
         rights = []
-        for level in call.fields("level", _level) or [block.level + 1]:
+        for level in _levels(call, block.level + 1):
             seen: set[str] = set()
             for at_round in range(rounds + 1):
                 baker = calendar.baker(level, at_round)
                 if baker is None or (baker.pkh in seen and not every):
                     continue
                 seen.add(baker.pkh)
-                if wanted and baker.pkh not in wanted:
+                if wanted is not None and baker.pkh not in wanted:
                     continue
                 right: dict[str, Any] = {"level": level, "delegate": baker.pkh, "round": at_round}
                 if level > block.level:
@@ -197,6 +193,27 @@ def _calendar(block: Block) -> Calendar:
         # Upstream has no such RPC before a protocol with delegates is active.
         raise UnknownBlock(block.hash)
     return block.state.calendar
+
+
+def _levels(call: Call, default: int) -> list[int]:
+    """The levels asked for, each once, in their order whatever the query's."""
+    return sorted(set(call.fields("level", _level))) or [default]
+
+
+def _delegates(call: Call) -> set[str] | None:
+    """Those that both filters let through, each delegate being its own consensus key; None for all."""
+    named = [set(call.fields(name, _public_key_hash)) for name in ("delegate", "consensus_key")]
+    return set.intersection(*filter(None, named)) if any(named) else None
+
+
+def _public_key_hash(text: str) -> str:
+    for kind in (Kind.MV1, Kind.MV2, Kind.MV3):
+        try:
+            decode(kind, text)
+        except Base58Error:
+            continue
+        return text
+    raise ValueError(f"{text[:100]!r} is no public key hash")
 
 
 def _level(text: str) -> int:

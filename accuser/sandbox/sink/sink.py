@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from .uri import Format, SinkUri, SinkUriError, Target, parse, path_of, sanitize
 from .uri import Level as Level
 
 VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
+SHORT_STDOUT: Final = "file-descriptor-stdout:?format=pp-short&level-at-least=notice"
 DEFAULT: Final = ("file-descriptor-stderr:///?level-at-least=notice&format=pp-short&colors=true",)
 
 
@@ -219,6 +221,26 @@ class Sink:
     def activate(self, uri: str) -> None:
         """Add a sink. Raises ``SinkUriError`` and ``OSError``."""
         self._outputs.insert(0, Output(parse(uri), self._clock, self._outlets))
+
+    async def replace(self, uris: Sequence[str]) -> None:
+        """Close the sinks, all but a log on standard output as `SHORT_STDOUT` has it; activate these.
+
+        A FIFO that nobody reads makes this wait, and no other task. When one cannot be activated,
+        those before it are, and the old ones are closed (``Internal_event_config.reapply``).
+
+        Raises:
+            SinkUriError: a URI is wrong.
+            OSError: a file cannot be opened.
+        """
+        old, kept = self._outputs, [out for out in self._outputs if out.uri == parse(SHORT_STDOUT)]
+        # Without the lock: an emitter may hold it that waits for the reader of a pipe to go.
+        self._outputs = kept
+        for output in old:
+            if output not in kept:
+                output.close()
+        for uri in uris:
+            make = functools.partial(Output, parse(uri), self._clock)
+            self._outputs.insert(0, await trio.to_thread.run_sync(make, abandon_on_cancel=True))
 
     def _announce(self, configuration: str) -> None:
         section = ("internal_event_unix",)

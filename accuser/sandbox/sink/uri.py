@@ -52,6 +52,16 @@ class SinkUriError(ValueError):
     """A URI that names no sink, or names it wrongly; ``str()`` is upstream's message."""
 
 
+class UnknownScheme(SinkUriError):
+    """A URI whose scheme is that of no sink; empty if it has none."""
+
+    def __init__(self, uri: str, scheme: str) -> None:
+        self.uri: Final = uri
+        self.scheme: Final = scheme
+        reason = "URI scheme not registered" if scheme else "Missing URI scheme"
+        super().__init__(f'Internal Event Sink: Wrong Activation URI: {reason} "{uri}"')
+
+
 SECTION_CHARACTERS: Final = re.compile(r"[^0-9A-Za-z@_+=~-]")
 _INTEGER: Final = re.compile(r"-?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:0[uU])?[0-9][0-9_]*)")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -122,8 +132,7 @@ def parse(text: str) -> SinkUri:
     try:
         target = Target(kind)
     except ValueError:
-        message = "Internal Event Sink: Wrong Activation URI: URI scheme not registered"
-        raise SinkUriError(f'{message} "{text}"') from None
+        raise UnknownScheme(text, kind or "") from None
     query = _query(text)
 
     def fail(reason: str) -> SinkUriError:
