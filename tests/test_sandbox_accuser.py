@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from accuser.sandbox.accuser.answers import chain_id
 from accuser.sandbox.accuser.daemon import last_words
 from accuser.sandbox.accuser.denunciation import Request, RpcFailed
 from accuser.sandbox.accuser.loop import Accuser, Console, Unexpected
-from accuser.sandbox.rpc import ACCEPT, Items, MediaType, Rpc
+from accuser.sandbox.rpc import Items, MediaType, Rpc
 from accuser.sandbox.sink.sink import Output, Sink
 from accuser.sandbox.sink.uri import parse
 
@@ -68,6 +68,7 @@ class Replay:
         self.recording = Recording.load(name)
         self.node = ReplayedNode(self.recording, AWAY.get(name))
         self.options = OPTIONS.get(name, {})
+        self.media_type = MEDIA_TYPES.get(name, "json")
         self.stdout: list[str] = []
         query = "" if "default-level" in name else "?level-at-least=debug"
         self.pipe = MemoryOutput(f"file-descriptor-path:///pipe{query}")
@@ -92,7 +93,7 @@ class Replay:
 
         accuser = Accuser(
             protocol=Protocol.BOREAS,
-            rpc=Rpc(HttpClient(URL, connect=self.node.connect), "json", on_retry),
+            rpc=Rpc(HttpClient(URL, connect=self.node.connect), self.media_type, on_retry),
             sink=sink,
             console=MemoryConsole(self.stdout, stderr),
             wall=lambda: 0.0,
@@ -147,11 +148,8 @@ recorded build has unbounded caches, and does not ask again."""
 CHANCE = {"15f-protocols-404"}
 """Runs that end while the mempool stream is being reopened: whether it is, is chance."""
 
-ELSEWHERE = {
-    "12-default-media-type": "the default media type is our own: see test_media_types",
-    "12b-media-type-any": "another media type: see test_media_types",
-    "12d-config-file-without-base-dir": "ends before any request: see the command line",
-}
+MEDIA_TYPES: dict[str, MediaType] = {"12-default-media-type": "binary", "12b-media-type-any": "any"}
+ELSEWHERE = {"12d-config-file-without-base-dir": "has no node: a test of its own below"}
 NAMES = sorted(path.name.removesuffix("-output.txt") for path in RUNS.glob("*-output.txt"))
 
 
@@ -183,7 +181,25 @@ def test_recorded_run(name: str, autojump: MockClock) -> None:
     assert [line.strip() for line in replay.stderr] == [
         line.strip() for line in recording.stderr if "triggering shutdown" not in line
     ]
-    assert all(headers["accept"] == ACCEPT["json"] for headers in replay.node.headers)
+    ours = zip((method for method, _, _ in replay.node.seen), replay.node.headers, strict=True)
+    theirs = ((each["method"], each["request_headers"]) for each in recording.requests)
+    assert headers_of(ours) == headers_of(theirs)
+
+
+def headers_of(requests: Iterable[tuple[str, Mapping[str, str]]]) -> set[tuple[str | None, ...]]:
+    """What requests of each method say; that ours announce a length and a close is our own."""
+    names = ("accept", "content-type", "host")
+    return {(method, *(headers.get(name) for name in names)) for method, headers in requests}
+
+
+def test_a_configuration_file_without_base_dir(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recorded = Recording.load("12d-config-file-without-base-dir")
+    (tmp_path / "config").write_text('{"media_type": "json"}')
+    arguments = ["-E", URL, "--base-dir", str(tmp_path), "run"]
+    assert accuser_daemon.main("./mavkit-accuser-PtBoreas", arguments) == recorded.status
+    out, err = capfd.readouterr()
+    assert lines(out) == recorded.stdout == []
+    assert lines(err) == [line.replace("/run/mavryk/accuser", str(tmp_path)) for line in recorded.stderr]
 
 
 def test_every_recorded_run_is_there() -> None:
@@ -375,10 +391,6 @@ async def test_media_types() -> None:
     assert (await answered(raw("200 OK", '"NetXXAAR1wWQhhe"'), "any"))[0] == "NetXXAAR1wWQhhe"
     error, _, _ = await answered(raw("200 OK", '"NetXXAAR1wWQhhe"'), "binary")
     assert "a media type we do not understand: application/json" in error.text
-    for name in ("12-default-media-type", "12b-media-type-any"):
-        recording = Recording.load(name)
-        sent = {request["request_headers"]["accept"] for request in recording.requests}
-        assert sent == {ACCEPT["binary" if "default" in name else "any"]}
 
 
 # The process

@@ -9,7 +9,7 @@ import pytest
 from accuser.sandbox.codec.crypto import BOOTSTRAP
 from accuser.sandbox.codec.operations import Operation
 
-from .forger import activated, double_baking, slots, vote
+from .forger import activated, double_baking, header, slots, vote
 from .nodes import B1, Stand, standing, two_bakings
 
 B2: Final = BOOTSTRAP[1]
@@ -146,11 +146,33 @@ async def test_versions_of_pending_operations() -> None:
             assert b"version" in response.body
 
 
-async def test_injection_waits_or_not() -> None:
-    """The answer to ``?async`` is the hash too; what the mempool thinks of it is seen there."""
+@pytest.mark.parametrize("path", ["/injection/operation", "/private/injection/operations"])
+async def test_async_does_not_wait_for_the_verdict(path: str) -> None:
+    """The hash is the answer, whatever the mempool then thinks; bytes that are no operation still fail."""
     async with standing(chain=activated()) as stand:
         root, block, sibling, _ = await two_bakings(stand)
-        good = double_baking(block, sibling, root.hash)
-        path = "/injection/operation?async=yes&chain=main"
-        assert await stand.post(path, good.to_bytes().hex()) == good.hash
+        good, bad = double_baking(block, sibling, root.hash), double_baking(block, block, root.hash)
+
+        def body(data: bytes) -> object:
+            return [data.hex()] if path.endswith("s") else data.hex()
+
+        for operation in (good, bad):
+            answer = await stand.post(f"{path}?async", body(operation.to_bytes()))
+            assert answer in (operation.hash, [operation.hash])
         assert hashes(await stand.get(PENDING)) == {"validated": [good.hash]}
+        assert stand.recorder.names()[-1] == "request_failed"
+        for query in ("", "?async=no"):
+            response = await stand.send("POST", path + query, body(bad.to_bytes()))
+            assert response.status == 500
+        assert (await stand.send("POST", f"{path}?async", body(b"\0"))).status == 500
+
+
+async def test_async_blocks() -> None:
+    async with standing(chain=activated()) as stand:
+        late = header(stand.node.chain, round=40_000)
+        body = {"data": late.to_bytes().hex(), "operations": [[], [], [], []]}
+        assert (await stand.send("POST", "/injection/block", body)).status == 500
+        assert await stand.post("/injection/block?async", body) == late.hash
+        assert late.hash not in stand.node.chain.blocks
+        nonsense = {"data": "00", "operations": []}
+        assert (await stand.send("POST", "/injection/block?async", nonsense)).status == 500

@@ -14,6 +14,8 @@ from ..chain.block import Operations
 from ..chain.mempool import Class
 from ..codec.base58 import Kind, decode
 from ..codec.fields import Fields, ForgeError, hex_bytes
+from ..codec.forge import BlockHeader
+from ..trace import NodeError, failure
 from . import render, routes_block, routes_network
 from .feeds import OperationFilter, ProtocolFilter
 from .http_server import Answer, Feed, HttpFailure
@@ -145,7 +147,12 @@ class _Injection:
         data = fields.hex("data")
         operations = _block_operations(fields.items("operations"))
         fields.end()
-        return await self.node.inject_block(data, operations, force=force)
+        try:
+            return await self.node.inject_block(data, operations, force=force)
+        except NodeError:
+            if not call.flag("async"):
+                raise
+            return _header_hash(data)
 
     async def operation(self, call: Call) -> object:
         return await self._operation(call, force=False)
@@ -156,7 +163,16 @@ class _Injection:
     async def _operation(self, call: Call, *, force: bool) -> object:
         if not self._takes(call):
             return Answer(404, b"")
-        return await self.node.inject_operation(_hex(call.request.json()), force=force)
+        return await self._inject(call, _hex(call.request.json()), force=force)
+
+    async def _inject(self, call: Call, data: bytes, *, force: bool) -> str:
+        """The hash; with ``?async`` also that of an operation which is then refused."""
+        try:
+            return await self.node.inject_operation(data, force=force)
+        except NodeError:
+            if not call.flag("async"):
+                raise
+            return parse_operation(data).hash
 
     async def private_operations(self, call: Call) -> object:
         force = call.flag("force")
@@ -166,7 +182,7 @@ class _Injection:
         if not isinstance(values, list):
             raise HttpFailure(400, "Failed to parse the request body: not a list\n")
         operations = [_hex(value) for value in values]
-        return [await self.node.inject_operation(data, force=force) for data in operations]
+        return [await self._inject(call, data, force=force) for data in operations]
 
     def _takes(self, call: Call) -> bool:
         ours = self.node.chain.network.chain_id
@@ -185,6 +201,13 @@ def _protocols(call: Call) -> ProtocolFilter:
 
 def _classes(call: Call, default: frozenset[Class]) -> frozenset[Class]:
     return frozenset(kind for kind in Class if call.flag(kind.value, kind in default))
+
+
+def _header_hash(data: bytes) -> str:
+    try:
+        return BlockHeader.from_bytes(data).hash
+    except ForgeError as error:
+        raise failure("Cannot parse block header.") from error
 
 
 def _hex(value: object) -> bytes:
