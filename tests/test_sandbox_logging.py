@@ -18,6 +18,7 @@ import trio.testing
 from accuser._http import HttpClient, Response
 from accuser.sandbox.node import routes_config
 from accuser.sandbox.node.router import Router
+from accuser.sandbox.sink.descriptor import Outlets
 from accuser.sandbox.sink.sink import SHORT_STDOUT, Level, Output, Sink
 from accuser.sandbox.sink.uri import parse
 
@@ -39,7 +40,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(*uris: str) -> AsyncGenerator[Server]:
-    sink = Sink([Output(parse(uri), lambda: 0.0) for uri in uris], clock=lambda: 0.0)
+    sink = Sink([Output(parse(uri), lambda: 0.0, Outlets()) for uri in uris], clock=lambda: 0.0)
     router = Router()
     routes_config.register(router, sink.replace)
     try:
@@ -149,7 +150,7 @@ async def test_a_reader_that_does_not_read_is_left(tmp_path: Path) -> None:
 
 
 async def test_a_node(tmp_path: Path) -> None:
-    prepare(tmp_path)
+    await prepare(tmp_path)
     new = tmp_path / "new"
     async with running(tmp_path) as (process, client, events):
         body = json.dumps({"active_sinks": [path_uri(new)]}).encode()

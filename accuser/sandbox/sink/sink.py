@@ -239,8 +239,13 @@ class Sink:
             if output not in kept:
                 output.close()
         for uri in uris:
-            make = functools.partial(Output, parse(uri), self._clock)
-            self._outputs.insert(0, await trio.to_thread.run_sync(make, abandon_on_cancel=True))
+            new = parse(uri)
+            make = functools.partial(Output, new, self._clock, self._outlets)
+            # Only a FIFO makes the opening wait.
+            waits = new.target is Target.PATH and stat.S_ISFIFO(_mode(new.path))
+            self._outputs.insert(
+                0, await trio.to_thread.run_sync(make, abandon_on_cancel=True) if waits else make()
+            )
 
     def _announce(self, configuration: str) -> None:
         section = ("internal_event_unix",)
@@ -359,6 +364,13 @@ def _uris_of_file(path: str) -> list[str]:
 def _before_extension(path: str, insert: str) -> str:
     stem, extension = os.path.splitext(path)
     return f"{stem}-{insert}{extension}"
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except OSError:
+        return 0
 
 
 def _day(at: float) -> str:
