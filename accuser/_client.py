@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 import attrs
 
@@ -188,6 +188,21 @@ class Client:
             "propose", "for", delegate, "--minimal-timestamp", *(("--force",) if force else ())
         )
 
+    async def submit_proposals(
+        self, *protocols: Protocol | str, delegate: str = BOOTSTRAP[0].alias, force: bool = False
+    ) -> None:
+        """Propose protocols, or hashes of some, in a proposal period; a later block has to include it."""
+        hashes = [_hash(protocol) for protocol in protocols]
+        words = ("--wait", "none", "submit", "proposals", "for", delegate, *hashes)
+        await self.command(*words, *(("--force",) if force else ()))
+
+    async def submit_ballot(
+        self, protocol: Protocol | str, ballot: Literal["yay", "nay", "pass"], *, delegate: str
+    ) -> None:
+        """Vote on the current proposal, which is ``protocol``; a later block has to include it."""
+        words = ("submit", "ballot", "for", delegate, _hash(protocol), ballot)
+        await self.command("--wait", "none", *words)
+
     async def import_secret_key(self, alias: str, secret_key: str, *, force: bool = False) -> None:
         """Add an unencrypted secret key (``edsk...``) to the wallet."""
         words = ("import", "secret", "key", alias, f"unencrypted:{secret_key}")
@@ -219,6 +234,10 @@ class Client:
     def remove(self) -> None:
         """Remove the temporary wallet."""
         self._workspace.remove()
+
+
+def _hash(protocol: Protocol | str) -> str:
+    return protocol.hash if isinstance(protocol, Protocol) else protocol
 
 
 def _write_wallet(folder: Path, accounts: Sequence[Account]) -> None:

@@ -8,6 +8,8 @@ from typing import Final
 from ._errors import UnknownProtocol
 
 GENESIS_PROTOCOL: Final = "ProtoGenesisGenesisGenesisGenesisGenesisGenesk612im"
+DEMO_PROTOCOL: Final = "ProtoDemoCounterDemoCounterDemoCounterDemoCou4LSpdT"
+"""One that every node has, and nobody means to run (``tezt/lib_tezos/protocol.ml``)."""
 
 
 class Protocol(enum.Enum):

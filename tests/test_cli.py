@@ -74,7 +74,7 @@ async def test_the_scenarios_are_listed() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(SCENARIOS)
     limited = [line for line in done.stdout.splitlines() if line.endswith(")")]
-    assert [line.split()[0] for line in limited] == ["adaptive-issuance", "migration"]
+    assert [line.split()[0] for line in limited] == ["adaptive-issuance", "migration", "voting-override"]
     assert all(line.endswith(" (boreas and alpha only)") for line in limited)
 
 

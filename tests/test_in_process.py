@@ -176,6 +176,7 @@ async def test_a_scenario(autojump_clock: MockClock, sandbox: Sandbox, name: str
         "seen, and passed over",
         "denounced, forbidden and slashed",
         "taken over, denounced and included",
+        "adopted, overridden and taken over",
     }
 
 
@@ -199,6 +200,7 @@ TWINS = {
         r"bootstrap2 \(mv1\w+\) is not forbidden after block B\w+ of level 8, which was to have evidence",
     ),
     "migration": (ScenarioFailed, r"Expected the accuser to find B\w{50}, found B\w{50}\n"),
+    "voting-override": (ScenarioFailed, r"Expected to find period kind cooldown but found proposal"),
     "operation-too-old": (EventTimeout, r"consensus_operation_too_old.v0 where the operation is o\w+"),
     "operation-too-far-in-the-future": (
         EventTimeout,

@@ -166,7 +166,8 @@ def test_rounds_and_times_agree(delay: int, increment: int, round: int, before: 
 
 
 def test_level_info_is_that_of_the_recorded_level_9() -> None:
-    calendar = activated().head.state.calendar
+    state = activated().head.state
+    calendar = state.calendar
     assert calendar is not None
     assert calendar.level_info(9) == {
         "level": 9,
@@ -175,7 +176,7 @@ def test_level_info_is_that_of_the_recorded_level_9() -> None:
         "cycle_position": 0,
         "expected_commitment": False,
     }
-    assert calendar.voting_period_info(9) == {
+    assert state.amendment.info(9, calendar) == {
         "voting_period": {"index": 0, "kind": "proposal", "start_position": 0},
         "position": 8,
         "remaining": 55,

@@ -155,7 +155,7 @@ def test_recorded_evidence_is_ordered_by_hash() -> None:
         for exchange in exchanges(name):
             if exchange["path"].endswith("/helpers/forge/operations"):
                 content = Operation.from_json(json.loads(exchange["request_body"])).content
-                assert not isinstance(content, Consensus)
+                assert isinstance(content, DoubleBaking | DoubleConsensus)
                 seen.add(content.kind)
                 if isinstance(content, DoubleBaking):
                     first, second = content.bh1.hash, content.bh2.hash
@@ -704,7 +704,7 @@ MISSING = object()
         (BAKING, "signature", "sig", "/signature: 'sig': wrong checksum"),
         (BAKING, "signature", "BLsig", "/signature: not a signature of a supported curve"),
         (BAKING, "contents/0", None, "/contents/0: not an object"),
-        (BAKING, "contents/0/kind", "ballot", "/contents/0/kind: 'ballot' is no kind of operation"),
+        (BAKING, "contents/0/kind", "delegation", "/contents/0/kind: 'delegation' is no kind of operation"),
         (BAKING, "contents/0/bh3", {}, "/contents/0/bh3: unexpected field"),
         (BAKING, "contents/0/bh1/level", True, "/contents/0/bh1/level: not an integer"),
         (BAKING, "contents/0/bh1/level", 2**31, "/contents/0/bh1/level: 2147483648 is not between"),

@@ -209,6 +209,7 @@ def test_every_scenario_of_upstream_has_a_name() -> None:
         "operation-too-far-in-the-future",
         "adaptive-issuance",
         "migration",
+        "voting-override",
         "double-baking-remote",
     ]
 

@@ -38,6 +38,8 @@ from ._migration import migration as migration
 from ._out_of_range import OutOfRange as OutOfRange
 from ._out_of_range import operation_too_far_in_future as operation_too_far_in_future
 from ._out_of_range import operation_too_old as operation_too_old
+from ._voting import VotingOverride as VotingOverride
+from ._voting import voting_override as voting_override
 
 
 @attrs.frozen
@@ -92,6 +94,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         "an accuser that is there before its protocol, and takes over",
         migration,
         "the new accuser is there one block too late",
+        protocols=(Protocol.BOREAS, Protocol.ALPHA),
+    ),
+    "voting-override": Scenario(
+        "the same, after votes for a protocol that the node's users override",
+        voting_override,
+        "the delegates vote nay",
         protocols=(Protocol.BOREAS, Protocol.ALPHA),
     ),
     "double-baking-remote": Scenario(

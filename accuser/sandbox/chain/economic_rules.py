@@ -5,12 +5,15 @@ The checks and their order are those of ``lib_protocol/block_header_repr.ml`` an
 
 from __future__ import annotations
 
-from ..codec.crypto import blake2b, payload_hash
+import attrs
+
+from ..codec.crypto import Watermark, blake2b, payload_hash, verify, watermark
 from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ProtocolData, rfc3339
 from ..codec.operations import Consensus, Operation
-from ..trace import PERMANENT, invalid_block, protocol_error
-from . import consensus, cycles, evidence, migration
+from ..codec.votes import Ballot, Proposals, Vote
+from ..trace import PERMANENT, NodeError, invalid_block, protocol_error
+from . import amendment, consensus, cycles, evidence, migration
 from .activation import ZERO_SIGNATURE
 from .block import Block, Network, Operations
 from .ledger import Denunciation
@@ -70,12 +73,13 @@ def validate(
             denunciations=_denunciations(state, proposer, denounced),
         ),
     )
+    after = voted(outcome.state, calendar, shell.level, operations[1])
     return Block(
         hash=header.hash,
         header=header,
         operations=operations,
         protocol=state.protocol,
-        state=migration.follow(network, state.protocol, outcome.state, shell.level, header.hash),
+        state=migration.follow(network, state.protocol, after, shell.level, header.hash),
         baker=baker,
         proposer=proposer,
         updates=outcome.updates,
@@ -200,15 +204,16 @@ def check_content(
 ) -> Misbehaviour | None:
     """Validate one operation of a block, after those of ``seen``, where it is noted."""
     content = operation.content
+    misbehaviour = None
     if isinstance(content, Consensus):
         consensus.check_in_block(operation, state, context, network.chain_id)
-        misbehaviour, conflict = None, consensus.conflict_error
+    elif isinstance(content, Proposals | Ballot):
+        check_vote(operation, content, state)
     else:
         misbehaviour = evidence.check(content, state, context.level, network.chain_id)
-        conflict = evidence.conflict_error
     key = conflict_key(operation, state.protocol)
     if key in seen:
-        raise conflict(operation, seen[key], state.protocol)
+        raise conflict_error(operation, seen[key], state.protocol)
     seen[key] = operation.hash
     return misbehaviour
 
@@ -218,7 +223,40 @@ def conflict_key(operation: Operation, protocol: str) -> tuple[object, ...]:
     content = operation.content
     if isinstance(content, Consensus):
         return consensus.conflict_key(content)
+    if isinstance(content, Proposals | Ballot):
+        return amendment.conflict_key(content)
     return evidence.conflict_key(content, protocol)
+
+
+def conflict_error(operation: Operation, existing: str, protocol: str) -> NodeError:
+    """What a block says of an operation that conflicts with the one of that hash."""
+    content = operation.content
+    if isinstance(content, Consensus):
+        return consensus.conflict_error(operation, existing, protocol)
+    if isinstance(content, Proposals | Ballot):
+        return amendment.conflict_error(content, operation.hash, existing, protocol)
+    return evidence.conflict_error(operation, existing, protocol)
+
+
+def check_vote(operation: Operation, vote: Vote, state: State) -> None:
+    """Validate a vote on top of a state. Raises ``NodeError``."""
+    assert state.calendar is not None
+    amendment.check(vote, state.amendment, state.calendar, state.protocol)
+    key = state.calendar.parameters.rights.public_key(vote.source)
+    assert key is not None
+    mark = watermark(Watermark.GENERIC)
+    if not verify(key, operation.signature or b"", operation.unsigned_bytes(), watermark=mark):
+        raise protocol_error(state.protocol, PERMANENT, "operation.invalid_signature")
+
+
+def voted(state: State, calendar: Calendar, level: int, votes: tuple[Operation, ...]) -> State:
+    """The state after the votes of a block of that level, and with what they may have adopted."""
+    now = state.amendment
+    for operation in votes:
+        assert isinstance(operation.content, Proposals | Ballot)
+        now = now.with_vote(operation.content)
+    now, adopted = now.at_end_of(level, calendar)
+    return attrs.evolve(state, amendment=now, protocol=adopted or state.protocol)
 
 
 def _check_power(

@@ -12,7 +12,7 @@ from ..._protocol import Protocol
 from ..codec.crypto import Watermark, verify, watermark
 from ..codec.fields import ForgeError
 from ..codec.forge import BlockHeader, ProtocolData
-from ..codec.operations import Consensus, DoubleBaking, DoubleConsensus, InlinedConsensus, Operation
+from ..codec.operations import DoubleBaking, DoubleConsensus, InlinedConsensus, Operation
 from ..trace import BRANCH, PERMANENT, TEMPORARY, NodeError, failure, protocol_error
 from .misbehaviour import Misbehaviour, MisbehaviourKind
 from .parameters import MAX_SLASHING_PERIOD, Calendar
@@ -62,7 +62,7 @@ def conflict_key(evidence: DoubleBaking | DoubleConsensus, protocol: str) -> Con
 def conflict_error(operation: Operation, existing: str, protocol: str) -> NodeError:
     """An evidence of the same is in the mempool or block already, under that hash."""
     content = operation.content
-    assert not isinstance(content, Consensus)
+    assert isinstance(content, DoubleBaking | DoubleConsensus)
     return protocol_error(
         protocol,
         BRANCH,

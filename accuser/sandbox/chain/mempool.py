@@ -12,8 +12,9 @@ from typing import Final
 import attrs
 
 from ..codec.operations import Consensus, Operation
+from ..codec.votes import Ballot, Proposals
 from ..trace import BRANCH, OUTDATED, PERMANENT, NodeError, failure
-from . import consensus, evidence
+from . import consensus, economic_rules, evidence
 from .chain import Chain, HeadChange
 from .economic_rules import conflict_key
 
@@ -83,7 +84,7 @@ class Mempool:
             if existing != operation.hash:
                 if isinstance(operation.content, Consensus):
                     raise consensus.mempool_conflict_error(operation)
-                raise evidence.conflict_error(operation, existing, state.protocol)
+                raise economic_rules.conflict_error(operation, existing, state.protocol)
         except NodeError as error:
             return Classified(operation, _CLASS_OF_KIND.get(error.kind, Class.BRANCH_DELAYED), error)
         return Classified(operation, Class.VALIDATED)
@@ -93,6 +94,8 @@ class Mempool:
         content = operation.content
         if isinstance(content, Consensus):
             consensus.check_in_mempool(operation, head.state, head.level, network.chain_id)
+        elif isinstance(content, Proposals | Ballot):
+            economic_rules.check_vote(operation, content, head.state)
         else:
             evidence.check(content, head.state, head.level + 1, network.chain_id)
 

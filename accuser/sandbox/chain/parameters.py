@@ -60,6 +60,9 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "minimal_block_delay": "1",
     "delay_increment_per_round": "1",
     "consensus_committee_size": 256,
+    "quorum_min": 2000,
+    "quorum_max": 7000,
+    "min_proposal_quorum": 500,
     "consensus_threshold": 0,
     "proof_of_work_threshold": str(2**62 - 1),
 }
@@ -98,6 +101,10 @@ class Parameters:
     delay_increment_per_round: int
     consensus_threshold: int
     proof_of_work_threshold: int
+    quorum_min: int
+    """In hundredths of a per cent, as the two that follow."""
+    quorum_max: int
+    min_proposal_quorum: int
 
     @classmethod
     def from_json(cls, raw: object) -> Parameters:
@@ -116,6 +123,9 @@ class Parameters:
             delay_increment_per_round=number(raw, "delay_increment_per_round", 1),
             consensus_threshold=number(raw, "consensus_threshold", 0),
             proof_of_work_threshold=number(raw, "proof_of_work_threshold", -1, 2**63 - 1) % 2**64,
+            quorum_min=number(raw, "quorum_min", 0, 10_000),
+            quorum_max=number(raw, "quorum_max", 0, 10_000),
+            min_proposal_quorum=number(raw, "min_proposal_quorum", 0, 10_000),
         )
 
     def round_duration(self, round: int) -> int:
@@ -179,7 +189,7 @@ class Calendar:
 
     def ends_voting_period(self, level: int) -> bool:
         """Whether a level is the last of its voting period."""
-        return self.voting_period_info(level)["remaining"] == 0
+        return (level - self.first_level + 1) % self.blocks_per_voting_period == 0
 
     def level_info(self, level: int) -> dict[str, object]:
         """The five fields of ``level_info``."""
@@ -194,15 +204,20 @@ class Calendar:
             "expected_commitment": cycle_position % commitment == commitment - 1,
         }
 
-    def voting_period_info(self, level: int) -> dict[str, object]:
-        """The period of a level. Nobody votes here, so every period is for proposals."""
-        length = self.parameters.blocks_per_cycle * self.parameters.cycles_per_voting_period
-        index, position = divmod(level - self.first_level, length)
-        return {
-            "voting_period": {"index": index, "kind": "proposal", "start_position": index * length},
-            "position": position,
-            "remaining": length - position - 1,
-        }
+    @property
+    def blocks_per_voting_period(self) -> int:
+        """The length of each period of votes about protocols."""
+        return self.parameters.blocks_per_cycle * self.parameters.cycles_per_voting_period
+
+    @property
+    def voting_powers(self) -> dict[str, int]:
+        """What each delegate's vote counts, in mumav."""
+        return {one.pkh: one.stake for one in self.parameters.rights.delegates}
+
+    @property
+    def total_voting_power(self) -> int:
+        """The sum of it."""
+        return sum(self.voting_powers.values())
 
     def owner(self, level: int, slot: int) -> Delegate | None:
         """Who owns a slot of a level."""

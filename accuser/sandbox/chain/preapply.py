@@ -109,7 +109,14 @@ def construct(
     except ForgeError as error:
         raise failure(str(error)) from error
     state = predecessor.state
-    after = migration.follow(network, state.protocol, state, level, predecessor.hash)
+    votes = passes[1].applied
+    after = migration.follow(
+        network,
+        state.protocol,
+        economic_rules.voted(state, calendar, level, votes),
+        level,
+        predecessor.hash,
+    )
     shell = _shell(predecessor, after, timestamp, reached, [passed.applied for passed in passes])
     return Construction(shell, passes)
 

@@ -8,6 +8,7 @@ import attrs
 
 from ..._protocol import Protocol
 from ..codec.forge import FITNESS_VERSION
+from .amendment import Amendment
 from .ledger import Ledger
 from .misbehaviour import Misbehaviour, MisbehaviourKind
 from .parameters import MAX_SLASHING_PERIOD, Calendar
@@ -24,6 +25,7 @@ class State:
     denounced: frozenset[Misbehaviour] = frozenset()
     ledger: Ledger = attrs.field(factory=Ledger)
     """Empty before the first activation."""
+    amendment: Amendment = attrs.field(factory=Amendment)
 
     def is_forbidden(self, pkh: str) -> bool:
         """Whether a delegate may not bake, preattest or attest in the next block."""

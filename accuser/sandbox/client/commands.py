@@ -7,6 +7,7 @@ Sources: ``src/bin_client``, ``src/lib_client_commands``, ``src/proto_genesis/li
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,13 @@ def _vote(text: str) -> str:
     if text not in VOTES:
         raise Refused(f'unexpected vote: {text}, expected either "on", "off", or "pass".')
     return text
+
+
+def _ballot(text: str) -> str:
+    ballots = {"yay": "yay", "yea": "yay", "nay": "nay", "pass": "pass"}
+    if text not in ballots:
+        raise Refused(f"Invalid ballot: '{text}'")
+    return ballots[text]
 
 
 def _count(text: str) -> int:
@@ -216,6 +224,24 @@ def genesis_commands(wallet: Wallet) -> tuple[Command, ...]:
     )
 
 
+def _amendment_commands(delegate: Callable[[str], str]) -> tuple[Command, ...]:
+    options = (
+        Option("verbose-signing", "display extra information before signing the operation"),
+        Option("force", "do not enforce the checks that come before the injection of the proposals"),
+    )
+    source = Param("delegate", "the delegate who makes the proposal", delegate)
+    proposal = Rest("proposal", "the protocol hash proposal to be submitted", _hash)
+    voted_on = Param("proposal", "the protocol hash proposal to vote for", _hash)
+    ballot = Param("ballot", "the ballot value (yea/yay, nay, or pass)", _ballot)
+    propose: tuple[str | Param | Rest, ...] = (*words("submit proposals for"), source, proposal)
+    vote: tuple[str | Param | Rest, ...] = (*words("submit ballot for"), source, voted_on, ballot)
+    return (
+        Command("proposals", propose, "Submit protocol proposals", options),
+        Command("ballot", vote, "Submit a ballot", options),
+        Command("show period", words("show voting period"), "Summarize the current voting period"),
+    )
+
+
 _POOL: Final = Option(
     "operations-pool",
     "When specified, the baker will try to fetch operations from this file (or uri) and to include "
@@ -304,4 +330,4 @@ def economic_commands(wallet: Wallet) -> tuple[Command, ...]:
             BAKING_GROUP,
         )
     )
-    return tuple(commands)
+    return (*commands, *_amendment_commands(delegate))

@@ -51,7 +51,7 @@ DISCLAIMER: Final = (
 )
 
 _PROTOCOL_WORDS: Final = (
-    *("activate", "bake", "propose", "man"),
+    *("activate", "bake", "propose", "man", "submit"),
     *("attest", "endorse", "preattest", "preendorse"),
 )
 """First words of what exists only with some protocol: no other command asks the node for it."""
@@ -206,7 +206,7 @@ async def _commands(context: Context, cli: Cli, rest: list[str], given: str | No
     await _disclaim(context)
     commands = (*common, *wallet_commands())
     protocol = ""
-    if rest and rest[0] in _PROTOCOL_WORDS:
+    if rest and (rest[0] in _PROTOCOL_WORDS or rest[:2] == ["show", "voting"]):
         protocol = await _protocol(context, given)
         if protocol == GENESIS_PROTOCOL:
             commands += genesis_commands(context.wallet)
@@ -265,6 +265,15 @@ async def _call(context: Context, cli: Cli, invocation: Invocation, protocol: st
         keys = _keys(context, parameters[0])
         kind: Vote = "attestation" if name == "attestation" else "preattestation"
         await vote(context, kind, keys, protocol, force=options["force"])
+    elif name in ("proposals", "ballot", "show period"):
+        from . import amendment
+
+        if name == "show period":
+            await amendment.show_period(context)
+        elif name == "ballot":
+            await amendment.submit_ballot(context, *parameters, force=options["force"])
+        else:
+            await amendment.submit_proposals(context, *parameters, force=options["force"])
     elif name in ("bake", "propose"):
         await _bake(context, name, _keys(context, parameters[0]), options, protocol)
     elif name == "man":

@@ -1,4 +1,4 @@
-"""Operations: consensus operations and denunciations, and their binary and JSON forms.
+"""Operations: consensus operations, denunciations and votes, and their binary and JSON forms.
 
 The layouts are those of ``lib_protocol/operation_repr.ml`` of each protocol. No other kinds of
 operations exist here, and each of these stands alone in its operation.
@@ -26,6 +26,7 @@ from .fields import (
     integer_bytes,
 )
 from .forge import INT32_MAX, BlockHeader, full_header_from_json, full_header_json
+from .votes import BALLOT_TAG, PROPOSALS_TAG, Ballot, Proposals
 
 ConsensusKind: TypeAlias = Literal["preattestation", "attestation", "attestation_with_dal"]
 EvidenceKind: TypeAlias = Literal["double_attestation_evidence", "double_preattestation_evidence"]
@@ -243,7 +244,7 @@ class DoubleConsensus:
         return tag + dynamic(self.op1.to_bytes()) + dynamic(self.op2.to_bytes())
 
 
-Content: TypeAlias = Consensus | DoubleBaking | DoubleConsensus
+Content: TypeAlias = Consensus | DoubleBaking | DoubleConsensus | Proposals | Ballot
 
 
 @attrs.frozen
@@ -266,8 +267,10 @@ class Operation:
 
     @property
     def validation_pass(self) -> int:
-        """Which list of a block it belongs to: 0 for consensus, 2 for denunciations."""
-        return 0 if isinstance(self.content, Consensus) else 2
+        """Which list of a block it belongs to: 0 for consensus, 1 for votes, 2 for denunciations."""
+        if isinstance(self.content, Consensus):
+            return 0
+        return 1 if isinstance(self.content, Proposals | Ballot) else 2
 
     @property
     def inlined(self) -> InlinedConsensus | None:
@@ -345,6 +348,10 @@ class Operation:
             content = DoubleBaking(bh1, bh2)
             for header in (bh1, bh2):
                 full_header_json(header)
+        elif tag == PROPOSALS_TAG:
+            content = Proposals.read(reader)
+        elif tag == BALLOT_TAG:
+            content = Ballot.read(reader)
         else:
             raise reader.fail("tag", f"{tag} is no kind of operation that exists here")
         signature = reader.signature() if signed else None
@@ -373,6 +380,10 @@ def _content_from_json(value: object, path: str, ignore: Collection[str]) -> Con
             full_header_from_json(fields.value(name), path=fields.path(name)) for name in ("bh1", "bh2")
         )
         content = DoubleBaking(bh1, bh2)
+    elif kind == Proposals.kind:
+        content = Proposals.from_fields(fields)
+    elif kind == Ballot.kind:
+        content = Ballot.from_fields(fields)
     else:
         raise ForgeError(fields.path("kind"), f"{kind[:50]!r} is no kind of operation that exists here")
     fields.end(ignore)

@@ -18,6 +18,7 @@ from ..chain.preapply import Construction
 from ..chain.rights import Delegate
 from ..codec.forge import full_header_json
 from ..codec.operations import Consensus, Operation
+from ..codec.votes import Ballot, Proposals
 from ..trace import NodeError
 
 Json = dict[str, Any]
@@ -105,7 +106,7 @@ def metadata(chain: Chain, block: Block) -> Json:
         "proposer": block.proposer.pkh,
         "baker": block.baker.pkh,
         "level_info": calendar.level_info(block.level),
-        "voting_period_info": calendar.voting_period_info(block.level),
+        "voting_period_info": block.state.amendment.info(block.level, calendar),
         "nonce_hash": data.seed_nonce_hash,
         "deactivated": [],
         "balance_updates": list(block.updates),
@@ -142,6 +143,8 @@ def _included(chain: Chain, block: Block, operation: Operation, *, legacy: bool)
 
 def _receipt(block: Block, operation: Operation) -> Json:
     content = operation.content
+    if isinstance(content, Proposals | Ballot):
+        return {}
     if not isinstance(content, Consensus):
         culprit = block.forbids.get(operation.hash)
         # What is lost is lost at the end of a cycle.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..._protocol import GENESIS_PROTOCOL, Protocol
+from ..._protocol import DEMO_PROTOCOL, GENESIS_PROTOCOL, Protocol
 from ..chain.block import Operations
 from ..chain.mempool import Class
 from ..codec.base58 import Kind, decode
@@ -86,7 +86,8 @@ class _Chain:
         return {"version": VERSION, "network_version": network_version, "commit_info": None}
 
     def protocols(self, call: Call) -> object:
-        return [GENESIS_PROTOCOL, *(protocol.hash for protocol in Protocol)]
+        # A real node has this one in it too; ours only knows that it could be voted for.
+        return [GENESIS_PROTOCOL, DEMO_PROTOCOL, *(protocol.hash for protocol in Protocol)]
 
     def upgrades(self, call: Call) -> object:
         upgrades = self.node.chain.network.upgrades.items()

@@ -21,6 +21,7 @@ from .http_server import Answer, HttpFailure
 from .node import Node
 from .router import Call, Handle, Router, check_chain
 from .routes_ledger import BlockHandle
+from .votes import VOTES, ShowVotes
 
 ROOT: Final = "/chains/{chain}/blocks/{block}"
 MAX_ROUND: Final = 64
@@ -60,6 +61,7 @@ def register(routes: Router, node: Node) -> None:
         "/helpers/baking_rights": helpers.baking_rights,
         "/context/constants": helpers.constants,
         **routes_ledger.paths(),
+        **{f"/votes/{name}": _vote(show) for name, show in VOTES.items()},
     }
     for path, handle in paths.items():
         routes.add("GET", ROOT + path, _on_block(node, handle))
@@ -214,6 +216,10 @@ def _public_key_hash(text: str) -> str:
             continue
         return text
     raise ValueError(f"{text[:100]!r} is no public key hash")
+
+
+def _vote(show: ShowVotes) -> BlockHandle:
+    return lambda call, block: show(block, _calendar(block))
 
 
 def _level(text: str) -> int:
