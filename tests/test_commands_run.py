@@ -184,6 +184,7 @@ async def request(data: bytes, page: Page | Exception) -> list[bytes]:
     """Send bytes to a server of this page; return what it answers, head and body."""
 
     async def render(accepted: str) -> Page:
+        await trio.lowlevel.checkpoint()
         if isinstance(page, Exception):
             raise page
         return page

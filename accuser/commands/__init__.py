@@ -1,7 +1,8 @@
 """``accuser``: commands for a terminal.
 
 Exit statuses: 0 done, 1 it failed, 2 a wrong argument, 130 interrupted, 128 and the signal's number
-for SIGTERM and SIGHUP.
+for SIGTERM and SIGHUP. Commands that go on until they are stopped end with 0 by SIGINT, SIGTERM
+and SIGHUP; their help tells of statuses of their own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .completion import completion
 from .demo import demo
 from .doctor import doctor
 from .ending import Terminated
+from .events import events
 from .running import run as run_command
 from .sandbox import sandbox
 from .timeline import timeline
@@ -28,7 +30,25 @@ FAILED: Final = 1
 INTERRUPTED: Final = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  accuser demo                      a double baking, denounced
+  accuser sandbox --bake 5          a chain to play with, until Ctrl-C
+  accuser run --toolchain DIR       an accuser that is kept running
+  accuser doctor                    what is here, and what is missing
+  accuser COMMAND --help            more, with examples
+
+\b
+Exit status:
+  0    done; run, sandbox and --follow: stopped, as they are meant to be
+  1    it failed: the message says why, and what to do next; without one, nobody
+       reads the output any more
+  2    a wrong argument
+  3    run: the accuser ended unasked, and its restarts are used up
+  130  interrupted by Ctrl-C; 143 and 129: ended by SIGTERM or SIGHUP""",
+)
 @click.version_option(package_name="accuser")
 def cli() -> None:
     """Spawn Mavryk accusers and control them.
@@ -48,6 +68,7 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(events)
 cli.add_command(run_command)
 cli.add_command(compare_command)
 cli.add_command(timeline)

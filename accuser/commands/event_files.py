@@ -1,0 +1,96 @@
+"""Bytes of a file of events into entries: a recording, or what a sink wrote. Pure.
+
+What kind of file it is, its first byte that is no white space tells: a recording's lines and a sink's
+are objects, told apart by their first key, and netstrings begin with a digit.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from .._decode import ITEM_START, Framer, Malformed, Record, decode_block
+from .._netstring import NetstringFramer
+
+_PEEK: Final = 64
+
+
+class Kind(enum.Enum):
+    """What a file of events can be."""
+
+    RECORDING = "recording"
+    LINES = "one-per-line"
+    NETSTRINGS = "netstring"
+
+
+@attrs.frozen
+class Entry:
+    """An event, or a piece that is none, and which daemon of a recording wrote it."""
+
+    record: Record
+    daemon: str | None = None
+
+
+@attrs.define(eq=False)
+class Reader:
+    """Takes the bytes as they come, cut anywhere."""
+
+    kind: Kind | None = attrs.field(default=None, init=False)
+    """None until enough has come."""
+    _framer: Framer | NetstringFramer = attrs.field(factory=Framer, init=False)
+    _held: bytes = attrs.field(default=b"", init=False)
+    """What came before the kind was known."""
+
+    def feed(self, data: bytes) -> list[Entry]:
+        """Give the entries that the bytes complete."""
+        if self.kind is None:
+            data, self._held = self._held + data, b""
+            self.kind = _kind(data)
+            if self.kind is None:
+                self._held = data
+                return []
+            if self.kind is Kind.NETSTRINGS:
+                self._framer = NetstringFramer()
+        return self._entries(self._framer.feed(data))
+
+    def finish(self) -> list[Entry]:
+        """Give the entries that the end of the file leaves."""
+        entries = self.feed(b"\n") if self.kind is None and self._held.strip() else []
+        return entries + self._entries(self._framer.finish())
+
+    def _entries(self, block: bytes) -> list[Entry]:
+        if not block:
+            return []
+        if self.kind is Kind.RECORDING:
+            return [entry for line in block.split(b"\n") if line.strip() for entry in _recorded(line)]
+        return [Entry(record) for record in decode_block(block)]
+
+
+def _kind(data: bytes) -> Kind | None:
+    start = data.lstrip()
+    if not start or (b"\n" not in start and len(start) < _PEEK):
+        return None
+    if start[:1].isdigit():
+        return Kind.NETSTRINGS
+    line = start.partition(b"\n")[0]
+    if line.startswith(b"{") and not line.startswith(ITEM_START) and b'"type":' in line:
+        return Kind.RECORDING
+    return Kind.LINES
+
+
+def _recorded(line: bytes) -> Iterator[Entry]:
+    try:
+        entry: Any = msgspec.json.decode(line)
+        daemon = entry.get("daemon")
+        if entry["type"] == "event":
+            for record in decode_block(msgspec.json.encode(entry["item"])):
+                yield Entry(record, daemon)
+        elif entry["type"] == "malformed":
+            yield Entry(Malformed(bytes.fromhex(entry["raw"]), entry["reason"]), daemon)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        # The recording process may have been killed while it wrote.
+        yield Entry(Malformed(line, "no entry of a recording"))

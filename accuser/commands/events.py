@@ -1,0 +1,234 @@
+"""``accuser events``: the events in a file, for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+import trio
+
+from .._decode import Event, Malformed
+from .._logs import wants_color
+from ..events import find
+from .ending import until_stopped
+from .event_files import Entry, Reader
+from .text import compact, printable
+
+LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal")
+READ_SIZE: Final = 256 * 1024
+
+LOOK: Final = 0.25
+"""Seconds between two looks at a file that may have grown, which nothing in Python tells of."""
+
+WIDTH: Final = 140
+"""Characters of a value on a line."""
+
+
+@attrs.frozen
+class Wanted:
+    """Which entries are shown. What is asked for several times, any of them fulfils."""
+
+    names: tuple[str, ...] = ()
+    level: str = LEVELS[0]
+    sections: tuple[str, ...] = ()
+    daemons: tuple[str, ...] = ()
+
+    def admits(self, entry: Entry) -> bool:
+        """Whether an entry is shown; pieces that are no events, only where no event is asked for."""
+        record = entry.record
+        if self.daemons and entry.daemon not in self.daemons:
+            return False
+        if isinstance(record, Malformed):
+            return not (self.names or self.sections)
+        return (
+            (not self.names or any(_is_called(record.name, name) for name in self.names))
+            and (not self.sections or any(_is_in(record, section) for section in self.sections))
+            and self._level_admits(record)
+        )
+
+    def _level_admits(self, event: Event) -> bool:
+        if self.level == LEVELS[0]:
+            return True
+        cls = find(event.name)
+        return cls is None or LEVELS.index(cls.LEVEL) >= LEVELS.index(self.level)
+
+
+def _is_called(name: str, wanted: str) -> bool:
+    return name == wanted or name.rpartition(".v")[0] == wanted
+
+
+def _is_in(event: Event, section: str) -> bool:
+    parts = section.split(".")
+    return list(event.section[: len(parts)]) == parts
+
+
+@attrs.frozen
+class Style:
+    """How an entry is written."""
+
+    as_json: bool
+    long: bool
+
+    def text(self, entry: Entry) -> str:
+        """Write an entry, coloured, without the last line end."""
+        record = entry.record
+        daemon = "" if entry.daemon is None else f"{printable(entry.daemon)}  "
+        if isinstance(record, Malformed):
+            if self.as_json:
+                return json.dumps({"malformed": record.reason, "raw": record.raw.hex()})
+            raw = printable(record.raw[:WIDTH].decode("utf-8", "backslashreplace"))
+            return f"{daemon}{click.style(f'malformed: {record.reason}:', fg='red')} {raw}"
+        if self.as_json:
+            return json.dumps(record.full(), separators=(",", ":"))
+        name = click.style(printable(record.name) or "(no name)", bold=True, fg=_color(record.name))
+        head = f"{click.style(_time(record.timestamp), dim=True)}  {daemon}{name}"
+        if not self.long:
+            return f"{head}  {compact(record.value, WIDTH)}"
+        value = "\n".join(
+            f"    {printable(line)}"
+            for line in json.dumps(record.value, indent=2, ensure_ascii=False).split("\n")
+        )
+        section = printable(".".join(record.section)) or "(none)"
+        return f"{head}\n  section {section}, host {printable(record.hostname)}\n{value}"
+
+
+def _color(name: str) -> str:
+    if name.endswith("_denounced.v0"):
+        return "green"
+    cls = find(name)
+    return "red" if cls is not None and cls.LEVEL == "error" else "cyan"
+
+
+def _time(timestamp: float) -> str:
+    try:
+        moment = datetime.fromtimestamp(timestamp, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{timestamp:g}"  # beyond the years that there are
+    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+
+
+@attrs.define(eq=False)
+class Show:
+    """Reads a file, and writes what is wanted of it to standard output."""
+
+    wanted: Wanted
+    style: Style
+    reader: Reader = attrs.field(factory=Reader, init=False)
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Write what is wanted."""
+        lines = [self.style.text(entry) for entry in entries if self.wanted.admits(entry)]
+        if lines:
+            click.echo("\n".join(lines), color=wants_color(sys.stdout))
+
+    def to_the_end(self, descriptor: int) -> None:
+        """Show everything, up to the end of the file."""
+        while data := os.read(descriptor, READ_SIZE):
+            self.write(self.reader.feed(data))
+        self.write(self.reader.finish())
+
+    async def follow(self, descriptor: int) -> None:
+        """Show everything, and go on with what is added, until cancelled.
+
+        A file that has become shorter is read again from its start.
+        """
+        position = 0
+        while True:
+            if os.fstat(descriptor).st_size < position:
+                position, self.reader = os.lseek(descriptor, 0, os.SEEK_SET), Reader()
+            if data := os.read(descriptor, READ_SIZE):
+                position += len(data)
+                self.write(self.reader.feed(data))
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.sleep(LOOK)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  accuser events run.jsonl
+  accuser events run.jsonl --event double_baking_denounced --long
+  accuser events run.jsonl --daemon accuser1 --level notice --follow
+  accuser events sink.log --section node.main --json | jq .
+  cat sink.log | accuser events -
+
+\b
+FILE is a recording (docs/recording.md), or what a daemon's sink wrote: one
+item a line, or netstrings. Its beginning tells which.
+
+\b
+Exit status:
+  0  the file was shown to its end, or --follow was stopped
+  1  it cannot be read: the message says why
+  2  a wrong argument"""
+)
+@click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--event",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Events of this name only, with or without its version. May be given several times.",
+)
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    default=LEVELS[0],
+    help="Events from this level on. Items do not tell it: it is known of accusers' and some of nodes' "
+    "events; others are shown.",
+)
+@click.option(
+    "--section",
+    "sections",
+    multiple=True,
+    metavar="SECTION",
+    help="Events of this section and those below it, as in node.main. May be given several times.",
+)
+@click.option(
+    "--daemon",
+    "daemons",
+    multiple=True,
+    metavar="NAME",
+    help="Events of this daemon of a recording only. May be given several times.",
+)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is added to the file, until Ctrl-C.")
+@click.option("--long", "-l", is_flag=True, help="Whole values, on several lines, with section and host.")
+@click.option("--json", "as_json", is_flag=True, help="Print the items as they were written, one a line.")
+def events(
+    file: Path,
+    names: tuple[str, ...],
+    level: str,
+    sections: tuple[str, ...],
+    daemons: tuple[str, ...],
+    follow: bool,
+    long: bool,
+    as_json: bool,
+) -> None:
+    """Show the events in a file, or on standard input."""
+    show = Show(Wanted(names, level, sections, daemons), Style(as_json, long))
+    if str(file) == "-":
+        # The end of a pipe says that nothing will be added.
+        show.to_the_end(sys.stdin.fileno())
+        return
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if follow:
+                until_stopped(partial(show.follow, descriptor))
+            else:
+                show.to_the_end(descriptor)
+        finally:
+            os.close(descriptor)
+    except BrokenPipeError:
+        raise  # of the output
+    except OSError as error:
+        raise click.ClickException(f"cannot read {file}: {error.strerror}; give a file of events") from error
