@@ -44,37 +44,19 @@ Examples:
 Exit status:
   0    done; run, sandbox and --follow: stopped, as they are meant to be
   1    it failed: the message says why, and what to do next; without one, nobody
-       reads the output any more
-  2    a wrong argument
+       reads the output any more. compare: the recordings differ; doctor: something
+       is in the way
+  2    a wrong argument, or a file that is not what it should be
   3    run: the accuser ended unasked, and its restarts are used up
   130  interrupted by Ctrl-C; 143 and 129: ended by SIGTERM or SIGHUP""",
 )
 @click.version_option(package_name="accuser")
 def cli() -> None:
-    """Spawn Mavryk accusers and control them.
-
-    Begin with `accuser demo`, and with `accuser doctor` if that fails. Each command has a --help of its
-    own, with examples.
-
-    \b
-    Exit statuses:
-      0    done
-      1    it failed; compare: the recordings differ; doctor: something is in the way
-      2    a wrong argument, or a file that is not what it should be
-      130  interrupted by Ctrl-C; 128 and the signal's number by SIGTERM (143) and SIGHUP (129)
-
-    Whatever the end is, no daemon is left running.
-    """
+    """Spawn Mavryk accusers and control them. Whatever the end is, no daemon is left running."""
 
 
-cli.add_command(demo)
-cli.add_command(events)
-cli.add_command(run_command)
-cli.add_command(compare_command)
-cli.add_command(timeline)
-cli.add_command(doctor)
-cli.add_command(sandbox)
-cli.add_command(completion)
+for command in (demo, run_command, sandbox, events, compare_command, timeline, doctor, completion):
+    cli.add_command(command)
 
 
 def run() -> int:

@@ -22,7 +22,20 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _STYLES: Final = {"-": "red", "+": "green", " ": ""}
 
 
-@click.command("compare")
+@click.command(
+    "compare",
+    epilog="""\b
+Examples:
+  accuser demo --record a.jsonl; accuser demo --record b.jsonl
+  accuser compare a.jsonl b.jsonl
+  accuser compare a.jsonl b.jsonl --ignore-event 'request_*' --context 1
+
+\b
+Exit status:
+  0  they are equal
+  1  they differ
+  2  a wrong argument, or a file that is no recording""",
+)
 @click.argument("a", type=_FILE)
 @click.argument("b", type=_FILE)
 @click.option(
@@ -66,12 +79,6 @@ def compare_command(
 
     Options that name something may be given several times. The exit status is 0 if the recordings are
     equal, 1 if they differ, 2 if one of them is no recording.
-
-    \b
-    Examples:
-      accuser demo --record a.jsonl; accuser demo --record b.jsonl
-      accuser compare a.jsonl b.jsonl
-      accuser compare a.jsonl b.jsonl --ignore-event 'request_*' --context 1
     """
     rules = CompareRules(
         order=order,

@@ -1,26 +1,27 @@
-"""``accuser completion``: a script by which a shell completes the words of ``accuser``."""
+"""``accuser completion``: what a shell needs to complete the commands."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import click
 from click.shell_completion import get_completion_class
 
-SHELLS = ("bash", "zsh", "fish")
+SHELLS: Final = ("bash", "zsh", "fish")
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  accuser completion bash > ~/.local/share/bash-completion/completions/accuser
+  eval "$(accuser completion zsh)"        in ~/.zshrc, after compinit
+  accuser completion fish > ~/.config/fish/completions/accuser.fish"""
+)
 @click.argument("shell", type=click.Choice(SHELLS))
-def completion(shell: str) -> None:
-    """Print a script by which SHELL completes commands and options of accuser.
-
-    \b
-    Examples:
-      accuser completion bash >> ~/.bashrc
-      accuser completion zsh >> ~/.zshrc
-      accuser completion fish > ~/.config/fish/completions/accuser.fish
-    """
-    context = click.get_current_context()
-    found = get_completion_class(shell)
-    assert found is not None
-    root = context.find_root().command
-    click.echo(found(root, {}, "accuser", "_ACCUSER_COMPLETE").source())
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the completion of SHELL, for commands and options."""
+    cls = get_completion_class(shell)
+    assert cls is not None
+    root = context.find_root()
+    click.echo(cls(root.command, {}, "accuser", "_ACCUSER_COMPLETE").source())

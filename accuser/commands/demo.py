@@ -40,7 +40,14 @@ def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
         context.exit()
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  accuser demo                                     on the sandbox
+  accuser demo --toolchain /opt/mavkit/bin         on installed binaries
+  accuser demo --scenario operation-too-old --json
+  accuser demo --list"""
+)
 @click.option(
     "--scenario",
     "name",
@@ -107,12 +114,6 @@ def demo(
     There, three nodes, their clients and an accuser run; bootstrap1 bakes two blocks of one level;
     the accuser finds them and injects the evidence, and the next block includes it. The exit status
     is 0 only if the scenario has shown what it is to show: here, that the block has the evidence.
-
-    \b
-    Examples:
-      accuser demo
-      accuser demo --scenario double-attestation-wrong-slot --protocol alpha
-      accuser demo --toolchain /opt/mavkit/bin --json
     """
     chosen = SCENARIOS[name]
     if protocol not in chosen.protocols:

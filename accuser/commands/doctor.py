@@ -22,7 +22,19 @@ def _chosen(context: click.Context, param: click.Parameter, value: str | None) -
     return None if value is None else toolchain_argument(context, param, value)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  accuser doctor
+  accuser doctor --toolchain /opt/mavkit/bin
+  accuser doctor --json | jq '.findings[] | select(.verdict == "bad")'
+
+\b
+Exit status:
+  0  nothing is in the way
+  1  something is bad
+  2  a wrong argument"""
+)
 @click.option(
     "--toolchain",
     callback=_chosen,
@@ -35,12 +47,6 @@ def doctor(toolchain: Toolchain | None, as_json: bool) -> int:
 
     Each finding is good, bad or a note, and comes with what to do about it. The exit status is 0 if
     nothing is bad, 1 otherwise.
-
-    \b
-    Examples:
-      accuser doctor
-      accuser doctor --toolchain /opt/mavkit/bin
-      accuser doctor --json | jq '.findings[] | select(.verdict == "bad")'
     """
     console = Console(highlight=False, soft_wrap=True, quiet=as_json)
 

@@ -3,102 +3,172 @@
 from __future__ import annotations
 
 import shlex
-from functools import partial
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final
 
+import attrs
 import click
 import trio
 from rich.console import Console
 from rich.text import Text
 
-from .._accuser import open_accuser
-from .._client import Client, open_client
+from .._accuser import Accuser
+from .._client import Client
+from .._decode import Event
 from .._errors import CommandFailed
+from .._keys import BOOTSTRAP
 from .._node import Node, open_node
 from .._protocol import Protocol
 from .._toolchain import SANDBOX
-from .ending import unless_terminated
+from ..events import CLASSES
+from ..scenarios._stage import NODE_ARGUMENTS
+from .ending import until_stopped
 from .options import protocol_argument
+from .tally import DENOUNCED
+from .text import compact, printable
 
-BAKERS = tuple(f"bootstrap{number}" for number in range(1, 6))
+_TROUBLE: Final = frozenset(cls.NAME for cls in CLASSES if cls.LEVEL == "error")
 
 
-@click.command()
+@attrs.define(eq=False)
+class Playground:
+    """A node whose protocol is active, its client, and an accuser."""
+
+    protocol: Protocol
+    rpc_port: int | None
+    pace: float | None
+    """Seconds between two blocks; None for none."""
+    keep: bool
+    console: Console = attrs.field(factory=lambda: Console(highlight=False, soft_wrap=True), init=False)
+
+    async def open(self) -> None:
+        """Start everything, tell of it, and go on until cancelled."""
+        options: dict[str, Any] = {} if self.rpc_port is None else {"rpc_port": self.rpc_port}
+        async with open_node(toolchain=SANDBOX, arguments=NODE_ARGUMENTS, **options) as node:
+            client = Client(node)
+            try:
+                await self._play(node, client)
+            finally:
+                client.remove()
+
+    async def _play(self, node: Node, client: Client) -> None:
+        async with trio.open_nursery() as nursery:
+            await client.activate_protocol(self.protocol)
+            accuser = Accuser(self.protocol, node)
+            accuser.on_event(self._of_the_accuser)
+            started = accuser.expect("daemon_start.v0")
+            await nursery.start(accuser.run)
+            await started
+            if self.keep:
+                for owner in (node, client, accuser):
+                    self._say(f"the files of {owner.name} stay in {owner.keep_directory()}")
+            self._tell(node, client, accuser, await node.rpc("get", "/chains/main/chain_id"))
+            node.on_event(self._of_the_node)
+            if self.pace is not None:
+                await self._bake(client, self.pace)
+            await trio.sleep_forever()
+
+    async def _bake(self, client: Client, pace: float) -> None:
+        while True:
+            await trio.sleep(pace)
+            try:
+                await client.bake_for()
+            except CommandFailed as error:
+                # As when somebody else has just baked this level.
+                self._say(f"no block: {(error.stderr.strip() or error.stdout.strip()).splitlines()[-1]}")
+
+    def _tell(self, node: Node, client: Client, accuser: Accuser, chain_id: str) -> None:
+        for label, text in (
+            ("node", node.rpc_endpoint),
+            ("chain", f"{chain_id}, protocol {self.protocol.long_name}, at level {node.level}"),
+            ("accuser", f"{accuser.name}, process {accuser.pid}"),
+            ("wallet", f"{client.base_dir}, of {BOOTSTRAP[0].alias} to {BOOTSTRAP[-1].alias}"),
+            ("blocks", f"one every {self.pace:g} s" if self.pace else "as you bake them"),
+        ):
+            self.console.print(Text.assemble((f"{label:8}", "bold"), text))
+        self.console.print("\nIn another terminal:\n")
+        for what, command in examples(node.rpc_endpoint, client, self.protocol):
+            self.console.print(Text.assemble((f"# {what}\n", "dim"), (f"{command}\n", "cyan")))
+        self.console.print("Ctrl-C stops everything. What happens:")
+
+    def _of_the_accuser(self, event: Event) -> None:
+        name, value = event.name, event.value
+        if kind := DENOUNCED.get(name):
+            self._say(f"the accuser denounced a {kind.replace('_', ' ')}: {value['hash']}", "bold green")
+        elif name in _TROUBLE:
+            self._say(f"the accuser: {name} {compact(value, 160)}", "red")
+
+    def _of_the_node(self, event: Event) -> None:
+        if event.name in ("head_increment.v0", "branch_switch.v0"):
+            value = event.value
+            self._say(
+                f"level {value['level']}: {value['view']['hash'] if 'view' in value else ''}".rstrip(": ")
+            )
+
+    def _say(self, text: str, style: str = "") -> None:
+        self.console.print(Text.assemble((f"{time.strftime('%H:%M:%S')}  ", "dim"), (printable(text), style)))
+
+
+def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str, str]]:
+    """Commands to paste, with what they do. All but the last two end by themselves."""
+    program = (*SANDBOX.command("mavkit-client"), "--endpoint", url, "--base-dir", str(client.base_dir))
+
+    def mavkit_client(*words: str) -> str:
+        return shlex.join((*program, *words))
+
+    yield "the head", f"curl -s {url}/chains/main/blocks/head/header"
+    yield "what waits for the next block", f"curl -s {url}/chains/main/mempool/pending_operations"
+    yield "bake a block", mavkit_client("bake", "for", "--minimal-timestamp")
+    yield "attest the head", mavkit_client("attest", "for", BOOTSTRAP[0].alias, "--force")
+    yield "who is in the wallet", mavkit_client("list", "known", "addresses")
+    yield "any RPC", mavkit_client("rpc", "get", "/chains/main/blocks/head/hash")
+    yield "the heads as they come, until Ctrl-C", f"curl -sN {url}/monitor/heads/main"
+    again = ("run", "--toolchain", SANDBOX.name, "--endpoint", url, "--protocol", protocol.tag)
+    yield "an accuser more, until Ctrl-C", shlex.join((sys.executable, "-m", "accuser", *again))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  accuser sandbox                       bake by hand: it prints how
+  accuser sandbox --bake 5              a block every five seconds
+  accuser sandbox --rpc-port 8732       where clients look by default
+
+\b
+Exit status:
+  0  it was stopped by SIGTERM, SIGINT (Ctrl-C) or SIGHUP
+  1  it could not begin, or could not go on: the message says why
+  2  a wrong argument"""
+)
 @click.option(
     "--protocol",
     callback=protocol_argument,
     default=Protocol.BOREAS.tag,
     metavar="|".join(protocol.tag for protocol in Protocol),
-    help="The protocol of the chain; boreas by default.",
-)
-@click.option(
-    "--rpc-port", type=click.IntRange(1, 65535), metavar="PORT", help="Of the node; a free one by default."
+    show_default=True,
+    help="The protocol that is activated.",
 )
 @click.option(
     "--bake",
-    type=click.FloatRange(0.1),
+    "pace",
+    type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="Bake a block every so many seconds; by default only you bake.",
+    help="Bake a block every so often; by default none is baked.",
 )
-def sandbox(protocol: Protocol, rpc_port: int | None, bake: float | None) -> None:
-    """Run a node and an accuser of the sandbox until Ctrl-C, to play with.
+@click.option(
+    "--rpc-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Port of the node's RPC server; by default a free one.",
+)
+@click.option("--keep", is_flag=True, help="Keep the directories, and say where they are.")
+def sandbox(protocol: Protocol, pace: float | None, rpc_port: int | None, keep: bool) -> None:
+    """Run a node with an active protocol, and an accuser, until Ctrl-C.
 
-    The protocol is active at level 1. What is printed can be pasted into another terminal: requests
-    with curl, and commands of the client. Everything is removed at the end.
-
-    \b
-    Examples:
-      accuser sandbox
-      accuser sandbox --protocol atlas --bake 5 --rpc-port 18731
+    Prints their addresses, and commands to paste into another terminal. Everything is the embedded
+    sandbox: nothing else needs to be installed. The directories are removed at the end.
     """
-    trio.run(
-        unless_terminated, partial(_play, protocol, rpc_port, bake, Console(highlight=False, soft_wrap=True))
-    )
-
-
-async def _play(protocol: Protocol, rpc_port: int | None, bake: float | None, console: Console) -> None:
-    opening = open_node(
-        toolchain=SANDBOX,
-        arguments=("--connections 0", "--synchronisation-threshold 0"),
-        rpc_port=rpc_port,
-    )
-    async with opening as node, open_client(node) as client, open_accuser(protocol, node) as accuser:
-        accuser.on_event(
-            lambda event: (
-                console.print(f"{accuser.name}: {event.name} {event.value}")
-                if event.name.endswith("_denounced.v0")
-                else None
-            )
-        )
-        await client.activate_protocol(protocol)
-        await accuser.wait_for("daemon_start.v0", since=accuser.start_mark())
-        _introduce(protocol, node, client, console)
-        if bake is None:
-            await trio.sleep_forever()
-        while True:
-            await trio.sleep(bake)
-            try:
-                console.print(f"level {await client.bake_for_and_wait(*BAKERS)}")
-            except CommandFailed as error:
-                # Whoever plays may have baked at the same time.
-                console.print(Text(f"no block: {error}", "yellow"))
-
-
-def _introduce(protocol: Protocol, node: Node, client: Client, console: Console) -> None:
-    url = f"http://127.0.0.1:{node.rpc_port}"
-    command = [*SANDBOX.command("mavkit-client"), "--endpoint", url, "--base-dir", str(client.base_dir)]
-    console.print(Text(f"{node.name} serves {url}; {protocol.long_name} is active at level 1", "bold green"))
-    console.print("an accuser watches it; in another terminal:")
-    console.print()
-    for line in (
-        f"curl -s {url}/chains/main/blocks/head/header",
-        f"curl -sN {url}/monitor/heads/main",
-        f"curl -s {url}/chains/main/mempool/pending_operations",
-        # A function works in scripts too, where aliases do not.
-        f'client() {{ {shlex.join(command)} "$@"; }}',
-        "client bake for bootstrap1 --minimal-timestamp",
-        "client attest for bootstrap1 --force",
-        "client rpc get /chains/main/blocks/head/hash",
-    ):
-        console.print(f"  {line}", style="cyan")
-    console.print()
-    console.print("Ctrl-C ends it")
+    stopped = until_stopped(Playground(protocol, rpc_port, pace, keep).open)
+    click.echo(f"stopped by {stopped}{'' if keep else '; everything was removed'}")

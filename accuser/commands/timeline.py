@@ -11,7 +11,18 @@ from .._temp import writing
 from ..timeline import timeline_page, timeline_trace
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  accuser timeline run.jsonl -o page.html
+  accuser timeline run.jsonl --trace -o run.trace.json
+
+\b
+Exit status:
+  0  the page is written
+  1  it cannot be written
+  2  a wrong argument, or a file that is no recording"""
+)
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o",
@@ -26,11 +37,6 @@ def timeline(recording: Path, output: Path | None, trace: bool, title: str | Non
     """Show RECORDING on a time axis: daemons as lanes, with their events, waits, signals and blocks.
 
     The page is one file, which needs no network: open it in any browser.
-
-    \b
-    Examples:
-      accuser timeline run.jsonl -o page.html
-      accuser timeline run.jsonl --trace -o run.trace.json
     """
     try:
         text = timeline_trace(recording) if trace else timeline_page(recording, title)
