@@ -207,7 +207,7 @@ async def test_every_recorded_forge_request_gets_the_recorded_answer() -> None:
     assert compared > 20
 
 
-async def test_every_recorded_refusal_is_of_the_form_of_ours() -> None:
+def test_every_recorded_refusal_is_of_the_form_of_ours() -> None:
     """A list of errors of a kind and an id; a 404 has no body, and 500 is the only other status."""
     compared = 0
     for run in RECORDED:
