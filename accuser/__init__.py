@@ -27,7 +27,7 @@
 #   events     events as classes                      scenarios  what upstream tests
 #   testing    daemons that misbehave;                _player    the program that they run
 #   timeline/  recordings as pages and traces
-#   commands/  the command line, a room for each command;   _doctor   what one of them finds
+#   commands/  the command line, a room for each command
 #   pytest/    the plugin for pytest
 #   sandbox/   executables of our own
 

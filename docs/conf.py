@@ -73,8 +73,18 @@ for _class, _module in _written_in.items():
 
 CHAPTERS: Final = {
     "Begin": ["quickstart", "tutorial", "tezt"],
-    "How to": ["howto/*", "remote"],
-    "Use": ["daemons", "waiting", "events", "recording", "timeline", "testing", "pytest", "errors"],
+    "How to": ["howto/*", "remote", "production"],
+    "Use": [
+        "commands",
+        "daemons",
+        "waiting",
+        "events",
+        "recording",
+        "timeline",
+        "testing",
+        "pytest",
+        "errors",
+    ],
     "Facts": ["scenarios", "sandbox", "facts", "benchmarks"],
     "Reference": ["reference/index"],
     "The project": ["design", "contributing", "changelog"],

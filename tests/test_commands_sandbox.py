@@ -21,10 +21,9 @@ UNTIL_STOPPED = 2
 
 async def examples(typed: Typed) -> list[str]:
     """The commands that it prints to be pasted."""
-    await typed.until("In another terminal:")
-    start = len(typed.text)
     await typed.until("Ctrl-C stops everything")
-    lines = typed.text[start:].partition("Ctrl-C stops everything")[0].splitlines()
+    _, _, printed = typed.text.partition("In another terminal:")
+    lines = printed.partition("Ctrl-C stops everything")[0].splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 

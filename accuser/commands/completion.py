@@ -11,11 +11,12 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 
 @click.command(
+    short_help="Print the completion of a shell.",
     epilog="""\b
 Examples:
   accuser completion bash > ~/.local/share/bash-completion/completions/accuser
   eval "$(accuser completion zsh)"        in ~/.zshrc, after compinit
-  accuser completion fish > ~/.config/fish/completions/accuser.fish"""
+  accuser completion fish > ~/.config/fish/completions/accuser.fish""",
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context

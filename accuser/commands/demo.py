@@ -41,12 +41,13 @@ def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
 
 
 @click.command(
+    short_help="Run a scenario; a double baking by default.",
     epilog="""\b
 Examples:
   accuser demo                                     on the sandbox
   accuser demo --toolchain /opt/mavkit/bin         on installed binaries
   accuser demo --scenario operation-too-old --json
-  accuser demo --list"""
+  accuser demo --list""",
 )
 @click.option(
     "--scenario",

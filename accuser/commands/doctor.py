@@ -1,8 +1,9 @@
-"""``accuser doctor``: whether this machine has what daemons need."""
+"""``accuser doctor``: what is here, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import attrs
 import click
@@ -10,60 +11,80 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
-from .._doctor import Finding, examine
-from .._toolchain import Toolchain
+from .._toolchain import SANDBOX, Toolchain, installed
 from .ending import unless_terminated
+from .findings import Finding, binaries, limits, places, python, ssh
+from .leftovers import leftovers
 from .options import toolchain_argument
 
-_MARKS = {"good": ("good", "green"), "note": ("note", "yellow"), "bad": ("bad ", "bold red")}
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-def _chosen(context: click.Context, param: click.Parameter, value: str | None) -> Toolchain | None:
+async def examine(toolchain: Toolchain | None, seconds: float) -> list[Finding]:
+    """Look at everything."""
+    found = [*python()]
+    found += await binaries(toolchain or installed(), toolchain is not None, seconds)
+    if toolchain is None:
+        # One is enough: they are all the same program.
+        ours = await binaries(SANDBOX, True, seconds)
+        found += [attrs.evolve(one, subject="sandbox") for one in ours[:1]]
+    found += [*limits(), *places(), await ssh(seconds), *leftovers()]
+    return found
+
+
+def _toolchain(context: click.Context, param: click.Parameter, value: str | None) -> Toolchain | None:
     return None if value is None else toolchain_argument(context, param, value)
 
 
 @click.command(
+    short_help="What is here, what is missing, and the fix.",
     epilog="""\b
 Examples:
   accuser doctor
   accuser doctor --toolchain /opt/mavkit/bin
-  accuser doctor --json | jq '.findings[] | select(.verdict == "bad")'
+  accuser doctor --json | jq '.findings[] | select(.grade != "ok")'
 
 \b
 Exit status:
-  0  nothing is in the way
-  1  something is bad
-  2  a wrong argument"""
+  0  nothing keeps daemons from running; there may be warnings
+  1  there is a problem: its fix is told
+  2  a wrong argument""",
 )
 @click.option(
     "--toolchain",
-    callback=_chosen,
-    metavar="sandbox|DIR",
-    help="Whose executables must be there. By default the sandbox's must, and Mavkit's may.",
+    callback=_toolchain,
+    metavar="installed|DIR|sandbox",
+    help="Binaries that must be there; by default what is installed, and the sandbox, are looked at, and "
+    "need not be.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
-def doctor(toolchain: Toolchain | None, as_json: bool) -> int:
-    """Look whether this machine has what daemons need, and for what killed runs have left.
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="That each binary may take to tell its version.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor(toolchain: Toolchain | None, seconds: float, as_json: bool) -> int:
+    """Look for what daemons need on this machine, and for what killed runs left.
 
-    Each finding is good, bad or a note, and comes with what to do about it. The exit status is 0 if
-    nothing is bad, 1 otherwise.
+    Nothing is changed: every warning and every problem comes with its fix.
     """
-    console = Console(highlight=False, soft_wrap=True, quiet=as_json)
-
-    async def look() -> list[Finding]:
-        findings = []
-        async for finding in examine(toolchain):
-            findings.append(finding)
-            console.print(Text.assemble(_MARKS[finding.verdict], f"  {finding.topic}: {finding.text}"))
-            if finding.fix is not None:
-                console.print(Text(f"      do: {finding.fix}", "cyan"))
-        return findings
-
-    findings = trio.run(unless_terminated, look)
-    bad = [finding for finding in findings if finding.verdict == "bad"]
+    found = trio.run(unless_terminated, partial(examine, toolchain, seconds))
+    problems = sum(finding.grade == "problem" for finding in found)
+    warnings = sum(finding.grade == "warning" for finding in found)
     if as_json:
-        click.echo(json.dumps({"good": not bad, "findings": [attrs.asdict(one) for one in findings]}))
+        findings = [attrs.asdict(finding) for finding in found]
+        click.echo(json.dumps({"findings": findings, "problems": problems, "warnings": warnings}, indent=2))
     else:
-        end = f"{len(bad)} of {len(findings)} findings are bad" if bad else "nothing is in the way"
-        console.print(Text(end, "bold red" if bad else "bold green"))
-    return 1 if bad else 0
+        console = Console(highlight=False, soft_wrap=True)
+        width = max(len(finding.subject) for finding in found)
+        for finding in found:
+            grade = Text(f"{finding.grade:8}", _STYLES[finding.grade])
+            console.print(Text.assemble(grade, f"{finding.subject:{width}}  {finding.text}"))
+            if finding.fix:
+                console.print(Text(f"{'':{8 + width}}  fix: {finding.fix}", "dim"))
+        console.print(f"{problems} problems, {warnings} warnings")
+    return 1 if problems else 0

@@ -153,6 +153,7 @@ class Show:
 
 
 @click.command(
+    short_help="Show the events in a file.",
     epilog="""\b
 Examples:
   accuser events run.jsonl
@@ -169,7 +170,7 @@ item a line, or netstrings. Its beginning tells which.
 Exit status:
   0  the file was shown to its end, or --follow was stopped
   1  it cannot be read: the message says why
-  2  a wrong argument"""
+  2  a wrong argument""",
 )
 @click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(

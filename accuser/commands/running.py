@@ -93,6 +93,7 @@ async def _listen(address: str) -> list[trio.SocketListener]:
 
 
 @click.command(
+    short_help="Keep an accuser running.",
     epilog="""\b
 Examples:
   accuser run --protocol boreas --endpoint http://127.0.0.1:8732
@@ -106,7 +107,7 @@ Exit status:
   2  a wrong argument
   3  the accuser ended unasked, and its restarts are used up
 
-How to run it as a service is told in docs/production.md."""
+How to run it as a service is told in docs/production.md.""",
 )
 @click.option(
     "--toolchain",

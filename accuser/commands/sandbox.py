@@ -130,6 +130,7 @@ def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str
 
 
 @click.command(
+    short_help="A chain to play with, until Ctrl-C.",
     epilog="""\b
 Examples:
   accuser sandbox                       bake by hand: it prints how
@@ -140,7 +141,7 @@ Examples:
 Exit status:
   0  it was stopped by SIGTERM, SIGINT (Ctrl-C) or SIGHUP
   1  it could not begin, or could not go on: the message says why
-  2  a wrong argument"""
+  2  a wrong argument""",
 )
 @click.option(
     "--protocol",
