@@ -14,7 +14,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
 ARCHIVES = ["whl", "tar.gz"]
-EXTRAS = ["none", "sandbox", "cli", "sandbox,cli", "pytest"]
+EXTRAS = ["none", "sandbox", "cli", "sandbox,cli", "metrics", "pytest"]
 
 
 @nox.session

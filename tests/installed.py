@@ -42,7 +42,7 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def needs(*packages: str) -> None:
     """See that of the optional packages these are there, and no others."""
-    optional = ("cryptography", "click", "rich", "pytest", "pytest_trio")
+    optional = ("cryptography", "click", "rich", "prometheus_client", "pytest", "pytest_trio")
     found = tuple(name for name in optional if importlib.util.find_spec(name) is not None)
     assert found == packages, found
 
@@ -79,6 +79,12 @@ def check_both() -> None:
     assert json.loads(done.stdout)["toolchain"] == "sandbox"
 
 
+def check_metrics() -> None:
+    """What metrics need is there; the command needs its own extra all the same."""
+    needs("prometheus_client")
+    assert "pip install 'accuser[cli]'" in demo().stderr
+
+
 def check_pytest() -> None:
     """A test runs."""
     needs("pytest", "pytest_trio")
@@ -99,6 +105,7 @@ CHECKS = {
     "sandbox": check_sandbox,
     "cli": check_cli,
     "sandbox,cli": check_both,
+    "metrics": check_metrics,
     "pytest": check_pytest,
 }
 
