@@ -55,8 +55,8 @@ def cli() -> None:
     """Spawn Mavryk accusers and control them. Whatever the end is, no daemon is left running."""
 
 
-for command in (demo, run_command, sandbox, events, compare_command, timeline, doctor, completion):
-    cli.add_command(command)
+for _command in (demo, run_command, sandbox, events, compare_command, timeline, doctor, completion):
+    cli.add_command(_command)
 
 
 def run() -> int:
