@@ -16,14 +16,14 @@ COMMAND = (sys.executable, "-m", "accuser")
 
 
 async def accuser(*words: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end. Binaries that are installed here have no say."""
     done = await trio.run_process(
         [*COMMAND, *words],
         stdin=stdin,
         capture_stdout=True,
         capture_stderr=True,
         check=False,
-        env={**os.environ, **environment},
+        env={**os.environ, "MAVKIT_BIN_DIR": "", **environment},
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -154,6 +154,15 @@ async def test_a_taken_port_is_told_before_anything_is_started(tmp_path: Path) -
 # Metrics.
 
 
+async def test_metrics_need_a_package(tmp_path: Path) -> None:
+    missing = "raise ModuleNotFoundError(name='prometheus_client')\n"
+    (tmp_path / "prometheus_client.py").write_text(missing)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = await accuser("run", "--metrics", "127.0.0.1:0", PYTHONPATH=path)
+    assert done.returncode == 1
+    assert "install it with: pip install 'accuser[metrics]'" in done.stderr
+
+
 async def test_the_metrics_tell_what_the_accuser_did(tmp_path: Path) -> None:
     steps = (ready(), SEEN, DENOUNCED, raw(b"garbage\n"), event('na"me\n', 1), event("last.v0"))
     async with typing(*words(tmp_path, *steps), "--verbose", "--metrics", "127.0.0.1:0") as typed:
