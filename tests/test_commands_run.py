@@ -68,6 +68,16 @@ async def test_a_signal_is_its_good_end(tmp_path: Path, signum: signal.Signals) 
     assert "Traceback" not in typed.text
 
 
+async def test_more_signals_change_nothing() -> None:
+    async with typing("demo") as typed:
+        await typed.until("is active at level 1")
+        for _ in range(5):
+            typed.process.send_signal(signal.SIGTERM)
+            typed.process.send_signal(signal.SIGHUP)
+        assert await typed.end() in (143, 129)
+    assert "every daemon was stopped" in typed.text
+
+
 async def test_a_second_ctrl_c_kills_what_does_not_end(tmp_path: Path) -> None:
     stubborn = words(tmp_path, ignore_sigterm(), ready(), SEEN)
     record = tmp_path / "record"

@@ -21,18 +21,20 @@ class Terminated(Exception):
 
 
 async def unless_terminated(work: Callable[[], Awaitable[T]]) -> T:
-    """Run ``work``; SIGTERM and SIGHUP end it as Ctrl-C does, so that every daemon is stopped."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as signals:
+    """Run ``work``; SIGTERM and SIGHUP end it as Ctrl-C does, so that every daemon is stopped.
 
-        async def watch() -> None:
-            async for signum in signals:
-                raise Terminated(signum)
+    Raises `Terminated` then, unless the work fails while it is being stopped.
+    """
+    results: list[T] = []
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
-            result = await work()
-            nursery.cancel_scope.cancel(reason="the work is done")
-    return result
+    async def run() -> None:
+        results.append(await work())
+
+    signum = await _unless_signalled(run, signal.SIGTERM, signal.SIGHUP)
+    if results:
+        return results[0]
+    assert signum is not None
+    raise Terminated(signum)
 
 
 def until_stopped(work: Callable[[], Awaitable[None]]) -> str | None:
@@ -41,20 +43,22 @@ def until_stopped(work: Callable[[], Awaitable[None]]) -> str | None:
     Returns the signal's name; None if the work ended by itself. What fails, even while it is being
     stopped, is raised. A second Ctrl-C kills the daemons that have not ended by then.
     """
-    with plain_errors():
-        return trio.run(_until_stopped, work)
-
-
-async def _until_stopped(work: Callable[[], Awaitable[None]]) -> str | None:
-    asked: list[int] = []
     # Ctrl-C too: as a KeyboardInterrupt it would come out wherever Python happens to be, in a handler
     # of events for one.
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    with plain_errors():
+        signum = trio.run(_unless_signalled, work, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return None if signum is None else signal.Signals(signum).name
+
+
+async def _unless_signalled(work: Callable[[], Awaitable[None]], *signums: int) -> int | None:
+    """Run ``work`` until its end, or until the first of the signals, which is returned, cancels it."""
+    heard: list[int] = []
+    with trio.open_signal_receiver(*signums) as signals:
 
         async def watch() -> None:
             # To the end: a signal that nobody takes from here is sent again, and would end us.
             async for signum in signals:
-                asked.append(signum)
+                heard.append(signum)
                 stopping.cancel(reason=signal.Signals(signum).name)
 
         async with trio.open_nursery() as nursery:
@@ -62,4 +66,4 @@ async def _until_stopped(work: Callable[[], Awaitable[None]]) -> str | None:
                 nursery.start_soon(watch)
                 await work()
             nursery.cancel_scope.cancel(reason="the work is done")
-    return signal.Signals(asked[0]).name if asked else None
+    return heard[0] if heard else None
