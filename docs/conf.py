@@ -44,7 +44,9 @@ nitpick_ignore_regex = [
         r"(attrs?|collections|contextlib|datetime|logging|msgspec|os|pathlib|re|signal|trio|typing)\..*",
     ),
     (r"py:.*", r"(.*\.)?(T|E|D)"),
-    (r"py:.*", r"(What|Filter|Absence|accuser\._waits\.Default)"),
+    (r"py:.*", r"(What|Filter|Absence|Upgrades|Overrides|accuser\._waits\.Default)"),
+    # Of annotations in strings, as they are written there.
+    (r"py:.*", r"(Path|Host|Connect)"),
 ]
 # Annotations that say bytes, where events have fields of that name too.
 suppress_warnings = ["ref.python"]

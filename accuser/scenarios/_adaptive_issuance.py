@@ -95,7 +95,7 @@ async def adaptive_issuance(
 
     Args:
         toolchain: what runs.
-        protocol: what the chain is activated with, one of `PROTOCOLS`.
+        protocol: what the chain is activated with: Boreas or alpha.
         accuser_path: an accuser's executable, in place of the toolchain's.
         keep: keep the directories of the daemons and clients, and report where they are.
         record: where the daemons are recorded, all of them in one.
