@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Of two plugins with one name the later one would win, by accident; `client` is a common name.
     offered = ModuleType("accuser.pytest fixtures")
     for name in _FIXTURES:
-        if not any(_has_fixture(plugin, name) for plugin in config.pluginmanager.get_plugins()):
+        if not any(_has_fixture(plugin, name) for _, plugin in config.pluginmanager.list_name_plugin()):
             setattr(offered, name, getattr(_fixtures, name))
     config.pluginmanager.register(offered, "accuser.pytest.fixtures")
 
