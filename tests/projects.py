@@ -68,7 +68,7 @@ class Project:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=100,
+            timeout=600,  # only ends what hangs
             check=False,
         )
         return Ended(done.returncode, done.stdout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -55,6 +55,12 @@ def page_of(path: Path, entries: Iterable[Entry]) -> Path:
 def text_of(browser: Browser, element: str) -> str:
     text: str = browser.run("return document.getElementById(arguments[0]).textContent", element)
     return text
+
+
+def place_of(browser: Browser, color: str) -> Any:
+    """Where the lanes have a color of the style once they are drawn, as x and y; None if nowhere."""
+    browser.painted()
+    return browser.run(PLACE_OF, color)
 
 
 def focus(browser: Browser, element: str) -> None:
@@ -140,10 +146,9 @@ def test_the_lanes_by_keys(browser: Browser, eventful_page: Path) -> None:
 
 def test_a_click_on_what_is_drawn_shows_it(browser: Browser, eventful_page: Path) -> None:
     browser.open(eventful_page)
-    browser.painted()
-    browser.click(*browser.run(PLACE_OF, "--notable"))
+    browser.click(*place_of(browser, "--notable"))
     assert chosen(browser) == "double_baking_detected.v0"
-    browser.click(*browser.run(PLACE_OF, "--bad"))
+    browser.click(*place_of(browser, "--bad"))
     assert "never.v0" in text_of(browser, "details") or chosen(browser) in (
         "exit",
         "double_baking_detected.v0",
@@ -152,17 +157,15 @@ def test_a_click_on_what_is_drawn_shows_it(browser: Browser, eventful_page: Path
 
 def test_the_lanes_by_mouse(browser: Browser, eventful_page: Path) -> None:
     browser.open(eventful_page)
-    browser.painted()
-    x, y = browser.run(PLACE_OF, "--notable")
+    x, y = place_of(browser, "--notable")
     browser.wheel(x, y, -100)
     browser.painted()
     # What is under the pointer stays there, near enough to be clicked on.
     browser.click(x, y)
     assert chosen(browser) == "double_baking_detected.v0"
-    near_at = browser.run(PLACE_OF, "--notable")
+    near_at = place_of(browser, "--notable")
     browser.drag((x, 200), (x + 40, 200), (x + 80, 200))
-    browser.painted()
-    moved_at = browser.run(PLACE_OF, "--notable")
+    moved_at = place_of(browser, "--notable")
     assert moved_at[0] - near_at[0] == pytest.approx(80, abs=2)
     # Dragging chooses nothing.
     assert chosen(browser) == "double_baking_detected.v0"
@@ -204,7 +207,7 @@ def test_search_and_filter(browser: Browser, eventful_page: Path) -> None:
     assert shown(browser) == ENTRIES - 7
     browser.run("document.getElementById('none').click()")
     assert shown(browser) == 0
-    assert browser.run(PLACE_OF, "--notable") is None
+    assert place_of(browser, "--notable") is None
     browser.run("document.getElementById('all').click()")
     assert shown(browser) == ENTRIES
     # A hash in the details finds what else has it.
@@ -235,7 +238,7 @@ def test_a_hundred_thousand_entries_take_no_more_elements(browser: Browser, tmp_
     assert shown(browser) == 100_000
     elements = "return document.getElementsByTagName('*').length"
     assert browser.run(elements) < 600
-    assert browser.run(PLACE_OF, "--notable") is not None
+    assert place_of(browser, "--notable") is not None
     focus(browser, "list")
     browser.press("End")
     assert chosen(browser) == "exit"
