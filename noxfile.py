@@ -39,36 +39,36 @@ def nightly(session: nox.Session) -> None:
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
     env = {"HYPOTHESIS_PROFILE": "nightly"}
     session.run(
-        "pytest", "tests/test_properties.py", "-o", "faulthandler_timeout=0", *session.posargs, env=env
+        "pytest", "tests/stream/test_properties.py", "-o", "faulthandler_timeout=0", *session.posargs, env=env
     )
 
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Change each decision of the accuser's algorithm; arguments go to ``tests/mutate.py``."""
+    """Change each decision of the accuser's algorithm; arguments go to ``tests/tools/mutate.py``."""
     session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.mutate", *session.posargs)
+    session.run("python", "-m", "tests.tools.mutate", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Meet 500 faults drawn at random; arguments go to ``tests/soak.py``."""
+    """Meet 500 faults drawn at random; arguments go to ``tests/tools/soak.py``."""
     session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.soak", *session.posargs)
+    session.run("python", "-m", "tests.tools.soak", *session.posargs)
 
 
 @nox.session
 def scenarios(session: nox.Session) -> None:
     """Run every scenario and its twin in both forms, and write the table of the docs."""
     session.install("-q", ".[sandbox]")
-    session.run("python", "-m", "tests.scenario_table", *session.posargs)
+    session.run("python", "-m", "tests.tools.scenario_table", *session.posargs)
 
 
 @nox.session
 def endurance(session: nox.Session) -> None:
-    """Keep an accuser running beside a node that is killed; arguments go to ``tests/endurance.py``."""
+    """Keep an accuser running beside a node that is killed; arguments go to ``tests/tools/endurance.py``."""
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.endurance", *session.posargs)
+    session.run("python", "-m", "tests.tools.endurance", *session.posargs)
 
 
 @nox.session
@@ -137,7 +137,7 @@ def bench(session: nox.Session) -> None:
 def screenshots(session: nox.Session) -> None:
     """Take the pictures of the documents anew, in a headless Chromium; measure a page of 100,000 entries."""
     session.install("-q", ".[sandbox]")
-    session.run("python", "-m", "tests.screenshots")
+    session.run("python", "-m", "tests.tools.screenshots")
 
 
 PROJECT = nox.project.load_toml("pyproject.toml")

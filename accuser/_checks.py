@@ -41,3 +41,25 @@ def check_sections(sections: Iterable[tuple[str, str]]) -> tuple[tuple[str, str]
             known = ", ".join(SECTION_LEVELS)
             raise ValueError(f"the level of the section {section!r} must be one of {known}, not {level!r}")
     return checked
+
+
+"""accuser._checks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+
+def check_options(options: Mapping[str, object], known: type) -> None:
+    """Refuse an option that the TypedDict ``known`` does not have, as Python itself would.
+
+    Raises:
+        TypeError: tells it, and what may have been meant.
+    """
+    names: list[str] = sorted(known.__optional_keys__ | known.__required_keys__)  # type: ignore[attr-defined]
+    for name in options:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            meant = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+            raise TypeError(f"unexpected keyword argument {name!r}{meant}")

@@ -25,10 +25,10 @@ from accuser.sandbox.accuser.denunciation import (
     SeenBlock,
     Steps,
 )
-from accuser.sandbox.codec.base58 import Kind, encode
-from accuser.sandbox.codec.crypto import blake2b
-from accuser.sandbox.codec.forge import fitness
-from accuser.sandbox.codec.operations import Consensus, InlinedConsensus
+from accuser._mavryk.codec.base58 import Kind, encode
+from accuser._mavryk.codec.crypto import blake2b
+from accuser._mavryk.codec.forge import fitness
+from accuser._mavryk.codec.operations import Consensus, InlinedConsensus
 
 BLOCKS = 10_000
 SLOTS = 256

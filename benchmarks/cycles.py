@@ -16,7 +16,7 @@ from table import Row
 from trio.testing import MockClock
 
 from accuser import Protocol, open_accuser, open_client, open_node, open_sandbox
-from accuser._parameters import write_parameter_file
+from accuser._mavryk.parameters import write_parameter_file
 
 CYCLES = 100
 BLOCKS_PER_CYCLE = 2

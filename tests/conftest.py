@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 import accuser
-from accuser._ports import lock_file
+from accuser._hosts.owner.ports import lock_file
 from accuser.pytest._options import NEEDS_MAVKIT
-
-from .proc import children, descriptors
+from tests.support.proc import children, descriptors
 
 
 @pytest.hookimpl(wrapper=True)

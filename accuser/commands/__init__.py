@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .._errors import AccuserError
-from .._groups import plain_errors
+from .._unwrap import plain_errors
 from .compare import compare_command
 from .completion import completion
 from .demo import demo

@@ -12,9 +12,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from .._compare import Comparison, Line, Track, compare
+from .._comparison.compare import (
+    Comparison,
+    Line,
+    Track,
+    compare,
+)
+from .._comparison.tracks import LEVELS, CompareRules, Order
 from .._errors import RecordingError
-from .._tracks import LEVELS, CompareRules, Order
 
 DIFFERENT: Final = 1
 

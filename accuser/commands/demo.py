@@ -15,11 +15,11 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
+from .._hosts.ssh.runner_config import load_runner_config
+from .._hosts.toolchain import SANDBOX, Toolchain
 from .._logs import setup_logging
-from .._protocol import Protocol
-from .._record import Recording
-from .._runner_config import load_runner_config
-from .._toolchain import SANDBOX, Toolchain
+from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
 from ..scenarios import SCENARIOS
 from .ending import unless_terminated
 from .options import protocol_argument, toolchain_argument

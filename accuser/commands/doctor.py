@@ -11,7 +11,7 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
-from .._toolchain import SANDBOX, Toolchain, installed
+from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .ending import unless_terminated
 from .findings import Finding, binaries, limits, places, python, ssh
 from .leftovers import leftovers

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import trio
 
-from .._groups import plain_errors
+from .._unwrap import plain_errors
 
 T = TypeVar("T")
 

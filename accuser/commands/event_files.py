@@ -13,8 +13,10 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from .._decode import ITEM_START, Framer, Malformed, Record, decode_block
-from .._netstring import NetstringFramer
+from .._stream.decoding import ITEM_START, decode_block
+from .._stream.event import Malformed, Record
+from .._stream.framing import Framer
+from .._stream.netstring import NetstringFramer
 
 _PEEK: Final = 64
 

@@ -15,8 +15,8 @@ import attrs
 import click
 import trio
 
-from .._decode import Event, Malformed
 from .._logs import wants_color
+from .._stream.event import Event, Malformed
 from ..events import find
 from .ending import until_stopped
 from .event_files import Entry, Reader

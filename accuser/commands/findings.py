@@ -19,11 +19,11 @@ import attrs
 import trio
 
 from .._errors import AccuserError, BinaryNotFound
-from .._guardian_main import HAS_PROC
-from .._pipe import expressible_place, is_expressible
-from .._ports import COMMON, lock_file
-from .._protocol import Protocol
-from .._toolchain import Toolchain
+from .._hosts.owner.guardian_main import HAS_PROC
+from .._hosts.owner.ports import COMMON, lock_file
+from .._hosts.paths import expressible_place, is_expressible
+from .._hosts.toolchain import Toolchain
+from .._mavryk.protocol import Protocol
 from .text import printable
 
 Grade = Literal["ok", "warning", "problem"]

@@ -23,8 +23,8 @@ from typing import Final
 
 import attrs
 
-from .._guardian_main import HAS_PROC, VARIABLE
-from .._pipe import PLACES
+from .._hosts.owner.guardian_main import HAS_PROC, VARIABLE
+from .._hosts.paths import PLACES
 from .findings import Finding
 from .text import printable
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .._accuser import Accuser
+from .._daemons.accuser import Accuser
 from .._errors import NotRunning, StatsUnavailable
-from .._stats import Stats
+from .._hosts.usage import Stats
 from .exposition import Page
 from .tally import Tally
 

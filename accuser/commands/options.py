@@ -8,8 +8,8 @@ from typing import Final
 import click
 
 from .._errors import UnknownProtocol
-from .._protocol import Protocol
-from .._toolchain import SANDBOX, Toolchain, installed
+from .._hosts.toolchain import SANDBOX, Toolchain, installed
+from .._mavryk.protocol import Protocol
 
 INSTALLED: Final = "installed"
 

@@ -10,13 +10,13 @@ import attrs
 import click
 import trio
 
-from .._accuser import Accuser
+from .._daemons.accuser import Accuser
+from .._daemons.endpoint import Endpoint
+from .._daemons.options import EventLevel
+from .._engine.supervise import RestartPolicy
 from .._errors import DaemonExited, DirectoryError
-from .._options import EventLevel
-from .._protocol import Protocol
-from .._rpc import Endpoint
-from .._supervise import RestartPolicy
-from .._toolchain import Toolchain
+from .._hosts.toolchain import Toolchain
+from .._mavryk.protocol import Protocol
 from .ending import until_stopped
 from .exposition import PATH, serve
 from .metrics import Metrics

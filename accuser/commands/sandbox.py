@@ -14,14 +14,14 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
-from .._accuser import Accuser
-from .._client import Client
-from .._decode import Event
+from .._daemons.accuser import Accuser
+from .._daemons.client import Client
+from .._daemons.node import Node, open_node
 from .._errors import CommandFailed
-from .._keys import BOOTSTRAP
-from .._node import Node, open_node
-from .._protocol import Protocol
-from .._toolchain import SANDBOX
+from .._hosts.toolchain import SANDBOX
+from .._mavryk.accounts import BOOTSTRAP
+from .._mavryk.protocol import Protocol
+from .._stream.event import Event
 from ..events import CLASSES
 from ..scenarios._stage import NODE_ARGUMENTS
 from .ending import until_stopped

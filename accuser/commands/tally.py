@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from .._decode import Event
+from .._stream.event import Event
 from ..events import AccuserProcessedBlock, BlockSeen
 
 DENOUNCED: Final = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .._errors import RecordingError
-from .._temp import writing
+from .._files import writing
 from ..timeline import timeline_page, timeline_trace
 
 

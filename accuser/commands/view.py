@@ -14,11 +14,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from .._accuser import Accuser
-from .._decode import Event
+from .._daemons.accuser import Accuser
+from .._engine.supervise import Restart
 from .._errors import NotRunning, StatsUnavailable
-from .._stats import Stats
-from .._supervise import Restart
+from .._hosts.usage import Stats
+from .._stream.event import Event
 from ..events import CLASSES, DaemonStart
 from .tally import DENOUNCED, Tally
 from .text import compact, duration, printable

@@ -14,12 +14,12 @@ from typing import Final
 
 import attrs
 
-from .._daemon import Daemon
-from .._errors import signal_name
-from .._node import Node
-from .._record import Recording
-from .._replay import read_entries
-from .._temp import safe_name
+from .._daemons.daemon import Daemon
+from .._daemons.node import Node
+from .._files import safe_name
+from .._recording.reader import read_entries
+from .._recording.writer import Recording
+from .._report import signal_name
 from ..timeline import timeline_page
 from ._facts import DaemonFacts, facts_of
 

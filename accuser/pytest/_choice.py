@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from .._errors import BinaryNotFound
-from .._protocol import Protocol
-from .._toolchain import SANDBOX, Toolchain, installed
+from .._hosts.toolchain import SANDBOX, Toolchain, installed
+from .._mavryk.protocol import Protocol
 
 AUTO: Final = "auto"
 VERSION_SECONDS: Final = 10.0

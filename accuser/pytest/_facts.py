@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import attrs
 
-from .._errors import describe_status
-from .._explain import short
+from .._engine.explain import short
+from .._report import describe_status
 
 LAST_EVENTS: Final = 8
 LAST_LINES: Final = 12

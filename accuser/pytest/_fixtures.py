@@ -30,7 +30,7 @@ def toolchain(request: pytest.FixtureRequest) -> Toolchain:
     if wanted is None:
         return choice.toolchain
     if wanted == "sandbox":
-        from .._toolchain import SANDBOX
+        from .._hosts.toolchain import SANDBOX
 
         return SANDBOX
     if choice.mavkit is None:
@@ -103,7 +103,7 @@ async def open_client(_mavryk_stand: Stand) -> OpenClient:
 @pytest.fixture
 async def node(_mavryk_stand: Stand, protocol: Protocol) -> Node:
     """A node of its own, which is bootstrapped alone; the protocol is active at level 1."""
-    from .._client import open_client
+    from .._daemons.client import open_client
 
     node = await _mavryk_stand.open_node(arguments=("--connections 0", "--synchronisation-threshold 0"))
     async with open_client(node, name="activator") as client:

@@ -88,7 +88,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Raise the one error of a test bare, if it is one."""
     if BUNDLE not in item.stash:
         return (yield)
-    from .._groups import plain_errors
+    from .._unwrap import plain_errors
 
     with plain_errors():
         return (yield)

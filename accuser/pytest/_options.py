@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from .._protocol import Protocol
+    from .._mavryk.protocol import Protocol
     from ._choice import Choice
 
 MARKER: Final = (
@@ -88,7 +88,7 @@ def bundles_of(config: pytest.Config) -> Path | None:
 def parse_protocol(value: Any) -> Protocol:
     """A protocol, or what it is called. Raises `pytest.UsageError`."""
     from .._errors import UnknownProtocol
-    from .._protocol import Protocol
+    from .._mavryk.protocol import Protocol
 
     try:
         return value if isinstance(value, Protocol) else Protocol.parse(str(value))

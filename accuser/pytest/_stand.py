@@ -17,15 +17,15 @@ from typing import TypeVar, Unpack
 import attrs
 import trio
 
-from .._accuser import Accuser, AccuserOptions, open_accuser
-from .._client import Client, ClientOptions, open_client
-from .._daemon import Daemon
+from .._daemons.accuser import Accuser, AccuserOptions, open_accuser
+from .._daemons.client import Client, ClientOptions, open_client
+from .._daemons.daemon import Daemon
+from .._daemons.endpoint import Endpoint
+from .._daemons.node import Node, NodeOptions, open_node
+from .._daemons.options import DaemonOptions, EventLevel
 from .._errors import AccuserError, DaemonExited
-from .._node import Node, NodeOptions, open_node
-from .._options import DaemonOptions, EventLevel
-from .._protocol import Protocol
-from .._rpc import Endpoint
-from .._toolchain import Toolchain
+from .._hosts.toolchain import Toolchain
+from .._mavryk.protocol import Protocol
 from ._bundle import Bundle
 
 T = TypeVar("T")

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
     from .. import Accuser, Client, Endpoint, Node
     from .. import Protocol as MavrykProtocol
-    from .._accuser import AccuserOptions
-    from .._client import ClientOptions
-    from .._node import NodeOptions
-    from .._options import EventLevel
+    from .._daemons.accuser import AccuserOptions
+    from .._daemons.client import ClientOptions
+    from .._daemons.node import NodeOptions
+    from .._daemons.options import EventLevel
 
 
 class OpenNode(Protocol):

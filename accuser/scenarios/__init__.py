@@ -12,8 +12,8 @@ from typing import Final
 
 import attrs
 
-from .._operations import CONSENSUS_KINDS
-from .._protocol import Protocol
+from .._daemons.operations import CONSENSUS_KINDS
+from .._mavryk.protocol import Protocol
 from ._adaptive_issuance import PROTOCOLS as _WITH_FORBIDDEN
 from ._adaptive_issuance import AdaptiveIssuance as AdaptiveIssuance
 from ._adaptive_issuance import Slashing as Slashing

@@ -13,15 +13,15 @@ from typing import Any, Final
 import attrs
 import trio
 
-from .._accuser import open_accuser
-from .._client import Client, open_client
-from .._daemon import Daemon
+from .._daemons.accuser import open_accuser
+from .._daemons.client import Client, open_client
+from .._daemons.daemon import Daemon
+from .._daemons.node import Node, open_node
 from .._errors import ScenarioFailed
-from .._keys import BOOTSTRAP
-from .._node import Node, open_node
-from .._protocol import Protocol
-from .._record import Recording
-from .._toolchain import Toolchain
+from .._hosts.toolchain import Toolchain
+from .._mavryk.accounts import BOOTSTRAP
+from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
 from ._common import Denunciation, Report, places, silent
 from ._double_baking import NODE_ARGUMENTS, Inclusion, connect, find_evidence
 

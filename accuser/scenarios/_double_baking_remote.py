@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .._protocol import Protocol
-from .._record import Recording
-from .._runner import SSHRunner
-from .._toolchain import Toolchain
+from .._hosts.ssh.runner import SSHRunner
+from .._hosts.toolchain import Toolchain
+from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
 from ._common import Report, silent
 from ._double_baking import DoubleBaking, double_baking
 

@@ -11,12 +11,12 @@ from typing import Any, Final, Literal, get_args
 import attrs
 import trio
 
-from .._decode import Event
+from .._daemons.operations import ConsensusKind, ConsensusOperation
 from .._errors import ScenarioFailed
-from .._operations import ConsensusKind, ConsensusOperation
-from .._protocol import Protocol
-from .._record import Recording
-from .._toolchain import Toolchain
+from .._hosts.toolchain import Toolchain
+from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
+from .._stream.event import Event
 from ._common import Denunciation, Report, silent
 from ._stage import DELEGATE, Stage, open_stage
 

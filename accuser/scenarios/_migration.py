@@ -13,14 +13,14 @@ from typing import Final
 import attrs
 import trio
 
-from .._accuser import Accuser, open_accuser
-from .._client import Client, open_client
+from .._daemons.accuser import Accuser, open_accuser
+from .._daemons.client import Client, open_client
+from .._daemons.node import Node, open_node
 from .._errors import ScenarioFailed
-from .._groups import plain_errors
-from .._node import Node, open_node
-from .._protocol import Protocol
-from .._record import Recording
-from .._toolchain import Toolchain
+from .._hosts.toolchain import Toolchain
+from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
+from .._unwrap import plain_errors
 from ._common import Denunciation, Report, silent
 from ._double_baking import Inclusion, find_evidence
 from ._stage import DELEGATE, NODE_ARGUMENTS, Stage

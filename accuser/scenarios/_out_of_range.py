@@ -11,10 +11,10 @@ from typing import Final
 import attrs
 import trio
 
-from .._operations import ConsensusOperation
-from .._protocol import Protocol
-from .._record import Recording
-from .._toolchain import Toolchain
+from .._daemons.operations import ConsensusOperation
+from .._hosts.toolchain import Toolchain
+from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
 from ._common import Report, silent
 from ._stage import DELEGATE, Stage, open_stage
 

@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import attrs
 
-from .._accuser import Accuser, open_accuser
-from .._client import Client, open_client
+from .._daemons.accuser import Accuser, open_accuser
+from .._daemons.client import Client, open_client
+from .._daemons.node import Node, open_node
+from .._daemons.operations import ConsensusKind, ConsensusOperation
 from .._errors import ScenarioFailed
-from .._keys import BOOTSTRAP
-from .._node import Node, open_node
-from .._operations import ConsensusKind, ConsensusOperation
-from .._protocol import Protocol
-from .._record import Recording
-from .._toolchain import Toolchain
+from .._hosts.toolchain import Toolchain
+from .._mavryk.accounts import BOOTSTRAP
+from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
 from ._common import Report, places
 
 NODE_ARGUMENTS: Final = ("--connections 0", "--synchronisation-threshold 0")

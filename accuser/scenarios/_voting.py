@@ -13,14 +13,14 @@ from typing import Final
 import attrs
 import trio
 
-from .._accuser import Accuser
-from .._client import Client, open_client
+from .._daemons.accuser import Accuser
+from .._daemons.client import Client, open_client
+from .._daemons.node import Node, open_node
 from .._errors import ScenarioFailed
-from .._keys import BOOTSTRAP
-from .._node import Node, open_node
-from .._protocol import DEMO_PROTOCOL, Protocol
-from .._record import Recording
-from .._toolchain import Toolchain
+from .._hosts.toolchain import Toolchain
+from .._mavryk.accounts import BOOTSTRAP
+from .._mavryk.protocol import DEMO_PROTOCOL, Protocol
+from .._recording.writer import Recording
 from ._common import Denunciation, Report, silent
 from ._double_baking import Inclusion
 from ._migration import PROCESSED, block_at, check_first, check_protocols, denounce, running

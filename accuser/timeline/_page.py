@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from .._replay import read_entries
+from .._recording.reader import read_entries
 from ._data import timeline_data
 
 _SCRIPTS: Final = ("model.js", "scale.js", "brush.js", "lane.js", "lanes.js", "list.js", "page.js")

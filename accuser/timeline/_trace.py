@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .._replay import read_entries
+from .._recording.reader import read_entries
 
 _LIFE: Final = "life"
 

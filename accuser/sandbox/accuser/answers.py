@@ -12,11 +12,16 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from ..codec.base58 import Base58Error, Kind, decode
-from ..codec.fields import Fields, ForgeError
-from ..codec.forge import BlockHeader, full_header_from_json
-from ..codec.operations import CONSENSUS_TAGS, LEGACY_KINDS, Consensus, InlinedConsensus
-from .strict import (
+from ..._mavryk.codec.base58 import Base58Error, Kind, decode
+from ..._mavryk.codec.fields import Fields, ForgeError
+from ..._mavryk.codec.forge import BlockHeader, full_header_from_json
+from ..._mavryk.codec.operations import (
+    CONSENSUS_TAGS,
+    LEGACY_KINDS,
+    Consensus,
+    InlinedConsensus,
+)
+from ..rpc.strict import (
     Mismatch,
     Shape,
     anything,

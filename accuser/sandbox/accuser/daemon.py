@@ -16,17 +16,17 @@ from typing import Any, Final
 
 import trio
 
-from ..._http import HttpClient
-from ..._protocol import Protocol
+from ..._http.client import HttpClient
+from ..._mavryk.protocol import Protocol
 from ..cli.clic import Cli, Exit, Refused
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import Command, Option, Rest, usage, words
-from ..rpc import Rpc
+from ..rpc.client import Rpc
+from ..rpc.error_text import describe
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
-from ..system import OwnProcess, System
+from ..surroundings.system import OwnProcess, System
 from .denunciation import DEFAULT_PRESERVED_LEVELS, RpcFailed
-from .error_text import describe
 from .loop import COMMIT, VERSION, Accuser, Console, Life, NodeLost, Unexpected
 
 

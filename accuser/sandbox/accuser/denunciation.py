@@ -16,10 +16,15 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from ..codec.base58 import Kind, decode
-from ..codec.fields import ForgeError
-from ..codec.forge import BlockHeader, fitness_round
-from ..codec.operations import DoubleBaking, DoubleConsensus, InlinedConsensus, Operation
+from ..._mavryk.codec.base58 import Kind, decode
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import BlockHeader, fitness_round
+from ..._mavryk.codec.operations import (
+    DoubleBaking,
+    DoubleConsensus,
+    InlinedConsensus,
+    Operation,
+)
 from ..sink.item import unbreakable
 from ..sink.uri import Level
 from . import answers

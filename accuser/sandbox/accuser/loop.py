@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
-from ..._protocol import Protocol
-from ..codec.forge import parse_timestamp
-from ..codec.operations import InlinedConsensus
-from ..rpc import ConnectionFailed, Rpc
+from ..._mavryk.codec.forge import parse_timestamp
+from ..._mavryk.codec.operations import InlinedConsensus
+from ..._mavryk.protocol import Protocol
+from ..rpc.client import ConnectionFailed, Rpc
 from ..sink.descriptor import Outlet
 from ..sink.sink import Level, Sink, SinkWriteError, unbreakable
 from . import answers

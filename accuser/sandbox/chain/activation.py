@@ -11,10 +11,18 @@ from typing import Any
 
 import attrs
 
-from ..codec.base58 import Kind, encode
-from ..codec.bson import BsonError, decode
-from ..codec.fields import SIGNATURE_SIZE, Fields, ForgeError, Reader, check_size, dynamic, hash_bytes
-from ..codec.forge import ShellHeader
+from ..._mavryk.codec.base58 import Kind, encode
+from ..._mavryk.codec.bson import BsonError, decode
+from ..._mavryk.codec.fields import (
+    SIGNATURE_SIZE,
+    Fields,
+    ForgeError,
+    Reader,
+    check_size,
+    dynamic,
+    hash_bytes,
+)
+from ..._mavryk.codec.forge import ShellHeader
 
 ZERO_SIGNATURE = bytes(SIGNATURE_SIZE)
 

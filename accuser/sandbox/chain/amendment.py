@@ -12,9 +12,21 @@ from typing import Any, Final
 
 import attrs
 
-from ..codec.votes import BALLOTS, MAX_PROPOSALS, Ballot, Proposals, Vote
-from ..trace import BRANCH, PERMANENT, TEMPORARY, NodeError, protocol_error
+from ..._mavryk.codec.votes import (
+    BALLOTS,
+    MAX_PROPOSALS,
+    Ballot,
+    Proposals,
+    Vote,
+)
 from .parameters import Calendar
+from .trace import (
+    BRANCH,
+    PERMANENT,
+    TEMPORARY,
+    NodeError,
+    protocol_error,
+)
 
 KINDS: Final = ("proposal", "exploration", "cooldown", "promotion", "adoption")
 

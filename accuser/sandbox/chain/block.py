@@ -8,12 +8,19 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from ..._protocol import GENESIS_PROTOCOL
-from ..codec.base58 import Kind, decode, encode
-from ..codec.crypto import ACTIVATOR, GENESIS_BLOCK, GENESIS_TIME, blake2b, chain_id, operation_list_list_hash
-from ..codec.fields import ForgeError
-from ..codec.forge import BlockHeader, ProtocolData, ShellHeader
-from ..codec.operations import Operation
+from ..._mavryk.codec.base58 import Kind, decode, encode
+from ..._mavryk.codec.crypto import (
+    ACTIVATOR,
+    GENESIS_BLOCK,
+    GENESIS_TIME,
+    blake2b,
+    chain_id,
+    operation_list_list_hash,
+)
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import BlockHeader, ProtocolData, ShellHeader
+from ..._mavryk.codec.operations import Operation
+from ..._mavryk.protocol import GENESIS_PROTOCOL
 from .receipts import Update
 from .rights import Delegate
 from .state import State, round_of

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from typing import Final
 
-from ..codec.crypto import Watermark, operation_list_list_hash, verify, watermark
-from ..codec.fields import ForgeError
-from ..codec.forge import BlockHeader, ShellHeader, fitness_key
-from ..trace import PERMANENT, TEMPORARY, NodeError, invalid_block, protocol_error, shell_error
+from ..._mavryk.codec.crypto import (
+    Watermark,
+    operation_list_list_hash,
+    verify,
+    watermark,
+)
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import BlockHeader, ShellHeader, fitness_key
 from . import economic_rules, migration
 from .activation import Activation
 from .block import PASSES, Block, Network, Operations, hashes
@@ -20,6 +24,14 @@ from .economy import economy
 from .ledger import opened
 from .parameters import MAX_OPERATION_SIZE, PASS_QUOTAS, Calendar, Parameters, ParametersError
 from .state import State
+from .trace import (
+    PERMANENT,
+    TEMPORARY,
+    NodeError,
+    invalid_block,
+    protocol_error,
+    shell_error,
+)
 
 ECONOMIC_ERROR: Final = {"error": "economic_protocol_error"}
 

@@ -13,10 +13,10 @@ from typing import Final
 
 import attrs
 
-from ..codec.forge import BlockHeader, fitness_key
-from ..trace import failure
+from ..._mavryk.codec.forge import BlockHeader, fitness_key
 from . import block_rules
 from .block import Block, Network, Operations, genesis
+from .trace import failure
 
 _SPECIFIER: Final = re.compile(r"(?P<base>[A-Za-z0-9]+)(?:(?P<sign>[~+-])(?P<offset>\d{1,10}))?", re.ASCII)
 _LOCATOR_DENSE: Final = 10

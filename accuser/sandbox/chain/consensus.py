@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import attrs
 
-from ..codec.operations import Consensus, InlinedConsensus, Operation
-from ..trace import BRANCH, OUTDATED, PERMANENT, TEMPORARY, NodeError, failure, protocol_error, shell_error
+from ..._mavryk.codec.operations import Consensus, InlinedConsensus, Operation
 from .evidence import consensus_signature_is_good
 from .rights import Delegate
 from .state import State
+from .trace import (
+    BRANCH,
+    OUTDATED,
+    PERMANENT,
+    TEMPORARY,
+    NodeError,
+    failure,
+    protocol_error,
+    shell_error,
+)
 
 
 @attrs.frozen

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import attrs
 
-from ..codec.crypto import Watermark, blake2b, payload_hash, verify, watermark
-from ..codec.fields import ForgeError
-from ..codec.forge import BlockHeader, ProtocolData, rfc3339
-from ..codec.operations import Consensus, Operation
-from ..codec.votes import Ballot, Proposals, Vote
-from ..trace import PERMANENT, NodeError, invalid_block, protocol_error
+from ..._mavryk.codec.crypto import (
+    Watermark,
+    blake2b,
+    payload_hash,
+    verify,
+    watermark,
+)
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import BlockHeader, ProtocolData, rfc3339
+from ..._mavryk.codec.operations import Consensus, Operation
+from ..._mavryk.codec.votes import Ballot, Proposals, Vote
 from . import amendment, consensus, cycles, evidence, migration
 from .activation import ZERO_SIGNATURE
 from .block import Block, Network, Operations
@@ -21,6 +26,12 @@ from .misbehaviour import Misbehaviour
 from .parameters import Calendar, Parameters
 from .rights import Delegate
 from .state import Fitness, State, memory_key
+from .trace import (
+    PERMANENT,
+    NodeError,
+    invalid_block,
+    protocol_error,
+)
 
 
 def validate(

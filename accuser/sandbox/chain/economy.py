@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from ..._protocol import Protocol
+from ..._mavryk.protocol import Protocol
 from .parameters import MAX_SLASHING_PERIOD, Parameters, ParametersError, number
 
 WHOLE: Final = 10_000

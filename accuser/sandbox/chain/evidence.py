@@ -8,16 +8,28 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ..._protocol import Protocol
-from ..codec.crypto import Watermark, verify, watermark
-from ..codec.fields import ForgeError
-from ..codec.forge import BlockHeader, ProtocolData
-from ..codec.operations import DoubleBaking, DoubleConsensus, InlinedConsensus, Operation
-from ..trace import BRANCH, PERMANENT, TEMPORARY, NodeError, failure, protocol_error
+from ..._mavryk.codec.crypto import Watermark, verify, watermark
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import BlockHeader, ProtocolData
+from ..._mavryk.codec.operations import (
+    DoubleBaking,
+    DoubleConsensus,
+    InlinedConsensus,
+    Operation,
+)
+from ..._mavryk.protocol import Protocol
 from .misbehaviour import Misbehaviour, MisbehaviourKind
 from .parameters import MAX_SLASHING_PERIOD, Calendar
 from .rights import Delegate
 from .state import Fitness, State
+from .trace import (
+    BRANCH,
+    PERMANENT,
+    TEMPORARY,
+    NodeError,
+    failure,
+    protocol_error,
+)
 
 ConflictKey: TypeAlias = tuple[object, ...]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import attrs
 
-from ..codec.base58 import Base58Error, is_key_hash
-from ..codec.crypto import public_key_hash
+from ..._mavryk.codec.base58 import Base58Error, is_key_hash
+from ..._mavryk.codec.crypto import public_key_hash
 from .economy import Economy
 from .misbehaviour import Misbehaviour
 from .parameters import Calendar, Parameters, ParametersError

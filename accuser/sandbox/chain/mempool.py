@@ -11,12 +11,18 @@ from typing import Final
 
 import attrs
 
-from ..codec.operations import Consensus, Operation
-from ..codec.votes import Ballot, Proposals
-from ..trace import BRANCH, OUTDATED, PERMANENT, NodeError, failure
+from ..._mavryk.codec.operations import Consensus, Operation
+from ..._mavryk.codec.votes import Ballot, Proposals
 from . import consensus, economic_rules, evidence
 from .chain import Chain, HeadChange
 from .economic_rules import conflict_key
+from .trace import (
+    BRANCH,
+    OUTDATED,
+    PERMANENT,
+    NodeError,
+    failure,
+)
 
 
 class Class(enum.Enum):

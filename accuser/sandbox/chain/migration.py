@@ -11,11 +11,17 @@ from typing import Any, Final
 
 import attrs
 
-from ..._protocol import Protocol
-from ..trace import PERMANENT, TEMPORARY, failure, protocol_error, shell_error
+from ..._mavryk.protocol import Protocol
 from .block import Network
 from .parameters import Parameters
 from .state import State
+from .trace import (
+    PERMANENT,
+    TEMPORARY,
+    failure,
+    protocol_error,
+    shell_error,
+)
 
 KNOWN_PROTOCOLS: Final = {protocol.hash: protocol for protocol in Protocol}
 

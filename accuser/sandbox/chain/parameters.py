@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from ..codec.base58 import Base58Error
-from ..codec.crypto import public_key_hash
+from ..._mavryk.codec.base58 import Base58Error
+from ..._mavryk.codec.crypto import public_key_hash
 from .rights import Delegate, Rights
 
 MAX_SLASHING_PERIOD: Final = 2

@@ -6,18 +6,28 @@ from collections.abc import Sequence
 
 import attrs
 
-from ..codec.base58 import Kind, encode
-from ..codec.crypto import operation_list_list_hash
-from ..codec.fields import ForgeError
-from ..codec.forge import ProtocolData, ShellHeader, fitness, rfc3339
-from ..codec.operations import Consensus, Operation
-from ..trace import PERMANENT, NodeError, failure, protocol_error
+from ..._mavryk.codec.base58 import Kind, encode
+from ..._mavryk.codec.crypto import operation_list_list_hash
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import (
+    ProtocolData,
+    ShellHeader,
+    fitness,
+    rfc3339,
+)
+from ..._mavryk.codec.operations import Consensus, Operation
 from . import block_rules, consensus, economic_rules, migration
 from .activation import Activation
 from .block import PASSES, Block, Network
 from .chain import Chain
 from .parameters import PASS_QUOTAS
 from .state import State
+from .trace import (
+    PERMANENT,
+    NodeError,
+    failure,
+    protocol_error,
+)
 
 NO_PAYLOAD = encode(Kind.PAYLOAD, bytes(32))
 """Stands for a fresh payload while its hash is not known yet."""

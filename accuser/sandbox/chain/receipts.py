@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..._protocol import Protocol
+from ..._mavryk.protocol import Protocol
 
 Update = dict[str, Any]
 

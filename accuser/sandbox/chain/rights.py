@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from ..codec.crypto import blake2b
+from ..._mavryk.codec.crypto import blake2b
 
 SEED: Final = b"accuser sandbox rights 29"
 """Chosen among its like so that, with the five well-known accounts at equal stakes, ``bootstrap1``

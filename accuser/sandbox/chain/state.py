@@ -6,8 +6,8 @@ from typing import Final
 
 import attrs
 
-from ..._protocol import Protocol
-from ..codec.forge import FITNESS_VERSION
+from ..._mavryk.codec.forge import FITNESS_VERSION
+from ..._mavryk.protocol import Protocol
 from .amendment import Amendment
 from .ledger import Ledger
 from .misbehaviour import Misbehaviour, MisbehaviourKind

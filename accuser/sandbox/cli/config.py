@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ..accuser import strict
-from ..accuser.strict import Mismatch, Shape
+from ..rpc import strict
+from ..rpc.strict import Mismatch, Shape
 
 DEFAULT_ENDPOINT: Final = "http://localhost:8732"
 DIRECTORY_VARIABLE: Final = "MAVRYK_CLIENT_DIR"

@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 
-from ..._protocol import GENESIS_PROTOCOL
+from ..._mavryk.codec.bson import BsonError, encode
+from ..._mavryk.codec.crypto import Key, Watermark, watermark
+from ..._mavryk.codec.fields import ForgeError, dynamic, integer_bytes
+from ..._mavryk.codec.forge import FITNESS_VERSION, ShellHeader, rfc3339
+from ..._mavryk.protocol import GENESIS_PROTOCOL
 from ..chain.activation import Activation
-from ..codec.bson import BsonError, encode
-from ..codec.crypto import Key, Watermark, watermark
-from ..codec.fields import ForgeError, dynamic, integer_bytes
-from ..codec.forge import FITNESS_VERSION, ShellHeader, rfc3339
 from .context import Context, Refusal, unreadable
 
 

@@ -10,9 +10,14 @@ from typing import Any
 
 import attrs
 
-from ..codec.crypto import Watermark, watermark
-from ..codec.operations import Operation
-from ..codec.votes import Ballot, BallotText, Proposals, Vote
+from ..._mavryk.codec.crypto import Watermark, watermark
+from ..._mavryk.codec.operations import Operation
+from ..._mavryk.codec.votes import (
+    Ballot,
+    BallotText,
+    Proposals,
+    Vote,
+)
 from .context import Context, Refusal
 
 

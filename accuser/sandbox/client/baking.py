@@ -15,11 +15,24 @@ from typing import Any, Final
 import attrs
 import trio
 
-from ..codec.base58 import Kind, decode, encode
-from ..codec.crypto import Key, Watermark, blake2b, operation_hash, payload_hash, watermark
-from ..codec.fields import ForgeError
-from ..codec.forge import BlockHeader, ProtocolData, ShellHeader, fitness_round, rfc3339
-from ..codec.operations import Consensus, Operation
+from ..._mavryk.codec.base58 import Kind, decode, encode
+from ..._mavryk.codec.crypto import (
+    Key,
+    Watermark,
+    blake2b,
+    operation_hash,
+    payload_hash,
+    watermark,
+)
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import (
+    BlockHeader,
+    ProtocolData,
+    ShellHeader,
+    fitness_round,
+    rfc3339,
+)
+from ..._mavryk.codec.operations import Consensus, Operation
 from .activation import shell_header
 from .context import ZERO_SIGNATURE, Context, Failure, Refusal, unreadable
 from .delegates import Constants, Head, Slots, constants, head_of, slots_of
@@ -324,7 +337,7 @@ async def _fetched(url: str, context: Context) -> Any:
     from urllib.parse import urlsplit
 
     from ..._errors import HttpError, NodeUnreachable
-    from ..._http import HttpClient
+    from ..._http.client import HttpClient
 
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")

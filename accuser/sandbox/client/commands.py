@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from ..._mavryk.codec.base58 import Base58Error, Kind, decode
+from ..._mavryk.codec.crypto import UNENCRYPTED, Key
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import INT32_MAX, VOTES, parse_timestamp
 from ..cli.clic import Refused
 from ..cli.usage import Command, Option, Param, Rest, words
-from ..codec.base58 import Base58Error, Kind, decode
-from ..codec.crypto import UNENCRYPTED, Key
-from ..codec.fields import ForgeError
-from ..codec.forge import INT32_MAX, VOTES, parse_timestamp
 from .p2p import address
 from .wallet import Wallet, WalletError
 

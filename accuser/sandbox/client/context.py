@@ -8,10 +8,10 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from ..._http import Connect, HttpClient
+from ..._http.client import Connect, HttpClient
 from ..accuser.denunciation import Request
 from ..cli.config import MediaType
-from ..rpc import Rpc
+from ..rpc.client import Rpc
 from ..sink.descriptor import Outlets
 from .wallet import Wallet
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import attrs
 
-from ..codec.crypto import Key
-from ..codec.fields import ForgeError
-from ..codec.forge import ShellHeader, fitness_round
+from ..._mavryk.codec.crypto import Key
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import ShellHeader, fitness_round
 from .context import Context, unreadable
 
 _SHELL = frozenset(attrs.fields_dict(ShellHeader))

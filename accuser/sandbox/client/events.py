@@ -5,10 +5,10 @@ Sections, names, levels and texts are those of ``lib_delegate/baking_events.ml``
 
 from __future__ import annotations
 
-from ..._protocol import Protocol
+from ..._mavryk.codec.crypto import Key
+from ..._mavryk.protocol import Protocol
 from ..accuser.denunciation import RpcFailed
-from ..accuser.error_text import describe
-from ..codec.crypto import Key
+from ..rpc.error_text import describe
 from ..sink.sink import Level, Sink, SinkError
 from .context import Context, Refusal
 from .delegates import named, signer_json

@@ -19,17 +19,17 @@ from typing import Any, Final
 import attrs
 import trio
 
-from ..._http import Connect, HttpClient
-from ..._protocol import GENESIS_PROTOCOL, Protocol
+from ..._http.client import Connect, HttpClient
+from ..._mavryk.codec.crypto import UNENCRYPTED, Key
+from ..._mavryk.protocol import GENESIS_PROTOCOL, Protocol
 from ..accuser.denunciation import RpcFailed
-from ..accuser.error_text import describe
 from ..cli.clic import Cli, Exit, Invocation
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import usage
-from ..codec.crypto import UNENCRYPTED, Key
+from ..rpc.error_text import describe
 from ..sink.descriptor import Outlets
-from ..system import System
+from ..surroundings.system import System
 from .commands import (
     admin_commands,
     common_commands,

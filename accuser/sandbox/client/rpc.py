@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..._errors import HttpError, NodeUnreachable
-from ..accuser.error_text import describe
-from ..rpc import ACCEPT, USER_AGENT
+from ..rpc.client import ACCEPT, USER_AGENT
+from ..rpc.error_text import describe
 from .context import Context, Failure, Refusal
 from .json_text import pretty
 

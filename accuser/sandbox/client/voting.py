@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from ..._mavryk.codec.crypto import Key, watermark
+from ..._mavryk.codec.operations import Consensus, Operation
 from ..accuser.denunciation import RpcFailed
-from ..codec.crypto import Key, watermark
-from ..codec.operations import Consensus, Operation
 from .context import Context, Failure
 from .delegates import Constants, Head, Slots, constants, head_of, named, slots_of
 from .events import BakingEvents

@@ -18,8 +18,8 @@ from typing import Any, Final, Literal, get_args
 
 import attrs
 
-from ..codec.base58 import Base58Error, Kind, decode
-from ..codec.crypto import UNENCRYPTED, Key, key_of_secret
+from ..._mavryk.codec.base58 import Base58Error, Kind, decode
+from ..._mavryk.codec.crypto import UNENCRYPTED, Key, key_of_secret
 
 HASHES: Final = "public key hash"
 PUBLIC_KEYS: Final = "public_key"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..system import System
+from ..surroundings.system import System
 from .arguments import Arguments
 from .config import CONFIG_FILE, Config, ConfigError
 from .identity import IDENTITY_FILE, Identity, IdentityError, existent

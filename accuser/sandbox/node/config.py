@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import attrs
 
-from ..._protocol import GENESIS_PROTOCOL
+from ..._mavryk.codec.crypto import ACTIVATOR, GENESIS_BLOCK, GENESIS_TIME
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import parse_timestamp
+from ..._mavryk.protocol import GENESIS_PROTOCOL
 from ..chain.block import Network
-from ..codec.crypto import ACTIVATOR, GENESIS_BLOCK, GENESIS_TIME
-from ..codec.fields import ForgeError
-from ..codec.forge import parse_timestamp
 from .arguments import Arguments
 from .points import Point
 

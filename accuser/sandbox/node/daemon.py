@@ -20,18 +20,23 @@ from typing import Final
 import attrs
 import trio
 
+from ..._http.server import Handler, serve_connection
 from ..chain.chain import Chain
+from ..chain.trace import NodeError
 from ..sink.descriptor import say
 from ..sink.sink import Level, Sink, SinkError
-from ..system import SIGNALLED, Listening, OwnProcess, System
-from ..trace import NodeError
+from ..surroundings.system import (
+    SIGNALLED,
+    Listening,
+    OwnProcess,
+    System,
+)
 from . import arguments as node_arguments
 from . import commands as node_commands
 from . import routes, routes_config
 from .arguments import Arguments, UsageError
 from .config import Config, ConfigError
 from .events import NodeEvents
-from .http_server import Handler, serve_connection
 from .identity import IDENTITY_FILE, Identity, IdentityError
 from .node import Node
 from .p2p import PeerNetwork

@@ -14,8 +14,8 @@ import attrs
 
 from ..chain.block import Block
 from ..chain.chain import HeadChange
+from ..chain.trace import NodeError, describe
 from ..sink.sink import Level, unbreakable
-from ..trace import NodeError, describe
 
 
 class Emitter(Protocol):

@@ -10,11 +10,11 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
+from ..._http.server import Feed
 from ..chain.block import Block
 from ..chain.chain import Chain
 from ..chain.mempool import Class, Classified
 from . import render
-from .http_server import Feed
 
 T = TypeVar("T")
 

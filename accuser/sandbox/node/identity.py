@@ -13,8 +13,8 @@ from typing import Final
 
 import attrs
 
-from ..codec.base58 import Kind, encode
-from ..codec.crypto import blake2b
+from ..._mavryk.codec.base58 import Kind, encode
+from ..._mavryk.codec.crypto import blake2b
 
 IDENTITY_FILE: Final = "identity.json"
 _STAMP_SIZE: Final = 24

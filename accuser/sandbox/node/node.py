@@ -14,14 +14,14 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
+from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.forge import BlockHeader, fitness_key
+from ..._mavryk.codec.operations import Operation
 from ..chain.block import Block, Operations
 from ..chain.chain import Chain, HeadChange
 from ..chain.mempool import Class, Classified, Mempool
-from ..codec.fields import ForgeError
-from ..codec.forge import BlockHeader, fitness_key
-from ..codec.operations import Operation
+from ..chain.trace import NodeError, failure
 from ..sink.sink import Level
-from ..trace import NodeError, failure
 from .events import Emitter, NodeEvents
 from .feeds import Feeds
 from .synchronisation import Synchronisation

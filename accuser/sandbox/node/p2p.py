@@ -11,8 +11,14 @@ from typing import Final
 import attrs
 import trio
 
+from ..chain.trace import (
+    PERMANENT,
+    TEMPORARY,
+    Error,
+    NodeError,
+    shell_error,
+)
 from ..sink.sink import Level
-from ..trace import PERMANENT, TEMPORARY, Error, NodeError, shell_error
 from .node import Node
 from .peer_connection import Connection, Lines
 from .peer_messages import Hello, PeerMessageError, Refusal, Welcome, write

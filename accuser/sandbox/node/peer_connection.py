@@ -12,11 +12,11 @@ from typing import Any, Final
 import attrs
 import trio
 
+from ..._mavryk.codec.forge import fitness_key
+from ..._mavryk.codec.operations import Operation
 from ..chain.block import Block
 from ..chain.mempool import Class
-from ..codec.forge import fitness_key
-from ..codec.operations import Operation
-from ..trace import NodeError
+from ..chain.trace import NodeError
 from .node import Node
 from .peer_messages import (
     MAX_LINE,

@@ -16,11 +16,11 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from ..._mavryk.codec.base58 import Kind, decode
+from ..._mavryk.codec.fields import Fields, ForgeError
+from ..._mavryk.codec.forge import BlockHeader
+from ..._mavryk.codec.operations import Operation
 from ..chain.block import PASSES, Block, Operations
-from ..codec.base58 import Kind, decode
-from ..codec.fields import Fields, ForgeError
-from ..codec.forge import BlockHeader
-from ..codec.operations import Operation
 
 MAX_LINE: Final = 16 * 1024 * 1024
 """Bytes; no block comes near it."""

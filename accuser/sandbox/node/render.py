@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..._mavryk.codec.forge import full_header_json
+from ..._mavryk.codec.operations import Consensus, Operation
+from ..._mavryk.codec.votes import Ballot, Proposals
 from ..chain.activation import Activation
 from ..chain.block import Block
 from ..chain.chain import Chain
@@ -16,10 +19,7 @@ from ..chain.mempool import Class, Classified, Mempool
 from ..chain.parameters import MAX_HEADER_SIZE, MAX_OPERATION_SIZE, PASS_QUOTAS
 from ..chain.preapply import Construction
 from ..chain.rights import Delegate
-from ..codec.forge import full_header_json
-from ..codec.operations import Consensus, Operation
-from ..codec.votes import Ballot, Proposals
-from ..trace import NodeError
+from ..chain.trace import NodeError
 
 Json = dict[str, Any]
 

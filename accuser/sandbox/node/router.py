@@ -9,12 +9,18 @@ from typing import Final, TypeVar
 
 import attrs
 
+from ..._http.server import (
+    Answer,
+    Feed,
+    HttpFailure,
+    Request,
+    dump,
+)
+from ..._mavryk.codec.base58 import Base58Error, Kind, decode
+from ..._mavryk.codec.fields import ForgeError
 from ..chain.chain import UnknownBlock
-from ..codec.base58 import Base58Error, Kind, decode
-from ..codec.fields import ForgeError
+from ..chain.trace import NodeError
 from ..sink.descriptor import say
-from ..trace import NodeError
-from .http_server import Answer, Feed, HttpFailure, Request, dump
 
 T = TypeVar("T")
 

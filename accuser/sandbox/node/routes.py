@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..._protocol import DEMO_PROTOCOL, GENESIS_PROTOCOL, Protocol
+from ..._http.server import Answer, Feed, HttpFailure
+from ..._mavryk.codec.base58 import Kind, decode
+from ..._mavryk.codec.fields import Fields, ForgeError, hex_bytes
+from ..._mavryk.codec.forge import BlockHeader
+from ..._mavryk.protocol import DEMO_PROTOCOL, GENESIS_PROTOCOL, Protocol
 from ..chain.block import Operations
 from ..chain.mempool import Class
-from ..codec.base58 import Kind, decode
-from ..codec.fields import Fields, ForgeError, hex_bytes
-from ..codec.forge import BlockHeader
-from ..trace import NodeError, failure
+from ..chain.trace import NodeError, failure
 from . import render, routes_block, routes_network
 from .feeds import OperationFilter, ProtocolFilter
-from .http_server import Answer, Feed, HttpFailure
 from .node import Node, parse_operation
 from .p2p import PeerNetwork
 from .peer_connection import NETWORK_VERSION

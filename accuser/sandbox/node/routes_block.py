@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..._http.server import Answer, HttpFailure
+from ..._mavryk.codec.base58 import (
+    Base58Error,
+    Kind,
+    decode,
+    encode,
+)
+from ..._mavryk.codec.fields import Fields, ForgeError
+from ..._mavryk.codec.forge import ProtocolData, parse_timestamp, rfc3339
+from ..._mavryk.codec.operations import Operation
 from ..chain import preapply
 from ..chain.activation import ZERO_SIGNATURE, Activation
 from ..chain.block import Block
 from ..chain.chain import UnknownBlock
 from ..chain.parameters import Calendar
-from ..codec.base58 import Base58Error, Kind, decode, encode
-from ..codec.fields import Fields, ForgeError
-from ..codec.forge import ProtocolData, parse_timestamp, rfc3339
-from ..codec.operations import Operation
 from . import render, routes_ledger
-from .http_server import Answer, HttpFailure
 from .node import Node
 from .router import Call, Handle, Router, check_chain
 from .routes_ledger import BlockHandle

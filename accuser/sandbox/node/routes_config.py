@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..codec.fields import Fields, ForgeError
+from ..._mavryk.codec.fields import Fields, ForgeError
+from ..chain.trace import (
+    PERMANENT,
+    NodeError,
+    failure,
+    shell_error,
+)
 from ..sink.uri import SinkUriError, UnknownScheme
-from ..trace import PERMANENT, NodeError, failure, shell_error
 from .router import Call, Router
 
 Reconfigure = Callable[[Sequence[str]], Awaitable[None]]

@@ -11,15 +11,15 @@ from typing import Final
 
 import attrs
 
+from ..._http.server import HttpFailure
+from ..._mavryk.codec.base58 import is_key_hash
 from ..chain import slashing
 from ..chain.block import Block
 from ..chain.chain import UnknownBlock
 from ..chain.economy import Economy, economy
 from ..chain.ledger import Account, Denunciation, Ledger, stakes
 from ..chain.parameters import MAX_SLASHING_PERIOD, Calendar
-from ..codec.base58 import is_key_hash
-from ..trace import TEMPORARY, NodeError, protocol_error
-from .http_server import HttpFailure
+from ..chain.trace import TEMPORARY, NodeError, protocol_error
 from .router import Call
 
 BlockHandle = Callable[[Call, Block], object]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .http_server import Answer, HttpFailure
+from ..._http.server import Answer, HttpFailure
 from .node import Node
 from .p2p import HANDSHAKE_TIMEOUT, PeerNetwork
 from .points import Point

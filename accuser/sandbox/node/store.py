@@ -16,7 +16,7 @@ import attrs
 
 from ..chain.block import Block
 from ..chain.chain import Chain
-from ..trace import NodeError
+from ..chain.trace import NodeError
 from .identity import IDENTITY_FILE
 from .peer_messages import BlockIs, PeerMessageError, block_message, read, write
 

@@ -1,0 +1,147 @@
+"""Two recordings of one scenario, aligned (pure but for reading them).
+
+1. What is compared goes in tracks, see `_tracks`; the order within each is compared.
+2. Tracks are aligned by shape, where each hash is its kind alone. What was aligned tells which hash of
+   the one recording is which of the other.
+3. Each such pair gets one symbol, and tracks are aligned again. So the recordings are equal if, and only
+   if, each track has the same shapes and one renaming of hashes, over all tracks, makes them the same.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from .._recording.reader import read_entries
+from .align import aligned
+from .tracks import (
+    CompareRules,
+    Entry,
+    Hash,
+    Key,
+    Moment,
+    tracks_of,
+)
+
+
+@attrs.frozen
+class Line:
+    """Something that happened in one recording or in both, without the accidents of the run."""
+
+    text: str
+    a: float | None
+    """When, in seconds since the first recording began; None: it is not there."""
+    b: float | None
+    """The same of the second recording."""
+
+    @property
+    def sign(self) -> str:
+        """``-`` if only the first recording has it, ``+`` if only the second, else a blank."""
+        return "-" if self.b is None else "+" if self.a is None else " "
+
+
+@attrs.frozen
+class Track:
+    """What one part of one session of one daemon did, aligned."""
+
+    daemon: str
+    session: int
+    """Counts the daemon's starts from 1."""
+    part: str
+    """``life``; ``stdout``, ``stderr``, ``waits``; or the section of events, ``events`` for all."""
+    lines: tuple[Line, ...]
+
+    @property
+    def differences(self) -> int:
+        """How many lines only one recording has."""
+        return sum(line.sign != " " for line in self.lines)
+
+
+@attrs.frozen
+class Comparison:
+    """Two recordings, track by track."""
+
+    tracks: tuple[Track, ...]
+
+    @property
+    def differences(self) -> int:
+        """How many lines only one recording has."""
+        return sum(track.differences for track in self.tracks)
+
+    @property
+    def equal(self) -> bool:
+        """Whether the recordings tell the same."""
+        return self.differences == 0
+
+
+def compare(a: str | Path, b: str | Path, rules: CompareRules | None = None) -> Comparison:
+    """Align two recordings of a scenario; see ``docs/recording.md`` for what counts as the same.
+
+    Args:
+        a: a file that ``record=`` named.
+        b: another one.
+        rules: what is compared; by default events by section, and lives of processes.
+
+    Raises:
+        RecordingError: one of them is no recording.
+    """
+    entries_a, entries_b = (list(read_entries(Path(path))) for path in (a, b))
+    return compare_entries(entries_a, entries_b, rules)
+
+
+def compare_entries(a: Sequence[Entry], b: Sequence[Entry], rules: CompareRules | None = None) -> Comparison:
+    """As `compare`, of entries as ``docs/recording.md`` has them."""
+    rules = rules or CompareRules()
+    tracks_a, tracks_b = tracks_of(a, rules), tracks_of(b, rules)
+    both = [(key, tracks_a.get(key, []), tracks_b.get(key, [])) for key in sorted({**tracks_a, **tracks_b})]
+    symbols_a, symbols_b = _symbols(both)
+    found = []
+    for key, one, other in both:
+        said_a = [moment.said(symbols_a) for moment in one]
+        said_b = [moment.said(symbols_b) for moment in other]
+        lines = []
+        for x, y in aligned(said_a, said_b):
+            time_a = None if x is None else one[x].time
+            time_b = None if y is None else other[y].time
+            text, _ = said_a[x] if x is not None else said_b[y or 0]
+            lines.append(Line(text, time_a, time_b))
+        found.append(Track(*key, tuple(lines)))
+    return Comparison(tuple(found))
+
+
+def _symbols(
+    both: Sequence[tuple[Key, Sequence[Moment], Sequence[Moment]]],
+) -> tuple[dict[Hash, str], dict[Hash, str]]:
+    """Find which hash of the one recording is which of the other; name them as they first appear.
+
+    Where alignments disagree, what most of them say counts: an entry that is in one recording only
+    may have been aligned wrongly, among others of its shape.
+    """
+    alike: list[tuple[Moment, Moment]] = []
+    for _, one, other in both:
+        for x, y in aligned([moment.shape for moment in one], [moment.shape for moment in other]):
+            if x is not None and y is not None:
+                alike.append((one[x], other[y]))
+    pairs: Counter[tuple[Hash, Hash]] = Counter()
+    for a, b in sorted(alike, key=lambda pair: pair[0].time):
+        pairs.update(zip(a.hashes, b.hashes, strict=True))
+    partners: tuple[dict[Hash, Hash], dict[Hash, Hash]] = {}, {}
+    for (one_hash, other_hash), _ in pairs.most_common():
+        if one_hash not in partners[0] and other_hash not in partners[1]:
+            partners[0][one_hash], partners[1][other_hash] = other_hash, one_hash
+    symbols: tuple[dict[Hash, str], dict[Hash, str]] = {}, {}
+    counts: Counter[str] = Counter()
+    for side in (0, 1):
+        moments = [moment for tracks in both for moment in (tracks[1], tracks[2])[side]]
+        for moment in sorted(moments, key=operator.attrgetter("time")):
+            for found in moment.hashes:
+                if found not in symbols[side]:
+                    counts[found[0]] += 1
+                    symbol = symbols[side][found] = f"{found[0]}#{counts[found[0]]}"
+                    if found in partners[side]:
+                        symbols[1 - side][partners[side][found]] = symbol
+    return symbols

@@ -1,0 +1,281 @@
+"""The client: ``mavkit-client`` and ``mavkit-admin-client``, one process a command.
+
+Facts: ``tezt/lib_tezos/client.ml``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, TypedDict, Unpack
+
+import attrs
+
+from .._checks import check_options
+from .._files import writing
+from .._hosts.host import Host
+from .._hosts.owner.workspace import Workspace
+from .._hosts.toolchain import Toolchain, check_reach, host_of, installed
+from .._logs import fresh_name, next_color
+from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP, Account
+from .._mavryk.parameters import write_parameter_file
+from .._mavryk.protocol import Protocol
+from .endpoint import Endpoint
+from .node import Node
+
+ACTIVATION_AGE: Final = datetime.timedelta(days=1)
+"""How far back the chain begins, so that blocks with minimal time-stamps are never in the future."""
+
+_ENVIRONMENT: Final = {"MAVRYK_CLIENT_UNSAFE_DISABLE_DISCLAIMER": "Y"}
+
+
+class ClientOptions(TypedDict, total=False):
+    """The options of `Client`."""
+
+    name: str
+    color: str
+    base_dir: str | Path
+    toolchain: Toolchain
+
+
+@attrs.define(eq=False, init=False)
+class Client:
+    """A client of one node, with a wallet that holds the well-known accounts.
+
+    Each method runs one command to its end. All of them raise `CommandFailed` when it fails,
+    `BinaryNotFound` and `SpawnFailed` when it cannot run; cancelling stops the command.
+
+    Args:
+        node: whom it talks to.
+        name: by default ``client1``, ``client2``, ...
+        color: SGR sequence of its log lines.
+        base_dir: the wallet's folder; by default a temporary one.
+        toolchain: where the executables come from; by default that of the node.
+    """
+
+    node: Node | Endpoint
+    name: str
+    color: str
+    toolchain: Toolchain
+    _base_dir: Path | None
+    _host: Host
+    _workspace: Workspace
+
+    def __init__(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> None:
+        check_options(options, ClientOptions)
+        inherited = node.toolchain if isinstance(node, Node) else installed()
+        base_dir = options.get("base_dir")
+        self.node = node
+        self.name = options.get("name") or fresh_name("client")
+        self.color = options.get("color") or next_color("client")
+        self.toolchain = options.get("toolchain", inherited)
+        self._base_dir = None if base_dir is None else Path(base_dir).absolute()
+        check_reach(self.toolchain, node.toolchain if isinstance(node, Node) else None)
+        self._host = host_of(self.toolchain)
+        self._workspace = self._host.workspace(self.name)
+
+    @property
+    def base_dir(self) -> Path:
+        """The wallet's folder, with the well-known keys in it from the first use on."""
+        folder = self._workspace.folder(self.name) if self._base_dir is None else self._base_dir
+        if not (folder / "secret_keys").exists():
+            _write_wallet(folder, (ACTIVATOR, *BOOTSTRAP))
+        return folder
+
+    async def command(self, *words: str, binary: str = "mavkit-client") -> str:
+        """Run any command, as in ``command("list", "known", "addresses")``; return its output."""
+        return await self._host.run(
+            (
+                *self._host.command(self.toolchain, binary),
+                *("--endpoint", self.node.rpc_endpoint),
+                *("--base-dir", str(self.base_dir)),
+                *words,
+            ),
+            name=self.name,
+            color=self.color,
+            environment=_ENVIRONMENT,
+        )
+
+    async def admin(self, *words: str) -> str:
+        """Run a command of ``mavkit-admin-client``."""
+        return await self.command(*words, binary="mavkit-admin-client")
+
+    async def activate_protocol(
+        self,
+        protocol: Protocol,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        parameter_file: str | Path | None = None,
+        timestamp: datetime.datetime | None = None,
+    ) -> None:
+        """Activate ``protocol`` on a chain that has only its genesis, and wait for level 1.
+
+        Args:
+            protocol: what to activate.
+            parameters: changes to the sandbox parameters, by dotted path, as in
+                ``{"blocks_per_cycle": 4, "dal_parametric.feature_enable": False}``. A value replaces
+                the old one whole; None takes the field away.
+            parameter_file: by default the sandbox parameters with the bootstrap accounts.
+            timestamp: time of the first block, with its zone; by default a day ago.
+
+        Raises:
+            ValueError: a path of ``parameters`` names no parameter of the protocol, or both they
+                and a file are given.
+        """
+        if parameter_file is None:
+            path = self._workspace.path / "parameters.json"
+            parameter_file = write_parameter_file(protocol, path, parameters)
+        elif parameters is not None:
+            raise ValueError("parameters are changes to the sandbox's, and so exclude a parameter_file")
+        if timestamp is None:
+            now = datetime.datetime.fromtimestamp(self._host.now(), datetime.UTC)
+            timestamp = now - ACTIVATION_AGE
+        when = timestamp.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await self.command(
+            *("activate", "protocol", protocol.hash, "with", "fitness", "1"),
+            *("and", "key", ACTIVATOR.alias, "and", "parameters", str(parameter_file)),
+            *("--timestamp", when),
+        )
+        if isinstance(self.node, Node):
+            await self.node.wait_for_level(1)
+
+    async def bake_for(
+        self,
+        *delegates: str,
+        count: int = 1,
+        minimal_timestamp: bool = True,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Bake a block for the first of ``delegates`` that has a right to; for any if none is given.
+
+        Args:
+            delegates: aliases, as in ``"bootstrap1"``.
+            count: how many blocks, one on top of the other, in one command.
+            minimal_timestamp: give each block the earliest time that is valid; otherwise the
+                command waits until the time of its round has come.
+            options: further options of ``bake for``, as in ``("--force",)``.
+
+        Raises:
+            ValueError: ``count`` is not positive.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, and is {count}")
+        minimal = ("--minimal-timestamp",) if minimal_timestamp else ()
+        several = ("--count", str(count)) if count > 1 else ()
+        await self.command("bake", "for", *delegates, *minimal, *several, *options)
+
+    async def bake_for_and_wait(self, *delegates: str, count: int = 1, **options: Any) -> int:
+        """`bake_for`, then wait until the node has ``count`` levels more; return its level."""
+        if not isinstance(self.node, Node):
+            raise TypeError("bake_for_and_wait needs a Node, whose events tell the level")
+        level = self.node.level
+        await self.bake_for(*delegates, count=count, **options)
+        return await self.node.wait_for_level(level + count)
+
+    async def attest_for(self, delegate: str, *, force: bool = False) -> None:
+        """Inject an attestation of the head by ``delegate``."""
+        await self.command("attest", "for", delegate, *(("--force",) if force else ()))
+
+    async def preattest_for(self, delegate: str, *, force: bool = False) -> None:
+        """Inject a preattestation of the head by ``delegate``."""
+        await self.command("preattest", "for", delegate, *(("--force",) if force else ()))
+
+    async def propose_for(self, delegate: str, *, force: bool = False) -> None:
+        """Propose a block for the current level by ``delegate``."""
+        await self.command(
+            "propose", "for", delegate, "--minimal-timestamp", *(("--force",) if force else ())
+        )
+
+    async def submit_proposals(
+        self, *protocols: Protocol | str, delegate: str = BOOTSTRAP[0].alias, force: bool = False
+    ) -> None:
+        """Propose protocols, or hashes of some, in a proposal period; a later block has to include it."""
+        hashes = [_hash(protocol) for protocol in protocols]
+        words = ("--wait", "none", "submit", "proposals", "for", delegate, *hashes)
+        await self.command(*words, *(("--force",) if force else ()))
+
+    async def submit_ballot(
+        self, protocol: Protocol | str, ballot: Literal["yay", "nay", "pass"], *, delegate: str
+    ) -> None:
+        """Vote on the current proposal, which is ``protocol``; a later block has to include it."""
+        words = ("submit", "ballot", "for", delegate, _hash(protocol), ballot)
+        await self.command("--wait", "none", *words)
+
+    async def import_secret_key(self, alias: str, secret_key: str, *, force: bool = False) -> None:
+        """Add an unencrypted secret key (``edsk...``) to the wallet."""
+        words = ("import", "secret", "key", alias, f"unencrypted:{secret_key}")
+        await self.command(*words, *(("--force",) if force else ()))
+
+    async def trust_address(self, peer: Node) -> None:
+        """Make the node trust the address of ``peer``; private nodes talk to nobody else."""
+        await self.admin("trust", "address", self._address_of(peer))
+
+    async def connect_address(self, peer: Node) -> None:
+        """Connect the node to ``peer``."""
+        await self.admin("connect", "address", self._address_of(peer))
+
+    def _address_of(self, peer: Node) -> str:
+        return peer.net_address_from(self.node.runner if isinstance(self.node, Node) else None)
+
+    async def rpc(self, method: str, path: str, data: object = None) -> Any:
+        """Send a request through the client; return the decoded JSON that it prints."""
+        words = ("rpc", method.lower(), path)
+        output = await self.command(*words, *(() if data is None else ("with", json.dumps(data))))
+        return json.loads(output)
+
+    def keep_directory(self) -> Path:
+        """Never remove the temporary wallet; return its folder."""
+        path = self._workspace.path
+        self._workspace.keep()
+        return path
+
+    def remove(self) -> None:
+        """Remove the temporary wallet."""
+        self._workspace.remove()
+
+
+def _hash(protocol: Protocol | str) -> str:
+    return protocol.hash if isinstance(protocol, Protocol) else protocol
+
+
+def _write_wallet(folder: Path, accounts: Sequence[Account]) -> None:
+    # Upstream writes the files too, rather than importing six keys with six commands.
+    values = {
+        "public_key_hashs": [(account.alias, account.pkh) for account in accounts],
+        "public_keys": [(account.alias, f"unencrypted:{account.public_key}") for account in accounts],
+        "secret_keys": [(account.alias, f"unencrypted:{account.secret_key}") for account in accounts],
+    }
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, entries in values.items():
+            content = [{"name": alias, "value": value} for alias, value in entries]
+            (folder / name).write_text(json.dumps(content))
+
+
+@asynccontextmanager
+async def open_client(node: Node | Endpoint, **options: Unpack[ClientOptions]) -> AsyncGenerator[Client]:
+    """Give a client of ``node`` for the length of a block; its temporary wallet goes with it."""
+    client = Client(node, **options)
+    try:
+        yield client
+    finally:
+        client.remove()
+
+
+async def init_with_protocol(
+    node: Node,
+    protocol: Protocol,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    parameter_file: str | Path | None = None,
+) -> Client:
+    """Give a client of ``node`` after activating ``protocol`` there.
+
+    ``parameters`` and ``parameter_file`` are those of `Client.activate_protocol`.
+    """
+    client = Client(node)
+    await client.activate_protocol(protocol, parameters=parameters, parameter_file=parameter_file)
+    return client

@@ -1,0 +1,311 @@
+"""One run of a daemon, from the making of its pipe to the last byte that it wrote.
+
+Invariants:
+1. Its outputs are read until they end, or until a bounded time after the exit: a daemon whose
+   standard error is not read stops writing events and ignores SIGTERM (recorded events ``9d``).
+   So the readers are shielded from cancellation, which instead asks the daemon to stop.
+2. The histories are closed after the last record is in them; only then do waiters hear of the
+   end.
+3. Whatever happens, the group is stopped and reaped, the descriptors closed, the FIFO removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import shlex
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from .._errors import RunnerError, exited
+from .._hosts.host import Host, Pipe, Process
+from .._hosts.owner.workspace import Workspace
+from .._hosts.paths import READ_SIZE
+from .._hosts.usage import Usage
+from .._logs import log
+from .._report import signal_name
+from .._stream.framing import Framer
+from .._stream.netstring import NetstringFramer
+from .interrupt import on_interrupt
+from .readiness import Ready, ReadySpawned, Stream
+from .transcript import State, Transcript
+
+DRAIN: Final = 1.0
+"""Seconds that the outputs may take to end after the exit, and once more after the rest of the
+group was killed: what the daemon wrote is in the pipes already, and is read in far less."""
+
+STOP_GRACE: Final = 30.0
+"""Seconds between SIGTERM and SIGKILL, as upstream (``[tezt] process.ml``)."""
+
+MAX_LINE: Final = 1024 * 1024
+EVENTS_VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
+
+
+class DaemonSpec(Protocol):
+    """What differs between daemons."""
+
+    @property
+    def kind(self) -> str:
+        """``accuser``: the base of default names, and the word in messages."""
+
+    @property
+    def binary(self) -> str:
+        """Name of the executable."""
+
+    @property
+    def ready(self) -> Ready:
+        """When the daemon counts as ready."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What it has in its environment beside what we have in ours."""
+
+    async def prepare(self) -> None:
+        """Run what must precede every start."""
+
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments of the next start."""
+
+
+@attrs.define(eq=False)
+class Session(Transcript):
+    """One run. `run` is called once; everything else may be asked at any time."""
+
+    spec: DaemonSpec
+    protocol_name: str | None
+    make_framer: Callable[[], Framer | NetstringFramer]
+    spawned: float = attrs.field(default=0.0, init=False)
+    """When, by trio's clock."""
+    exits_expected: int = attrs.field(default=0, init=False)
+    """How many expectations of the exit hold; while any does, it is no error."""
+    stop_grace: float = attrs.field(default=STOP_GRACE, kw_only=True)
+    """Seconds between SIGTERM and SIGKILL, where nobody says otherwise."""
+    _child: Process | None = attrs.field(default=None, init=False)
+    _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _stop_asked: bool = attrs.field(default=False, init=False)
+    _kill_at: float = attrs.field(default=math.inf, init=False)
+    _stop_changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def ended_with_error(self, may_exit: bool) -> bool:
+        """Whether `run` raises for the way in which the daemon ended."""
+        tolerated = self._stop_asked or may_exit or self.exits_expected > 0
+        unasked = self.status is not None and not tolerated
+        return self.failure is not None or unasked
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since it was spawned."""
+        return trio.current_time() - self.spawned
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process, which may have exited a moment ago."""
+        return self._child is not None
+
+    async def usage(self) -> Usage | None:
+        """What the processes of its group use; None if there are none."""
+        child = self._child
+        usage = None if child is None else await child.usage()
+        return usage if self._child is child and usage is not None and usage.processes else None
+
+    # Stopping.
+
+    def stop(self, grace: float) -> None:
+        """Ask the daemon to end: SIGTERM now, SIGKILL after ``grace`` seconds.
+
+        Asked again, the earlier time holds. Does nothing once the session has ended.
+        """
+        if self.state is State.ENDED:
+            return
+        if self._child is None or not self._child.has_exited():
+            self._stop_asked = True
+        self._kill_at = min(self._kill_at, trio.current_time() + grace)
+        if self.state is State.RUNNING:
+            self.state: State = State.STOPPING
+            if grace > 0:
+                self.signal(signal.SIGTERM)
+                # A stopped process would keep the signal for later.
+                self.signal(signal.SIGCONT)
+        if self.state is State.STARTING and self._preparing is not None:
+            self._preparing.cancel(reason=f"{self.name} is to stop")
+        self._stop_changed.set()
+        self._stop_changed = trio.Event()
+
+    def signal(self, signum: int) -> bool:
+        """Send a signal to the daemon's whole group; return whether there is one."""
+        if self._child is None:
+            return False
+        self.recorder.signal(signal_name(signum))
+        self._child.send(signum)
+        return True
+
+    async def _kill_in_time(self, child: Process) -> None:
+        while True:
+            changed = self._stop_changed
+            with trio.move_on_at(self._kill_at):
+                await changed.wait()
+            if trio.current_time() >= self._kill_at:
+                self.signal(signal.SIGKILL)
+                return
+
+    async def _stop_when_cancelled(self, until_end: contextlib.ExitStack) -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            if self.status is None:
+                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
+                self.stop(self.stop_grace)
+            raise
+
+    # Running.
+
+    async def back_off(self, delay: float) -> bool:
+        """Wait ``delay`` seconds before `run`; return whether it is still to be run.
+
+        To stop the session ends the wait and the session at once.
+        """
+        self.state = State.WAITING
+        with trio.move_on_after(delay):
+            while not self._stop_asked:
+                await self._stop_changed.wait()
+        if self._stop_asked:
+            self.end()
+        return not self._stop_asked
+
+    async def run(
+        self,
+        host: Host,
+        workspace: Workspace,
+        command: tuple[str, ...],
+        sink_query: str,
+        pipe_path: Path,
+        *,
+        may_exit: bool,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run the daemon to its end. ``started`` is called when it has been spawned."""
+        self.state = State.STARTING
+        async with contextlib.AsyncExitStack() as stack:
+            if self.recorder.recording is not None:
+                stack.enter_context(self.recorder.recording.in_use())
+            stack.callback(self.end)
+            with trio.CancelScope() as self._preparing:
+                await self.spec.prepare()
+            if self._stop_asked:
+                task_status.started()
+                return
+            pipe = await host.make_pipe(pipe_path, workspace)
+            stack.push_async_callback(_shielded, pipe.aclose)
+            command = (*command, *self.spec.arguments())
+            log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
+            uri = f"file-descriptor-path://{pipe.path}?{sink_query}"
+            child = await host.spawn(command, {**self.spec.environment, EVENTS_VARIABLE: uri}, pipe)
+            stack.push_async_callback(_shielded, child.aclose)
+            self._child, self.spawned = child, trio.current_time()
+            self.pid: int | None = child.pid
+            self.recorder.started(self.spec.kind, self.protocol_name, command, child.pid)
+            self.state = State.RUNNING
+            if isinstance(self.ready_when, ReadySpawned):
+                self.become_ready()
+            if self._stop_asked:
+                self.stop(max(0.0, self._kill_at - trio.current_time()))
+            await self._attend(child, pipe, task_status)
+        if self.failure is not None:
+            raise self.failure
+        if self.ended_with_error(may_exit):
+            assert self.status is not None
+            raise exited(self.name, self.status, self.tail(), workspace.made)
+
+    async def _attend(self, child: Process, pipe: Pipe, task_status: trio.TaskStatus[None]) -> None:
+        with contextlib.ExitStack() as until_end:
+            async with trio.open_nursery() as outer:
+                outer.start_soon(self._stop_when_cancelled, until_end)
+                task_status.started()
+                # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
+                with trio.CancelScope(shield=True):
+                    await self._read_to_the_end(child, pipe)
+                outer.cancel_scope.cancel(reason=f"{self.name} ended")
+
+    async def _read_to_the_end(self, child: Process, pipe: Pipe) -> None:
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(self._kill_in_time, child)
+            drained = trio.Event()
+            tasks.start_soon(self._read_all, child, pipe, drained)
+            await child.wait_exited()
+            pipe.release()
+            with trio.move_on_after(DRAIN):
+                await drained.wait()
+            # Somebody of the group may still hold the pipes, or simply go on.
+            child.send(signal.SIGKILL)
+            with trio.move_on_after(DRAIN):
+                await drained.wait()
+            try:
+                self.status: int | None = await child.reap()
+            except RunnerError as error:
+                self.fail(error)
+            else:
+                self.recorder.exited(self.status)
+            tasks.cancel_scope.cancel(reason=f"{self.name} ended")
+
+    async def _read_all(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
+        try:
+            async with trio.open_nursery() as readers:
+                readers.start_soon(self._read_events, pipe.reader)
+                readers.start_soon(self._read_lines, child.stdout, "stdout")
+                readers.start_soon(self._read_lines, child.stderr, "stderr")
+        finally:
+            drained.set()
+
+    async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:
+        framer = self.make_framer()
+        try:
+            while data := await stream.receive_some(READ_SIZE):
+                if block := framer.feed(bytes(data)):
+                    self._guarded(self.take_events, block)
+        finally:
+            if block := framer.finish():
+                self._guarded(self.take_events, block)
+
+    async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
+        framer = Framer(MAX_LINE)
+        try:
+            while data := await stream.receive_some(READ_SIZE):
+                if block := framer.feed(bytes(data)):
+                    self._guarded(self.take_lines, name, block)
+                if not self.ready.is_set():
+                    self._guarded(self.peek_line, name, framer.pending)
+        finally:
+            if block := framer.finish():
+                self._guarded(self.take_lines, name, block)
+
+    def _guarded(self, take: Callable[..., None], *arguments: object) -> None:
+        # A fault in what is done with the output must not end its reading.
+        try:
+            take(*arguments)
+        except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+            self.fail(error)
+
+    def fail(self, failure: BaseException) -> None:
+        """Note the error that the session ends with, the first one, and stop the daemon."""
+        if self.failure is not None:
+            return
+        super().fail(failure)
+        # The daemon is well; it gets its usual time to end.
+        self.stop(self.stop_grace)
+
+    def end(self) -> None:
+        """Say that nothing more will come, to everybody who waits."""
+        self._child = None
+        super().end()
+
+
+async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
+    # Closing here never blocks; a cancelled checkpoint on the way must not leave a part undone.
+    with trio.CancelScope(shield=True):
+        await close()

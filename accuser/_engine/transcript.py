@@ -1,0 +1,213 @@
+"""What one session of a daemon wrote: events and lines in histories, readiness, handlers.
+
+Bytes come in by `take_events` and `take_lines`, from a process or from a recording. Nothing here
+waits.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+from .._errors import HandlerFailed, MalformedEvent
+from .._logs import log
+from .._recording.writer import Recorder
+from .._stream.decoding import decode_block, decode_lines
+from .._stream.event import Event, Malformed, Record
+from .._stream.history import History
+from .readiness import Ready, ReadyEvent, ReadyLine, Stream
+from .supervise import Restart
+
+EVENTS_LIMIT: Final = 16 * 1024 * 1024
+LINES_LIMIT: Final = 1024 * 1024
+TAIL_LINES: Final = 12
+TAIL_BYTES: Final = 8192
+
+T = TypeVar("T")
+
+
+class State(enum.Enum):
+    """What a session is doing."""
+
+    NEW = "not started"
+    WAITING = "waiting to restart"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+@attrs.define(eq=False)
+class Handlers:
+    """The callbacks of a daemon; they outlive its sessions."""
+
+    events: list[Callable[[Event], object]] = attrs.field(factory=list)
+    malformed: list[Callable[[Malformed], object]] = attrs.field(factory=list)
+    stdout: list[Callable[[str], object]] = attrs.field(factory=list)
+    stderr: list[Callable[[str], object]] = attrs.field(factory=list)
+    restarts: list[Callable[[Restart], object]] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
+class Transcript:
+    """The histories of one session, and who is told as they grow."""
+
+    name: str
+    color: str
+    ready_when: Ready
+    handlers: Handlers
+    recorder: Recorder = attrs.field(kw_only=True)
+    events_limit: int = attrs.field(default=EVENTS_LIMIT, kw_only=True)
+    strict: bool = attrs.field(default=False, kw_only=True)
+    state: State = attrs.field(default=State.NEW, init=False)
+    pid: int | None = attrs.field(default=None, init=False)
+    status: int | None = attrs.field(default=None, init=False)
+    """Exit status; the negative number of a signal; None while there is none."""
+    ready: trio.Event = attrs.field(factory=trio.Event, init=False)
+    ended: trio.Event = attrs.field(factory=trio.Event, init=False)
+    settled: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when the session is ready or has ended, whichever comes first."""
+    events: History[Record] = attrs.field(init=False)
+    stdout: History[str] = attrs.field(init=False)
+    stderr: History[str] = attrs.field(init=False)
+    malformed: int = attrs.field(default=0, init=False)
+    """How many pieces of the event stream were no events."""
+    failure: BaseException | None = attrs.field(default=None, init=False)
+    """The fault of a handler, or of the stream where that is to end the session."""
+    _tails: dict[Stream, bytes] = attrs.field(factory=lambda: {"stdout": b"", "stderr": b""}, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.events = History(decode_block, self.events_limit, attrgetter("name"), _names_of)
+        self.stdout = _lines_history()
+        self.stderr = _lines_history()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self.state not in (State.NEW, State.ENDED)
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines of standard error, or of standard output if there are none."""
+        last = self._tails["stderr"] or self._tails["stdout"]
+        return tuple(decode_lines(last)[-TAIL_LINES:])
+
+    def take_events(self, block: bytes) -> None:
+        """Take whole lines of the event stream."""
+        records = decode_block(block)
+        self.events.publish(block, len(records), records)
+        self.recorder.events(records)
+        wanted = self.ready_when
+        if (
+            isinstance(wanted, ReadyEvent)
+            and not self.ready.is_set()
+            and any(record.name == wanted.name for record in records)
+        ):
+            self.become_ready()
+        handlers = tuple(self.handlers.events)
+        for record in records:
+            if isinstance(record, Malformed):
+                self._report(record)
+            else:
+                for handler in handlers:
+                    # Not `call`: a step of Python for each event is what throughput is made of.
+                    try:
+                        if self.failure is None:
+                            handler(record)
+                    except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+                        self._failed(handler, record.name or "an event without a name", error)
+
+    def take_lines(self, stream: Stream, block: bytes) -> None:
+        """Take whole lines of output."""
+        history: History[str] = getattr(self, stream)
+        handlers: list[Callable[[str], object]] = getattr(self.handlers, stream)
+        listened = handlers or history.watched or self._awaits_line(stream) or self.recorder.recording
+        if listened or logging.getLogger("accuser").isEnabledFor(logging.DEBUG):
+            lines = decode_lines(block)
+            history.publish(block, len(lines), lines)
+            self.recorder.lines(stream, lines)
+            for line in lines:
+                log(logging.DEBUG, self.name, self.color, line)
+                self.peek_line(stream, line)
+                for handler in tuple(handlers):
+                    self.call(handler, line, f"the line {line[:120]!r}")
+        else:
+            history.publish(block, block.count(b"\n") + (block[-1:] != b"\n"), None)
+        self._tails[stream] = (self._tails[stream] + block[-TAIL_BYTES:])[-TAIL_BYTES:]
+
+    def peek_line(self, stream: Stream, line: str | bytes) -> None:
+        """Look whether a line, complete or not, says that the daemon is ready.
+
+        The line that says it may come without its end (peers have waited for ever).
+        """
+        if line and self._awaits_line(stream):
+            text = line if isinstance(line, str) else line.decode("utf-8", "replace")
+            assert isinstance(self.ready_when, ReadyLine)
+            if self.ready_when.pattern.search(text):
+                self.become_ready()
+
+    def become_ready(self) -> None:
+        """Say that the daemon is ready."""
+        self.recorder.ready()
+        self.ready.set()
+        self.settled.set()
+
+    def end(self) -> None:
+        """Say that nothing more will come, to everybody who waits."""
+        self.state = State.ENDED
+        for history in (self.events, self.stdout, self.stderr):
+            history.close()
+        self.settled.set()
+        self.ended.set()
+
+    def fail(self, failure: BaseException) -> None:
+        """Note that the session is to end with an error."""
+        self.failure = failure
+
+    def _awaits_line(self, stream: Stream) -> bool:
+        wanted = self.ready_when
+        return isinstance(wanted, ReadyLine) and wanted.stream == stream and not self.ready.is_set()
+
+    def _report(self, piece: Malformed) -> None:
+        self.malformed += 1
+        log(logging.WARNING, self.name, self.color, f"malformed event: {piece.reason}: {piece.raw[:200]!r}")
+        for handler in tuple(self.handlers.malformed):
+            self.call(handler, piece, "a malformed event")
+        if self.strict and self.failure is None:
+            self.fail(MalformedEvent(self.name, piece.reason, piece.raw))
+
+    def call(self, handler: Callable[[T], object], item: T, what: str) -> None:
+        """Call a handler, unless one has failed; if it fails, so does the session."""
+        if self.failure is not None:
+            return
+        try:
+            handler(item)
+        except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+            self._failed(handler, what, error)
+
+    def _failed(self, handler: Callable[[T], object], what: str, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            # An exit or an interrupt is no fault of the handler; it ends the session as itself.
+            self.fail(error)
+            return
+        failure = HandlerFailed(self.name, getattr(handler, "__qualname__", repr(handler)), what)
+        failure.__cause__ = error
+        self.fail(failure)
+
+
+def _lines_history() -> History[str]:
+    return History(decode_lines, LINES_LIMIT, lambda line: "", lambda lines: {""})
+
+
+def _names_of(records: Sequence[Record]) -> set[str]:
+    # The keys of all payloads, without a step of Python for each: for an event with a name that is
+    # the name, and what other payloads add is no event's name.
+    try:
+        return set().union(*[record.event for record in records])  # type: ignore[union-attr]
+    except (AttributeError, TypeError):
+        return {record.name for record in records}

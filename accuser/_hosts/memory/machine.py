@@ -1,0 +1,233 @@
+"""The sandbox in this process: node, accuser and client as tasks, over streams in memory.
+
+No process, thread, socket or named pipe is used, so that trio's clock alone says what time it is;
+only data directories and wallets are on the disk. The programs are those of `SANDBOX`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shlex
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from ..._errors import (
+    BinaryNotFound,
+    CommandFailed,
+    EventPipeError,
+    SpawnFailed,
+)
+from ..._logs import log
+from ..._unwrap import plain_errors
+from ..host import Pipe
+from ..local.machine import ThisMachine
+from ..owner.command import log_output
+from ..owner.workspace import Workspace
+from ..paths import READ_SIZE, check_expressible
+from ..toolchain import Toolchain
+from .tasks import MemoryPipe, RunningTask
+
+if TYPE_CHECKING:
+    from ..._http.client import Connect
+    from ...sandbox.surroundings import memory, task
+
+FIRST_PID: Final = 2**22 + 1
+"""Above what any kernel gives, so that nobody signals a stranger's process by such an id."""
+
+FIRST_PORT: Final = 10_000
+
+
+class InProcess(ThisMachine):
+    """The host whose programs are tasks of a nursery."""
+
+    def __init__(self, nursery: trio.Nursery, clock: Callable[[], float]) -> None:
+        from ...sandbox.surroundings.network import Network  # which takes what most programs never use
+
+        self._nursery = nursery
+        self._clock = clock
+        self._network = Network()
+        self._pipes: dict[str, memory.Pipe] = {}
+        self._tasks: set[task.ProgramTask] = set()
+        self._ports: Iterator[int] = itertools.count(FIRST_PORT)
+        self._pids: Iterator[int] = itertools.count(FIRST_PID)
+        self._closed = False
+
+    def __str__(self) -> str:
+        return "in this process"
+
+    def workspace(self, name: str) -> Workspace:
+        """A directory in TMPDIR."""
+        return Workspace(name, guarded=False)
+
+    def now(self) -> float:
+        """By the sandbox's clock."""
+        return self._clock()
+
+    def reserve_port(self) -> int:
+        """The next one, of its own network."""
+        return next(self._ports)
+
+    def connect_to(self, url: str) -> Connect | None:
+        """In memory."""
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(url)
+
+        async def connect() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            return self._network.connect(parts.hostname or "", parts.port or 80)
+
+        return connect
+
+    def command(self, toolchain: Toolchain, binary: str) -> tuple[str, ...]:
+        """The program's name."""
+        from ...sandbox.surroundings.task import knows
+
+        if not knows(binary):
+            raise BinaryNotFound(binary, ("the programs of the sandbox",))
+        return (binary,)
+
+    async def run(
+        self,
+        command: tuple[str, ...],
+        *,
+        name: str,
+        color: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run it as a task; cancelling ends it at once."""
+        log(logging.DEBUG, name, color, shlex.join(command), bold=True)
+        running = self._start(command, environment or {})
+        outputs: list[bytearray] = [bytearray(), bytearray()]
+
+        async def read(stream: trio.abc.ReceiveStream, output: bytearray) -> None:
+            while data := await stream.receive_some(READ_SIZE):
+                output += data
+
+        try:
+            async with trio.open_nursery() as readers:
+                readers.start_soon(read, running.stdout, outputs[0])
+                await read(running.stderr, outputs[1])
+            status = await running.reap()
+        finally:
+            with trio.CancelScope(shield=True):
+                # Ends as soon as it is told to.
+                await running.aclose()
+        stdout, stderr = (bytes(output).decode("utf-8", "replace") for output in outputs)
+        log_output(name, color, stdout, stderr)
+        if status:
+            raise CommandFailed(command, status, stdout, stderr)
+        return stdout
+
+    async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
+        """Make one in memory; nothing is at its path."""
+        from ...sandbox.surroundings.memory import Pipe, Reader
+
+        check_expressible(path)
+        if str(path) in self._pipes:
+            raise EventPipeError(path, "is in use: another daemon writes to it")
+        pipe = self._pipes[str(path)] = Pipe()
+        return MemoryPipe(path, pipe, Reader(pipe), lambda: self._pipes.pop(str(path), None))
+
+    async def spawn(
+        self, command: tuple[str, ...], environment: Mapping[str, str], pipe: Pipe
+    ) -> RunningTask:
+        """Start it as a task."""
+        return self._start(command, environment)
+
+    def _start(self, command: tuple[str, ...], environment: Mapping[str, str]) -> RunningTask:
+        from ...sandbox.surroundings.task import ProgramTask, knows
+
+        program, *arguments = command
+        if self._closed:
+            raise SpawnFailed(command, "the block of its open_sandbox has ended")
+        if not knows(program):
+            raise SpawnFailed(
+                command, "a sandbox in this process has programs of its own alone: leave the path out"
+            )
+        started = ProgramTask(
+            program,
+            tuple(arguments),
+            {**os.environ, **environment},
+            self._clock,
+            self._network,
+            self._pipes.get,
+            next(self._pids),
+        )
+        self._tasks.add(started)
+        self._nursery.start_soon(self._attend, started, name=shlex.join(command))
+        return RunningTask(started)
+
+    async def _attend(self, started: task.ProgramTask) -> None:
+        try:
+            await started.run()
+        finally:
+            self._tasks.discard(started)
+
+    def close(self) -> None:
+        """End everything that still runs, as by SIGKILL."""
+        self._closed = True
+        for running in tuple(self._tasks):
+            running.kill()
+
+
+@attrs.frozen(eq=False)
+class Sandbox:
+    """A sandbox in this process; see `open_sandbox`."""
+
+    toolchain: Toolchain
+    """For whatever takes a toolchain: nodes, clients, accusers, scenarios."""
+    clock: Callable[[], float]
+    """Gives its time, in seconds since the epoch."""
+
+
+@asynccontextmanager
+async def open_sandbox(*, clock: Callable[[], float] | None = None) -> AsyncGenerator[Sandbox]:
+    """Give a sandbox whose programs are tasks of this process, for the length of a block.
+
+    Nodes, accusers and clients of its ``toolchain`` are used as any others; they reach each other
+    in memory, and nobody else. No process, thread, socket or named pipe is used. So under trio's
+    ``MockClock`` with ``autojump_threshold=0`` (pytest-trio's ``autojump_clock``) a wait takes no time,
+    and one that would never end fails at once.
+
+    Signals do to a daemon what they do to a process: SIGTERM and SIGINT end it in upstream's manner
+    with status 127, SIGKILL at once with -9; from SIGSTOP to SIGCONT nothing is read or written by it.
+    Its process id is a number that no process has. `Daemon.stats` raises `StatsUnavailable`, and a
+    ``runner`` or the ``path`` of an executable is refused.
+
+    Args:
+        clock: gives the time in seconds since the epoch, for the time-stamps of blocks and events
+            and for every question whether something is early or late; it should go as trio's clock
+            does, which delays follow. By default the time at the beginning of the block, and on
+            from there by trio's clock.
+
+    What still runs at the end of the block is killed. Daemons that are stopped by a cancellation get
+    their time to end, as processes do. Temporary directories are removed as ever, but stay if this
+    process is killed.
+
+    Raises:
+        ValueError: ``clock`` gives no time after the epoch.
+    """
+    if clock is None:
+        begun = time.time() - trio.current_time()
+
+        def clock() -> float:
+            return begun + trio.current_time()
+
+    if not clock() > 0:
+        raise ValueError(f"the clock must give seconds since the epoch, and gives {clock()!r}")
+    with plain_errors():
+        async with trio.open_nursery() as nursery:
+            host = InProcess(nursery, clock)
+            try:
+                yield Sandbox(Toolchain("sandbox", host=host), clock)
+            finally:
+                host.close()

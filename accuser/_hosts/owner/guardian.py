@@ -1,0 +1,234 @@
+"""The owner's side of its guardian, a process that clears up when this one is gone.
+
+Whatever ends this process, SIGKILL included, the guardian reads the end of the lifeline, stops the
+groups that it was told of and removes the FIFOs and directories; `_guardian_main` is its program.
+
+Invariants:
+1. Only this process has the write end: programs that it starts do not inherit it, and what it forks
+   closes its copy at once.
+2. A process is announced before it is started, and named when it is there; it is forgotten only when
+   it has been reaped. So there is no moment at which nobody would stop it.
+3. Telling never waits for the guardian. One that does not read is replaced, and the new one is told
+   everything; it is killed first, since it would take the end of the old lifeline for ours.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from .guardian_main import HAS_PROC, VARIABLE, process
+
+GRACE: Final = 10.0
+"""Seconds between SIGTERM and SIGKILL when the owner is gone: less than the owner would give, since
+nobody is left who wants the daemons' last words."""
+
+GRACE_VARIABLE: Final = "ACCUSER_GUARDIAN_GRACE"
+
+_PROGRAM: Final = Path(__file__).resolve().with_name("_guardian_main.py")
+
+
+class Guardian:
+    """The guardian of this process, started when there is something to guard."""
+
+    def __init__(self) -> None:
+        self._disowned()
+
+    def _disowned(self) -> None:
+        self._lock = threading.RLock()
+        self._keys = itertools.count(1)
+        # Of the process, so that the keys of two owners differ.
+        self._prefix = secrets.token_hex(8)
+        self._facts: dict[str, bytes] = {}
+        self._dropped: deque[str] = deque()
+        self._lifeline: int | None = None
+        self._pid: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the guardian, a child of this process; None while there is none."""
+        return self._pid
+
+    @property
+    def lifeline(self) -> int | None:
+        """Descriptor of the pipe to it; None while there is none."""
+        return self._lifeline
+
+    @contextmanager
+    def announced(self) -> Generator[Guard]:
+        """Say that the block starts a process; if it fails, there is none.
+
+        Raises `OSError` if there can be no guardian, `ValueError` if its grace is no number.
+        """
+        key = self._new_key()
+        guard = Guard(self, key)
+        try:
+            self._tell(key, f"spawn {key}".encode())
+            yield guard
+        except BaseException:
+            guard.forget()
+            raise
+
+    def add_path(self, path: Path) -> str:
+        """Have a FIFO or directory removed; return the key to `forget` it by.
+
+        If it cannot be told now, it will be with the next thing to guard.
+        """
+        key = self._new_key()
+        fact = b"path %s %d %s" % (key.encode(), os.lstat(path).st_ino, os.fsencode(path))
+        with contextlib.suppress(OSError, ValueError):
+            self._tell(key, fact)
+        return key
+
+    def forget(self, key: str) -> None:
+        """Say that there is nothing to clear up any more. Does nothing the second time."""
+        with self._lock:
+            self._flush()
+            if key in self._facts and not self._forget(key):
+                self._end()
+                if self._facts:
+                    # If it cannot be started now, the next thing to guard tries again.
+                    with contextlib.suppress(OSError, ValueError):
+                        self._start()
+
+    def drop(self, key: str) -> None:
+        """As `forget`, some time later. For finalizers, which may run in the midst of anything."""
+        self._dropped.append(key)
+
+    def _new_key(self) -> str:
+        return f"{self._prefix}-{next(self._keys)}"
+
+    def _tell(self, key: str, fact: bytes) -> None:
+        with self._lock:
+            self._flush()
+            self._facts[key] = fact
+            if not self._write(fact):
+                self._end()
+                self._start()
+
+    def _forget(self, key: str) -> bool:
+        return self._facts.pop(key, None) is None or self._write(f"forget {key}".encode())
+
+    def _flush(self) -> None:
+        while self._dropped:
+            self._forget(self._dropped.popleft())
+
+    def _write(self, record: bytes) -> bool:
+        if self._lifeline is None:
+            return False
+        try:
+            return os.write(self._lifeline, record + b"\0") == len(record) + 1
+        except OSError:
+            return False  # it is gone, or does not read
+
+    def _start(self) -> None:
+        grace = _grace()
+        # Else the guardian of our owner, if we have one, would end ours together with us.
+        environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        reader, writer = os.pipe()
+        try:
+            # A file, since the pipe may be too small for all that there is to tell.
+            with tempfile.TemporaryFile() as known:
+                known.write(b"".join(fact + b"\0" for fact in self._facts.values()))
+                known.seek(0)
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(_PROGRAM), str(reader), str(grace)],
+                    stdin=known,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(reader,),
+                    env=environment,
+                    cwd="/",
+                    start_new_session=True,
+                )
+        except BaseException:
+            os.close(writer)
+            raise
+        finally:
+            os.close(reader)
+        os.set_blocking(writer, False)
+        self._lifeline, self._pid = writer, process.pid
+        # It outlives this object on purpose, which Popen would warn of; `_end` reaps it.
+        process.returncode = 0
+
+    def _end(self) -> None:
+        pid, self._pid = self._pid, None
+        if pid is not None:
+            # Not our child any more if somebody else reaped it, and the id may be anybody's.
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        self._close()
+
+    def _close(self) -> None:
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            os.close(lifeline)
+
+    def leave(self) -> None:
+        """End the guardian if there is nothing to guard, so that it does not outlive a normal exit."""
+        with self._lock:
+            self._flush()
+            if not self._facts:
+                self._end()
+
+    def forked(self) -> None:
+        """Begin anew in a child that was forked: the guardian and what it guards are the parent's."""
+        self._close()
+        self._disowned()
+
+
+@attrs.define(eq=False)
+class Guard:
+    """What the guardian knows of one child process."""
+
+    _guardian: Guardian
+    _key: str
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """Add what the child is found by to its environment."""
+        return {**base, VARIABLE: self._key}
+
+    def started(self, child: trio.Process) -> None:
+        """Say that the child is there, and leads a group of its own. It must not be reaped yet."""
+        row = process(child.pid) if HAS_PROC else None
+        start = "-" if row is None else row[2]
+        # If the guardian died just now and cannot be replaced, the next one is told.
+        with contextlib.suppress(OSError, ValueError):
+            self._guardian._tell(self._key, f"group {self._key} {child.pid} {start}".encode())
+
+    def forget(self) -> None:
+        """Say that the child has been reaped, or was never started."""
+        self._guardian.forget(self._key)
+
+
+def _grace() -> float:
+    text = os.environ.get(GRACE_VARIABLE, str(GRACE))
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        raise ValueError(f"{GRACE_VARIABLE} is a number of seconds, not {text!r}") from None
+
+
+guardian: Final = Guardian()
+"""The one of this process."""
+
+atexit.register(guardian.leave)
+os.register_at_fork(after_in_child=guardian.forked)

@@ -1,0 +1,81 @@
+"""Temporary directories: predictable names, removed on success, kept on request."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import attrs
+
+from ..._files import safe_name, writing
+from .guardian import guardian
+
+
+@attrs.define(eq=False, weakref_slot=True)
+class Workspace:
+    """A directory of one daemon, made when first asked for.
+
+    It is removed by `remove`, and at the latest when this object is collected, the interpreter ends
+    or the guardian finds it without owner, unless it was kept.
+    """
+
+    name: str
+    parent: Path | None = None
+    """Where it is made; None for the usual place."""
+    guarded: bool = True
+    """Whether the guardian, which is a process, removes it if this process cannot."""
+    _path: Path | None = attrs.field(default=None, init=False)
+    _key: str = attrs.field(default="", init=False)
+    _finalizer: weakref.finalize[[str, str, int], Workspace] | None = attrs.field(default=None, init=False)
+
+    @property
+    def path(self) -> Path:
+        """The directory, as in ``/tmp/accuser-accuser1-k2x9``. Raises `DirectoryError`."""
+        if self._path is None:
+            prefix = f"accuser-{safe_name(self.name)}-"
+            with writing(self.parent or Path(os.environ.get("TMPDIR", "/tmp"))):
+                path = Path(tempfile.mkdtemp(prefix=prefix, dir=self.parent)).absolute()
+            self._path = path
+            if self.guarded:
+                self._key = guardian.add_path(path)
+            self._finalizer = weakref.finalize(self, _remove, str(path), self._key, os.getpid())
+        return self._path
+
+    @property
+    def made(self) -> Path | None:
+        """The directory, if it was made."""
+        return self._path
+
+    def folder(self, name: str) -> Path:
+        """A folder in it, made if it is not there."""
+        path = self.path / safe_name(name)
+        with writing(path):
+            path.mkdir(exist_ok=True)
+        return path
+
+    def keep(self) -> Path | None:
+        """Never remove the directory; return it, or None if there is none."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+            self._finalizer = None
+            if self.guarded:
+                guardian.forget(self._key)
+        return self._path
+
+    def remove(self) -> None:
+        """Remove the directory, unless it was kept. The next use makes another one."""
+        if self._finalizer is not None:
+            self._finalizer()
+            self._finalizer = None
+            self._path = None
+
+
+def _remove(path: str, key: str, pid: int) -> None:
+    # A forked child has a copy of the object, and may run exit handlers while the parent goes on.
+    if os.getpid() == pid:
+        shutil.rmtree(path, ignore_errors=True)
+        if key:
+            guardian.drop(key)

@@ -1,0 +1,199 @@
+"""Connections by the OpenSSH client: one for each runner, opened on demand, shared by its sessions.
+
+A master holds the connection; every other ``ssh`` asks it for a session through its control
+socket. Where the server allows no more sessions in one connection (``MaxSessions``, 10 by default),
+``ssh`` makes a connection of its own. What ``ssh`` itself has to say goes to a file: the standard
+streams are the daemon's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from ..._errors import RunnerError, RunnerFault
+from ..._files import writing
+from ..owner.child import Child, spawn
+from ..owner.guardian import guardian
+from ..paths import expressible_place, is_expressible
+
+CLOSE_GRACE: Final = 2.0
+"""Seconds that a master gets to take leave; then it is killed."""
+
+_LONGEST_SOCKET: Final = 80
+"""Bytes of a control socket's path: a socket's own limit of 104 less what ``ssh`` appends."""
+
+_FAULTS: Final = (
+    (RunnerFault.CHANGED_KEY, "REMOTE HOST IDENTIFICATION HAS CHANGED"),
+    (RunnerFault.UNKNOWN_KEY, "Host key verification failed|host key is known for"),
+    (RunnerFault.UNKNOWN_HOST, "Could not resolve hostname"),
+    (RunnerFault.REFUSED, "Connection refused"),
+    (RunnerFault.TIMED_OUT, "timed out"),
+    (RunnerFault.UNREACHABLE, "No route to host|Network is unreachable"),
+    (RunnerFault.NO_PERMISSION, r"Permission denied|Too many authentication failures"),
+)
+
+
+@attrs.define(eq=False)
+class Connection:
+    """The connection to one machine, counted by its users."""
+
+    label: str
+    """The machine, in messages."""
+    destination: tuple[str, ...]
+    """The words of the command line that name the machine and the way to it."""
+    connect_timeout: float
+    alive_interval: int
+    """Seconds of silence after which the server is asked for a sign of life, three times."""
+    _users: int = attrs.field(default=0, init=False)
+    _changing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _master: Child | None = attrs.field(default=None, init=False)
+    _folder: Path | None = attrs.field(default=None, init=False)
+    _key: str = attrs.field(default="", init=False)
+    _sessions: int = attrs.field(default=0, init=False)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """Hold the connection for the length of a block; the last block closes it.
+
+        Raises:
+            RunnerError: there is no connection to be had.
+        """
+        async with self._changing:
+            if self._users == 0:
+                await self._open()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with trio.CancelScope(shield=True):
+                async with self._changing:
+                    self._users -= 1
+                    if self._users == 0:
+                        await self._close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it stands, as far as is known."""
+        return self._master is not None and not self._master.has_exited()
+
+    async def shell(self, script: str) -> Child:
+        """Start a shell there that runs ``script``, which it reads from its standard input.
+
+        So nothing depends on how the user's login shell takes its words.
+        """
+        async with self._changing:
+            if not self.alive:
+                await self._close()
+                await self._open()
+        assert self._folder is not None
+        self._sessions += 1
+        log = self._folder / f"session-{self._sessions}"
+        child = await spawn(
+            (*self._command(log), "-o", "ControlMaster=no", *self.destination, "exec sh"), os.environ
+        )
+        try:
+            assert child.process.stdin is not None
+            await child.process.stdin.send_all(script.encode())
+        except trio.BrokenResourceError:
+            # What it says of its end is read where its answer is awaited.
+            pass
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await child.aclose()
+            raise
+        return child
+
+    def fault(self, detail: str = "") -> RunnerError:
+        """What the last sessions say about the end of the connection."""
+        text = self._log() or detail
+        return RunnerError(self.label, self._classify(text, RunnerFault.LOST), text)
+
+    async def _open(self) -> None:
+        self._folder = _control_folder()
+        self._key = guardian.add_path(self._folder)
+        try:
+            await self._start_master()
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._close()
+            raise
+
+    async def _start_master(self) -> None:
+        assert self._folder is not None
+        if shutil.which("ssh") is None:
+            raise RunnerError(self.label, RunnerFault.NO_CLIENT, "")
+        options = (
+            *("-N", "-o", "ControlMaster=yes", "-o", "ControlPersist=no"),
+            # Run when the connection stands and the control socket listens.
+            *("-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo connected"),
+        )
+        command = (*self._command(self._folder / "master"), *options, *self.destination)
+        self._master = child = await spawn(command, os.environ)
+        said = b""
+        # A server may accept and then say nothing, which ConnectTimeout does not cover.
+        with trio.move_on_after(2 * self.connect_timeout) as scope:
+            while b"connected" not in said and (data := await child.stdout.receive_some()):
+                said += data
+            if b"connected" not in said:
+                await child.wait_exited()
+        if b"connected" not in said:
+            text = self._log()
+            fault = RunnerFault.TIMED_OUT if scope.cancelled_caught else RunnerFault.UNUSABLE
+            raise RunnerError(self.label, self._classify(text, fault), text)
+
+    async def _close(self) -> None:
+        if self._master is not None:
+            self._master.send(signal.SIGTERM)
+            with trio.move_on_after(CLOSE_GRACE):
+                await self._master.wait_exited()
+            await self._master.aclose()
+            self._master = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            guardian.forget(self._key)
+            self._folder = None
+
+    def _command(self, log: Path) -> tuple[str, ...]:
+        options = {
+            "BatchMode": "yes",
+            "ClearAllForwardings": "yes",
+            "ConnectTimeout": str(max(1, round(self.connect_timeout))),
+            "ControlPath": f"{self._folder}/c",
+            "LogLevel": "INFO",
+            "RemoteCommand": "none",
+            "ServerAliveCountMax": "3",
+            "ServerAliveInterval": str(self.alive_interval),
+        }
+        words = (word for name, value in options.items() for word in ("-o", f"{name}={value}"))
+        return ("ssh", "-T", "-E", str(log), *words)
+
+    def _log(self) -> str:
+        if self._folder is None:
+            return ""
+        files = sorted(self._folder.glob("[ms]*"), key=lambda path: path.stat().st_mtime)
+        texts = [path.read_text(errors="replace").strip() for path in files]
+        return "\n".join(text for text in texts[-3:] if text)
+
+    @staticmethod
+    def _classify(text: str, otherwise: RunnerFault) -> RunnerFault:
+        return next((fault for fault, pattern in _FAULTS if re.search(pattern, text)), otherwise)
+
+
+def _control_folder() -> Path:
+    place = Path(tempfile.gettempdir()).absolute()
+    # `ssh` takes blanks, quotes and `%` in the path of a socket for something else.
+    if len(os.fsencode(place)) > _LONGEST_SOCKET - len("/accuser-ssh-12345678") or not is_expressible(place):
+        place = expressible_place()
+    with writing(place):
+        return Path(tempfile.mkdtemp(prefix="accuser-ssh-", dir=place))

@@ -1,0 +1,88 @@
+"""Which executables run: the real ones of Mavkit, or the embedded sandbox."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from .._errors import BinaryNotFound
+from ..sandbox.__main__ import MODULES
+
+if TYPE_CHECKING:
+    from .host import Host
+
+BIN_DIR_VARIABLE: Final = "MAVKIT_BIN_DIR"
+
+
+@attrs.frozen
+class Toolchain:
+    """A set of executables with Mavkit's names and command lines.
+
+    Use `SANDBOX`, `installed` or `open_sandbox`.
+    """
+
+    name: str
+    """``sandbox`` or ``mavkit``; reports say it."""
+    bin_dir: Path | None = None
+    """The folder that is searched first; None for the sandbox, and for the PATH alone."""
+    host: Host | None = attrs.field(default=None, repr=False)
+    """Where alone these run; None for any machine."""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether these are the executables that this package carries."""
+        return self.name == "sandbox"
+
+    def command(self, binary: str) -> tuple[str, ...]:
+        """Give the words that start ``binary``, to be followed by its arguments.
+
+        Raises:
+            BinaryNotFound: it is in none of the places that were searched.
+        """
+        if self.is_sandbox:
+            if binary not in MODULES:
+                place = f"the sandbox, which has {', '.join(MODULES)}"
+                raise BinaryNotFound(binary, (place,), in_sandbox=False)
+            # By path, not by module name: the working directory and PYTHONPATH then have no say.
+            # -P keeps the folder of the script out of the module search.
+            return (sys.executable, "-P", str(_SANDBOX_MAIN), binary)
+        searched = []
+        for origin, folder in self._folders():
+            if (path := shutil.which(binary, path=folder)) is not None:
+                return (str(Path(path).absolute()),)
+            searched.append(f"{folder or '(nothing)'} ({origin})")
+        raise BinaryNotFound(binary, tuple(searched), in_sandbox=binary in MODULES)
+
+    def _folders(self) -> list[tuple[str, str]]:
+        folders = []
+        if self.bin_dir is not None:
+            folders.append(("the argument bin_dir", str(self.bin_dir)))
+        if from_environment := os.environ.get(BIN_DIR_VARIABLE):
+            folders.append((f"the environment variable {BIN_DIR_VARIABLE}", from_environment))
+        folders.append(("PATH", os.environ.get("PATH", "")))
+        return folders
+
+    def __str__(self) -> str:
+        if self.host is not None:
+            return f"{self.name} {self.host}"
+        return self.name if self.bin_dir is None else f"{self.name} in {self.bin_dir}"
+
+
+_SANDBOX_MAIN: Final = Path(__file__).resolve().parent / "sandbox" / "__main__.py"
+
+SANDBOX: Final = Toolchain("sandbox")
+"""The node, accuser and client that this package carries, on a small honest chain."""
+
+
+def installed(bin_dir: str | os.PathLike[str] | None = None) -> Toolchain:
+    """The Mavkit executables that are installed here.
+
+    Each is searched in ``bin_dir``, then in the folder that ``MAVKIT_BIN_DIR`` names, then in
+    the PATH, at the time of its start. The sandbox is never among them.
+    """
+    return Toolchain("mavkit", None if bin_dir is None else Path(bin_dir).absolute())

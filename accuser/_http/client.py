@@ -1,0 +1,214 @@
+"""HTTP/1.1 over any trio stream: one connection per request, chunks kept apart.
+
+h11 does the protocol. Neither higher-level client keeps what this package needs: the borders of
+HTTP chunks (Mavkit's own client takes one JSON value per chunk, and goes deaf on two) and a
+connection over any stream, a socket or one in memory. One connection per request is what
+Mavkit's daemons do (recorded run ``19-connections``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+import h11
+import trio
+
+from .._errors import HttpError, NodeUnreachable
+
+READ_SIZE: Final = 65536
+MAX_BODY: Final = 256 * 1024 * 1024
+"""No answer of a node comes near this; a peer that sends more is not one."""
+
+Connect = Callable[[], Awaitable[trio.abc.Stream]]
+
+
+@attrs.frozen
+class Response:
+    """A complete answer. ``body`` is at most 256 MiB."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case; empty if there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        """Decode the body as JSON. Raises ``ValueError`` if it is not."""
+        return json.loads(self.body)
+
+
+@attrs.frozen(eq=False)
+class StreamingResponse:
+    """An answer whose body is still coming."""
+
+    status: int
+    headers: dict[str, str]
+    chunks: AsyncIterator[bytes]
+    """The body: one value per HTTP chunk; without chunked encoding, whatever one read gave."""
+
+    @property
+    def media_type(self) -> str:
+        """As in ``Response``."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+@attrs.define(eq=False)
+class HttpClient:
+    """A client of one server.
+
+    Args:
+        url: scheme, host and port, as in ``http://127.0.0.1:8732``; a path in it is a prefix.
+        connect: opens the connections, in place of TCP (or TLS, for ``https``).
+    """
+
+    url: str = attrs.field(converter=_without_slash)
+    _connect: Connect | None = attrs.field(default=None, kw_only=True)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Response:
+        """Send a request and read the whole answer.
+
+        Raises:
+            NodeUnreachable: the connection could not be opened.
+            HttpError: the connection broke, or what came was not HTTP.
+
+        Cancelling closes the connection.
+        """
+        async with self.stream(method, path, body=body, headers=headers) as response:
+            parts = []
+            size = 0
+            async for chunk in response.chunks:
+                size += len(chunk)
+                if size > MAX_BODY:
+                    raise HttpError(f"{method} {self.url}{path}: the answer exceeds {MAX_BODY} bytes")
+                parts.append(chunk)
+            return Response(response.status, response.headers, b"".join(parts))
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> AsyncGenerator[StreamingResponse]:
+        """Send a request and give the answer as soon as its head is there.
+
+        The connection is closed at the end of the block. Raises as ``request`` does, from the
+        iteration of the chunks too.
+        """
+        what = f"{method} {self.url}{path}"
+        stream = await self._open()
+        try:
+            connection = h11.Connection(h11.CLIENT)
+            parts = urlsplit(self.url)
+            fields = [("host", parts.netloc), ("connection", "close"), *headers]
+            if body is not None:
+                fields.append(("content-length", str(len(body))))
+            try:
+                request = h11.Request(method=method, target=(parts.path + path) or "/", headers=fields)
+            except h11.LocalProtocolError as error:
+                raise HttpError(f"{what}: {error}") from error
+            data = connection.send(request) or b""
+            if body is not None:
+                data += connection.send(h11.Data(data=body)) or b""
+            data += connection.send(h11.EndOfMessage()) or b""
+            # The server may have answered and closed before it read our request.
+            with contextlib.suppress(trio.BrokenResourceError, OSError):
+                await stream.send_all(data)
+            head = await _next_event(connection, stream, what)
+            while isinstance(head, h11.InformationalResponse):
+                head = await _next_event(connection, stream, what)
+            if not isinstance(head, h11.Response):
+                raise HttpError(f"{what}: the connection was closed without an answer")
+            fields_in = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+            chunks = _chunks(connection, stream, what)
+            try:
+                yield StreamingResponse(head.status_code, fields_in, chunks)
+            finally:
+                with trio.CancelScope(shield=True):  # closing a generator at a yield does not block
+                    await chunks.aclose()
+        finally:
+            if not closed_at_once(stream):
+                await trio.aclose_forcefully(stream)
+
+    async def _open(self) -> trio.abc.Stream:
+        if self._connect is not None:
+            try:
+                return await self._connect()
+            except OSError as error:
+                raise NodeUnreachable(url=self.url, reason=str(error) or repr(error)) from error
+        parts = urlsplit(self.url)
+        secure = parts.scheme == "https"
+        if parts.scheme not in ("http", "https") or parts.hostname is None:
+            raise NodeUnreachable(url=self.url, reason="not an http or https URL with a host")
+        try:
+            port = parts.port or (443 if secure else 80)
+            tcp = await trio.open_tcp_stream(parts.hostname, port)
+            if not secure:
+                return tcp
+            context = ssl.create_default_context()
+            tls = trio.SSLStream(tcp, context, server_hostname=parts.hostname, https_compatible=True)
+            try:
+                await tls.do_handshake()
+            except BaseException:
+                await trio.aclose_forcefully(tcp)
+                raise
+            return tls
+        except (OSError, ValueError, trio.BrokenResourceError) as error:
+            raise NodeUnreachable(url=self.url, reason=str(error) or repr(error)) from error
+
+
+def closed_at_once(stream: trio.abc.Stream) -> bool:
+    """Close a stream that never waits for that, as one in memory; whether it was one.
+
+    To close it as any other costs a cancelled scope, which is felt at every request.
+    """
+    close = getattr(stream, "close", None)
+    if close is not None:
+        close()
+    return close is not None
+
+
+async def _next_event(connection: h11.Connection, stream: trio.abc.Stream, what: str) -> object:
+    try:
+        while (event := connection.next_event()) is h11.NEED_DATA:
+            connection.receive_data(bytes(await stream.receive_some(READ_SIZE)))
+        return event
+    except (h11.ProtocolError, trio.BrokenResourceError) as error:
+        raise HttpError(f"{what}: {error or type(error).__name__}") from error
+
+
+async def _chunks(connection: h11.Connection, stream: trio.abc.Stream, what: str) -> AsyncGenerator[bytes]:
+    parts: list[bytes] = []
+    while isinstance(event := await _next_event(connection, stream, what), h11.Data):
+        # h11 sets the two marks for chunked bodies only, and gives a chunk piecemeal when it
+        # arrives so.
+        if event.chunk_start or parts:
+            parts.append(bytes(event.data))
+            if event.chunk_end:
+                yield b"".join(parts)
+                parts.clear()
+        else:
+            yield bytes(event.data)

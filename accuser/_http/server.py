@@ -1,0 +1,286 @@
+"""An HTTP/1.1 server over any trio stream, for RPCs that answer once or stream.
+
+Invariants: a handler is never cancelled because its client left (an injection must not stop half
+way); a stream's items never wait for its client (see `Feed`); nothing that a client sends ends
+anything but its own connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import attrs
+import h11
+import trio
+
+from .client import closed_at_once
+
+MAX_BODY: Final = 64 * 1024 * 1024
+"""Bytes of a request's body; a greater one is answered by 413."""
+
+MAX_BACKLOG: Final = 16 * 1024 * 1024
+"""Bytes that a stream keeps for a client which does not read; beyond it the client is dropped."""
+
+IDLE_TIMEOUT: Final = 60.0
+"""Seconds that a connection may take to send a request."""
+
+_READ_SIZE: Final = 65536
+_JSON: Final = "application/json"
+
+
+@attrs.frozen
+class Request:
+    """A request as handlers see it: the path without query, percent-decoded in its parts."""
+
+    method: str
+    path: tuple[str, ...]
+    query: dict[str, list[str]]
+    body: bytes
+
+    def json(self) -> Any:
+        """Decode the body. Raises ``HttpFailure`` 400 if it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise HttpFailure(400, f"Failed to parse the request body: {error}\n") from error
+
+
+@attrs.frozen(eq=False)
+class HttpFailure(Exception):
+    """An answer that is no success, with a text for people."""
+
+    status: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.text}"
+
+
+@attrs.frozen
+class Answer:
+    """A complete answer."""
+
+    status: int
+    body: bytes
+    content_type: str = _JSON
+
+
+@attrs.define(eq=False)
+class Feed:
+    """The items of one stream, from those who make them to the one client that reads them.
+
+    `push` and `end` never wait. What the client has not read is kept up to ``max_backlog`` bytes;
+    then the feed is `overrun` and the server drops the connection.
+    """
+
+    max_backlog: int = MAX_BACKLOG
+    on_close: list[Callable[[], None]] = attrs.field(factory=list)
+    """Called once, when the client has left or the stream has ended."""
+    overrun: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _items: deque[bytes] = attrs.field(init=False, factory=deque)
+    _size: int = attrs.field(init=False, default=0)
+    _ended: bool = attrs.field(init=False, default=False)
+    _closed: bool = attrs.field(init=False, default=False)
+    _wake: trio.Event = attrs.field(init=False, factory=trio.Event)
+
+    def push(self, item: object) -> None:
+        """Send one JSON value; ignored when the stream is over."""
+        if self._ended or self._closed or self.overrun.is_set():
+            return
+        data = dump(item)
+        self._items.append(data)
+        self._size += len(data)
+        if self._size > self.max_backlog:
+            self.overrun.set()
+            self._items.clear()
+        self._wake.set()
+
+    def end(self) -> None:
+        """End the stream after the items that were pushed."""
+        self._ended = True
+        self._wake.set()
+
+    async def next(self) -> bytes | None:
+        """The next item; None at the end. Raises ``trio.BrokenResourceError`` when overrun."""
+        while not self._items:
+            if self.overrun.is_set():
+                raise trio.BrokenResourceError("the client does not read")
+            if self._ended:
+                return None
+            self._wake = trio.Event()
+            await self._wake.wait()
+        data = self._items.popleft()
+        self._size -= len(data)
+        return data
+
+    def close(self) -> None:
+        """The client is gone: tell those who asked."""
+        if not self._closed:
+            self._closed = True
+            self._items.clear()
+            for callback in self.on_close:
+                callback()
+
+
+Handler = Callable[[Request], Awaitable[Answer | Feed]]
+
+
+def dump(value: object) -> bytes:
+    """A JSON value and a line end, as every answer and every item of a stream is written."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+async def serve_connection(
+    stream: trio.abc.Stream,
+    handler: Handler,
+    *,
+    max_body: int = MAX_BODY,
+    idle_timeout: float = IDLE_TIMEOUT,
+) -> None:
+    """Answer the requests of one connection until it ends; the stream is closed then."""
+    connection = h11.Connection(h11.SERVER)
+    try:
+        while await _serve_request(stream, connection, handler, max_body, idle_timeout):
+            connection.start_next_cycle()
+    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError, h11.LocalProtocolError):
+        pass
+    finally:
+        if not closed_at_once(stream):
+            await trio.aclose_forcefully(stream)
+
+
+async def _serve_request(
+    stream: trio.abc.Stream, connection: h11.Connection, handler: Handler, max_body: int, idle_timeout: float
+) -> bool:
+    """Answer one request; whether another one may follow."""
+    try:
+        with trio.fail_after(idle_timeout):
+            request = await _read_request(stream, connection, max_body)
+        if request is None:
+            return False
+        answer = await handler(request)
+    except HttpFailure as failure:
+        answer = Answer(failure.status, failure.text.encode(), "text/plain; charset=utf-8")
+    except h11.RemoteProtocolError as error:
+        answer = Answer(error.error_status_hint, f"{error}\n".encode(), "text/plain; charset=utf-8")
+    except trio.TooSlowError:
+        if connection.their_state is h11.IDLE and not connection.trailing_data[0]:
+            # Nothing was asked, and so nothing is answered: a client would take it for the answer
+            # to what it asks next.
+            return False
+        answer = Answer(408, b"The request did not come.\n", "text/plain; charset=utf-8")
+    if isinstance(answer, Feed):
+        try:
+            await _send_feed(stream, connection, answer)
+        finally:
+            answer.close()
+    else:
+        await _send_answer(stream, connection, answer)
+    return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+
+async def _read_request(stream: trio.abc.Stream, connection: h11.Connection, max_body: int) -> Request | None:
+    head = await _next_event(stream, connection)
+    if not isinstance(head, h11.Request):
+        return None
+    fields = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+    body = bytearray()
+    while isinstance(event := await _next_event(stream, connection), h11.Data):
+        body += event.data
+        if len(body) > max_body:
+            raise HttpFailure(413, f"The request body exceeds {max_body} bytes.\n")
+    if not isinstance(event, h11.EndOfMessage):
+        return None
+    _check_media_types(fields, bool(body))
+    try:
+        parts = urlsplit(head.target.decode("ascii"))
+        query = parse_qs(parts.query, keep_blank_values=True, errors="strict")
+        path = tuple(unquote(part, errors="strict") for part in parts.path.split("/") if part)
+    except ValueError as error:
+        raise HttpFailure(400, f"Bad request target: {error}\n") from error
+    return Request(head.method.decode("ascii"), path, query, bytes(body))
+
+
+def _check_media_types(fields: dict[str, str], has_body: bool) -> None:
+    sent = fields.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if has_body and sent not in (_JSON, "text/json"):
+        raise HttpFailure(415, f"This node reads JSON and not {sent}.\n")
+    for media_range in fields.get("accept", "*/*").split(","):
+        name, _, parameters = media_range.partition(";")
+        quality = parameters.replace(" ", "").removeprefix("q=")
+        if name.strip().lower() in (_JSON, "application/*", "*/*") and quality not in ("0", "0.0", "0.000"):
+            return
+    raise HttpFailure(
+        406,
+        "This node speaks JSON only, and the request does not accept it "
+        f"(it accepts {fields['accept']}). With --media-type json, Mavkit's clients ask for JSON.\n",
+    )
+
+
+async def _next_event(stream: trio.abc.Stream, connection: h11.Connection) -> object:
+    while (event := connection.next_event()) is h11.NEED_DATA:
+        if connection.they_are_waiting_for_100_continue:
+            await _send(stream, connection, h11.InformationalResponse(status_code=100, headers=[]))
+        connection.receive_data(bytes(await stream.receive_some(_READ_SIZE)))
+    return event
+
+
+async def _send(stream: trio.abc.Stream, connection: h11.Connection, *events: h11.Event) -> None:
+    await stream.send_all(b"".join(connection.send(event) or b"" for event in events))
+
+
+async def _send_answer(stream: trio.abc.Stream, connection: h11.Connection, answer: Answer) -> None:
+    if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+        return
+    fields = [("content-length", str(len(answer.body)))]
+    if answer.body:
+        fields.append(("content-type", answer.content_type))
+    head = h11.Response(status_code=answer.status, headers=fields, reason=_reason(answer.status))
+    await _send(stream, connection, head, h11.Data(data=answer.body), h11.EndOfMessage())
+    if connection.their_state is not h11.DONE:
+        # The client may still be sending what we refused: reading it a little lets our answer
+        # reach it, where closing at once would reset the connection.
+        with trio.move_on_after(1):
+            for _ in range(64):
+                if not await stream.receive_some(_READ_SIZE):
+                    break
+
+
+def _reason(status: int) -> bytes:
+    return HTTPStatus(status).phrase.encode("ascii")
+
+
+async def _send_feed(stream: trio.abc.Stream, connection: h11.Connection, feed: Feed) -> None:
+    async def watch_client() -> None:
+        # A client of a stream has nothing more to say; the end of its side means that it left.
+        try:
+            while await stream.receive_some(_READ_SIZE):
+                pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        nursery.cancel_scope.cancel()
+
+    async def watch_overrun() -> None:
+        # `send_all` may be waiting for a client that does not read.
+        await feed.overrun.wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_client)
+        nursery.start_soon(watch_overrun)
+        fields = [("content-type", _JSON), ("transfer-encoding", "chunked")]
+        head = h11.Response(status_code=200, headers=fields, reason=_reason(200))
+        # A client that is gone must end no more than this: the nursery would make a group of it.
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await _send(stream, connection, head)
+            while (item := await feed.next()) is not None:
+                # One item, one flush, one chunk: Mavkit's clients go deaf on anything else.
+                await _send(stream, connection, h11.Data(data=item))
+            await _send(stream, connection, h11.EndOfMessage())
+        nursery.cancel_scope.cancel()

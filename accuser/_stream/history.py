@@ -1,0 +1,240 @@
+"""The log of one session: records broadcast to any number of consumers.
+
+Invariants:
+1. `publish` and `close` never wait, whatever the consumers do.
+2. A consumer reads, and if there is nothing for it, parks or watches; no checkpoint lies between,
+   so on trio's one thread no record falls into a gap.
+3. Retained bytes never exceed the limit by more than the newest block; what was dropped is
+   counted.
+
+The history keeps bytes, and records only of the newest blocks, which the consumers that were
+just woken read: a decoded item takes several times its bytes.
+
+Watches are offered the records as they are published, in the publisher's task: a thousand waits
+that go on waiting cost a thousand calls of their filters and not one switch of tasks. What a
+filter raises is delivered to its waiter; the publisher goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+import outcome
+import trio
+
+from .watch import Watch, converted
+
+HOT_BYTES: Final = 256 * 1024
+"""Blocks of about this size altogether keep their decoded records: some four reads of a pipe."""
+
+R = TypeVar("R")
+
+
+@attrs.define(eq=False)
+class _Block(Generic[R]):
+    first: int
+    raw: bytes
+    count: int
+    records: Sequence[R] | None
+
+
+@attrs.define(eq=False)
+class _Group:
+    """Waiters whose watches are equal: the first one's speaks for all."""
+
+    watch: Watch[Any]
+    key: Hashable
+    members: dict[trio.lowlevel.Task, Watch[Any]] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class History(Generic[R]):
+    """Records of one session, bounded in bytes.
+
+    Args:
+        decode: gives the records of a block of bytes; called again for old blocks.
+        limit: bytes that are kept at most.
+        name_of: the name of a record, by which watches find it.
+        names_of: all their names, or more than those, as fast as can be.
+    """
+
+    _decode: Callable[[bytes], Sequence[R]]
+    limit: int
+    name_of: Callable[[R], str]
+    _names_of: Callable[[Sequence[R]], set[str]]
+    next_index: int = attrs.field(default=0, init=False)
+    """Index that the next record will have; the number of records published so far."""
+    closed: bool = attrs.field(default=False, init=False)
+    _blocks: deque[_Block[R]] = attrs.field(factory=deque, init=False)
+    _hot: deque[_Block[R]] = attrs.field(factory=deque, init=False)
+    _size: int = attrs.field(default=0, init=False)
+    _hot_size: int = attrs.field(default=0, init=False)
+    _parked: dict[trio.lowlevel.Task, None] = attrs.field(factory=dict, init=False)
+    _groups: dict[str, dict[Hashable, _Group]] = attrs.field(factory=dict, init=False)
+
+    @property
+    def first_index(self) -> int:
+        """Index of the oldest record that is still kept."""
+        return self._blocks[0].first if self._blocks else self.next_index
+
+    @property
+    def hot_index(self) -> int:
+        """Index of the oldest record that is still decoded, or soon is."""
+        return self._hot[0].first if self._hot else self.next_index
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches, who needs the records at `publish`."""
+        return bool(self._groups)
+
+    def publish(self, raw: bytes, count: int, records: Sequence[R] | None) -> None:
+        """Append the ``count`` records that ``raw`` decodes to, and tell whoever waits.
+
+        ``records`` spares the consumers the decoding; None where nobody watches.
+        """
+        first = self.next_index
+        block = _Block(first, raw, count, records)
+        self.next_index = first + count
+        self._blocks.append(block)
+        self._hot.append(block)
+        self._size += len(raw)
+        self._hot_size += len(raw)
+        while self._hot_size > HOT_BYTES and len(self._hot) > 1:
+            cold = self._hot.popleft()
+            self._hot_size -= len(cold.raw)
+            cold.records = None
+        while self._size > self.limit and len(self._blocks) > 1:
+            self._size -= len(self._blocks.popleft().raw)
+        if self._groups and records:
+            self._offer(first, records)
+        self._wake()
+
+    def close(self) -> None:
+        """Say that nothing more will come."""
+        self.closed = True
+        while self._groups:
+            group = next(iter(next(iter(self._groups.values())).values()))
+            self._resolve(group)
+        self._wake()
+
+    def read(self, index: int) -> Iterator[tuple[int, R]]:
+        """Give the records from ``index`` on that are there now, with their indexes.
+
+        The caller has checked that ``index`` is not before `first_index`.
+        """
+        for block in list(self._blocks_from(index)):
+            records = self._decode(block.raw) if block.records is None else block.records
+            for offset in range(max(index - block.first, 0), block.count):
+                yield block.first + offset, records[offset]
+
+    def read_blocks(self, index: int) -> Iterator[Sequence[R]]:
+        """Give the records from ``index`` on that are there now, as they came together.
+
+        The next ones may have left the history by the time that they are asked for.
+        """
+        for block in list(self._blocks_from(index)):
+            records = self._decode(block.raw) if block.records is None else block.records
+            yield records[index - block.first :] if index > block.first else records
+
+    async def park(self) -> None:
+        """Wait until something is published, or the history is closed."""
+        task = trio.lowlevel.current_task()
+        self._parked[task] = None
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            del self._parked[task]
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def watch(self, watch: Watch[Any]) -> bool:
+        """Wait until what is published from now on completes ``watch``; False if it is closed.
+
+        Raises what its filter raises.
+        """
+        task = trio.lowlevel.current_task()
+        key = watch.key()
+        group = next(iter(self._groups.get(name, {}).get(key) for name in watch.names), None)
+        if group is None:
+            group = _Group(watch, key)
+            for name in watch.names:
+                self._groups.setdefault(name, {})[key] = group
+        group.members[task] = watch
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            group.members.pop(task, None)
+            if not group.members:
+                self._forget(group)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        return watch.complete
+
+    def _offer(self, first: int, records: Sequence[R]) -> None:
+        if len(records) == 1:  # as nearly always, unless the daemon writes very fast
+            groups = list(self._groups.get(self.name_of(records[0]), {}).values())
+        else:
+            wanted = self._groups.keys() & self._names_of(records)
+            found = {id(group): group for name in wanted for group in self._groups[name].values()}
+            groups = list(found.values())
+        items: dict[Hashable, tuple[Sequence[int], Sequence[Any]]] = {}
+        for group in groups:
+            if not group.members:
+                continue  # a filter cancelled them
+            watch = group.watch
+            look = (watch.names, watch.convert)
+            if look not in items:
+                items[look] = self._found(watch, first, records)
+            try:
+                completed = watch.offer(*items[look])
+            except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+                self._resolve(group, error)
+            else:
+                if completed:
+                    self._resolve(group)
+
+    def _found(
+        self, watch: Watch[Any], first: int, records: Sequence[R]
+    ) -> tuple[Sequence[int], Sequence[Any]]:
+        if len(records) == 1:  # found by its name
+            return (first,), converted(watch.convert, records)
+        name_of, names = self.name_of, watch.names
+        found = [(i, record) for i, record in enumerate(records, first) if name_of(record) in names]
+        return [i for i, _ in found], converted(watch.convert, [record for _, record in found])
+
+    def _resolve(self, group: _Group, error: BaseException | None = None) -> None:
+        self._forget(group)
+        members, group.members = group.members, {}
+        for task, watch in members.items():
+            watch.taken, watch.index, watch.seen = group.watch.taken, group.watch.index, group.watch.seen
+            if error is None:
+                trio.lowlevel.reschedule(task)
+            else:
+                trio.lowlevel.reschedule(task, outcome.Error(error))
+
+    def _forget(self, group: _Group) -> None:
+        for name in group.watch.names:
+            # A filter may have cancelled the very wait that it belongs to.
+            groups = self._groups.get(name, {})
+            if groups.get(group.key) is group:
+                del groups[group.key]
+                if not groups:
+                    del self._groups[name]
+
+    def _wake(self) -> None:
+        if self._parked:
+            parked, self._parked = self._parked, {}
+            for task in parked:
+                trio.lowlevel.reschedule(task)
+
+    def _blocks_from(self, index: int) -> Iterator[_Block[R]]:
+        # Nearly every reader wants the newest blocks: look from that end.
+        wanted = []
+        for block in reversed(self._blocks):
+            if block.first + block.count <= index:
+                break
+            wanted.append(block)
+        return reversed(wanted)

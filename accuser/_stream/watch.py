@@ -1,0 +1,142 @@
+"""What a wait looks for, and how far it has got. Pure: no I/O, no trio.
+
+A watch is offered items in order, by whoever waits while it looks back, and by the history's
+publisher from then on. It takes as many as it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from types import FunctionType
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from .event import Event
+
+T = TypeVar("T")
+
+Filter = Callable[[Any], T | None]
+"""Gets an item; answers None to go on waiting, and anything else to take it."""
+
+
+@attrs.frozen(eq=False)
+class Failed:
+    """An item that could not be converted; taking it raises its error."""
+
+    error: Exception
+
+
+class Checked(list[Any]):
+    """Items some of which are `Failed`."""
+
+
+def value_of(event: Event) -> Any:
+    """Convert an event to its value."""
+    return event.value
+
+
+def full_of(event: Event) -> Any:
+    """Convert an event to the whole item."""
+    return event.full()
+
+
+def event_of(event: Event) -> Any:
+    """Leave an event as it is."""
+    return event
+
+
+@attrs.define(eq=False)
+class Watch(Generic[T]):
+    """A search for ``count`` items.
+
+    Args:
+        names: of the events that are converted and offered; lines of output have the name ``""``.
+        convert: gives the item of a record; the same function for watches that can share it.
+        filter: chooses among the items; None takes each.
+        count: how many are wanted.
+        note: in words, where an exception of the filter came from.
+    """
+
+    names: frozenset[str]
+    convert: Callable[[Any], Any]
+    filter: Filter[T] | None
+    count: int
+    note: str
+    taken: list[T] = attrs.field(factory=list, init=False)
+    seen: int = attrs.field(default=0, init=False)
+    """How many items were offered."""
+    index: int = attrs.field(default=-1, init=False)
+    """Index of the record that completed it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was wanted has been taken."""
+        return len(self.taken) >= self.count
+
+    def offer(self, indexes: Sequence[int], items: Sequence[Any]) -> bool:
+        """Offer items in order; stop with the one that completes it. Return whether one did.
+
+        What the filter raises goes to the caller.
+        """
+        self.seen += len(items)
+        usable = _raising(items) if isinstance(items, Checked) else items
+        answers = usable if self.filter is None else map(self.filter, usable)
+        try:
+            for index, answer in zip(indexes, answers, strict=False):
+                if answer is not None or self.filter is None:
+                    self.taken.append(answer)
+                    if self.complete:
+                        self.index = index
+                        return True
+        except BaseException as error:
+            error.add_note(self.note)
+            raise
+        return False
+
+    @property
+    def memoryless(self) -> bool:
+        """Whether the filter is a plain function without a closure, or none."""
+        ours = self.filter
+        return ours is None or (type(ours) is FunctionType and not ours.__closure__)
+
+    def key(self) -> Hashable:
+        """What is equal for watches of which one may speak for all, from the same index on.
+
+        A plain function without a closure has no memory of its own, so that it is asked once for
+        all the waits that share it; so are waits without a filter.
+        """
+        ours = self.filter
+        if self.count == 1 and not self.taken:
+            if ours is None:
+                return (self.names, self.convert, None)
+            if type(ours) is FunctionType and not ours.__closure__:
+                state = (ours.__code__, id(ours.__globals__))
+                defaults = tuple(map(id, ours.__defaults__ or ()))
+                return (self.names, self.convert, state, defaults, bool(ours.__kwdefaults__) and id(ours))
+        return id(self)
+
+
+def _raising(items: Iterable[Any]) -> Iterable[Any]:
+    for item in items:
+        if isinstance(item, Failed):
+            raise item.error
+        yield item
+
+
+_PLAIN: Final[tuple[Callable[[Any], Any], ...]] = (value_of, full_of, event_of)
+
+
+def converted(convert: Callable[[Any], Any], records: Iterable[Any]) -> list[Any]:
+    """Convert records; the result is `Checked` if one could not be."""
+    if convert in _PLAIN:
+        return [convert(record) for record in records]
+    items: list[Any] = []
+    failed = False
+    for record in records:
+        try:
+            items.append(convert(record))
+        except Exception as error:
+            items.append(Failed(error))
+            failed = True
+    return Checked(items) if failed else items

@@ -1,0 +1,406 @@
+"""The pytest plugin, in projects of users."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from accuser import Protocol
+from accuser.pytest._choice import choose, description
+from tests.support.projects import PLUGIN, Project, project
+
+__all__ = ["project"]  # a fixture of this module
+
+# A user's project, all of it.
+PYPROJECT = """\
+[project]
+name = "my-tests"
+version = "1"
+dependencies = ["accuser[sandbox,pytest]"]
+
+[tool.pytest.ini_options]
+trio_mode = true
+"""
+NOXFILE = """\
+import nox
+
+
+@nox.session
+def tests(session):
+    session.install("accuser[sandbox,pytest]")
+    session.run("pytest", *session.posargs)
+"""
+TEST = """\
+from accuser import Accuser, Client, Node
+
+
+async def test_the_accuser_processes_what_is_baked(node: Node, client: Client, accuser: Accuser) -> None:
+    before = node.level
+    processed = accuser.expect("accuser_processed_block.v0")
+    level = await client.bake_for_and_wait("bootstrap1")
+    assert level == before + 1
+    head = await node.rpc("get", "/chains/main/blocks/head/header")
+    assert head["level"] == level
+    assert await processed == head["hash"]
+"""
+TWIN = TEST.replace("    level = ", "    accuser.signal(9)\n    await processed\n    level = ", 1)
+TITLE = "test_the_accuser_processes_what_is_baked"
+
+
+def test_a_project_made_from_nothing_passes(project: Project) -> None:
+    assert len(TEST.splitlines()) <= 12
+    (project.folder / "pytest.ini").unlink()
+    (project.folder / "pyproject.toml").write_text(PYPROJECT)
+    project.write(noxfile=NOXFILE, test_accuser=TEST)
+    # Nothing is installed and no environment made: there is no network.
+    ended = project.run(sys.executable, "-m", "nox", "--no-venv", "--no-install", "-s", "tests")
+    assert ended.status == 0, ended.output
+    assert "mavryk: sandbox (auto: no mavkit-node in MAVKIT_BIN_DIR and PATH), boreas" in ended.lines
+    assert any(re.fullmatch(r"  sandbox of accuser .* sha256 [0-9a-f]{12}", line) for line in ended.lines)
+    assert project.bundles == []
+
+
+def test_its_failing_twin_tells_the_cause_first(project: Project) -> None:
+    project.write(test_accuser=TWIN)
+    ended = project.pytest(A_NEW_VARIABLE="of pytest", MAVRYK_THING="told")
+    assert ended.status == 1
+    first = ended.below(TITLE, 10)
+    # The wait or the daemon's end, whichever the test hears of first: the cause is told in both.
+    assert any("accuser1 ended unasked: killed by SIGKILL" in line for line in first[:2]), first
+    (bundle,) = project.bundles
+    assert f"failure bundle: {bundle}" in first
+    for said in (
+        "accuser1 (process ",
+        "mavkit-accuser-PtBoreas -E http://127.0.0.1:",
+        ": killed by SIGKILL, after SIGKILL from here",
+        "accuser1: accuser_processed_block.v0, ",
+        "    Accuser ",
+        "    daemon_start.v0 ",
+        ": exit status 127, after SIGTERM from here",
+    ):
+        assert said in ended.output
+    files = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
+    assert files >= {
+        *("run.jsonl", "report.txt", "environment.txt", "timeline.html"),
+        *("node1/config.json", "node1-stderr.log", "accuser1-stdout.log"),
+    }
+    environment = (bundle / "environment.txt").read_text()
+    assert "MAVRYK_THING=told" in environment
+    assert "A_NEW_VARIABLE" not in environment
+    assert not list(Path(project.environment.get("TMPDIR", "/tmp")).glob("accuser-*"))
+
+
+HARD = """\
+import os
+import signal
+
+import pytest
+import trio
+
+
+def die(accuser):
+    os.kill(accuser.pid, signal.SIGKILL)
+
+
+async def test_catches(accuser):
+    die(accuser)
+    try:
+        await accuser.wait_for("never.v0", unknown=True)
+    except Exception:
+        pass
+    await trio.sleep_forever()
+
+
+async def test_swallows_its_cancellation(accuser):
+    die(accuser)
+    try:
+        await trio.sleep_forever()
+    except BaseException:
+        pass
+
+
+async def test_has_a_deadline(accuser):
+    with trio.fail_after(60):
+        die(accuser)
+        await trio.sleep_forever()
+
+
+async def test_has_ended(accuser):
+    die(accuser)
+
+
+async def test_has_ended_with_a_signal(accuser):
+    accuser.signal(signal.SIGKILL)
+
+
+async def test_expects_it_in_vain(accuser):
+    from accuser import DaemonExited
+
+    with pytest.raises(DaemonExited):
+        die(accuser)
+        await trio.sleep_forever()
+
+
+async def test_of_two_daemons(node, accuser):
+    die(accuser)
+    die(node)
+    await trio.sleep_forever()
+
+
+async def test_handles_badly(node, client):
+    @node.on_event
+    def handler(event):
+        raise KeyError(event.name)
+
+    await client.bake_for()
+    await trio.sleep_forever()
+
+
+async def test_wants_it(accuser):
+    async with accuser.expect_exit():
+        die(accuser)
+
+
+async def test_tolerates_it(open_node):
+    node = await open_node(may_exit=True)
+    die(node)
+    await node.terminate()
+
+
+async def test_fails_while_it_opens(open_node):
+    from accuser import BinaryNotFound
+
+    with pytest.raises(BinaryNotFound):
+        await open_node(toolchain=__import__("accuser").installed("/nowhere"))
+"""
+
+
+def test_an_exit_that_nobody_asked_for_fails_the_test_whatever_it_does(project: Project) -> None:
+    project.write(test_hard=HARD)
+    ended = project.pytest("-rA", PATH="/nowhere")
+    ended.count(failed=8, passed=3)
+    for title in (
+        *(
+            "test_catches",
+            "test_swallows_its_cancellation",
+            "test_has_a_deadline",
+            "test_has_ended",
+            "test_has_ended_with_a_signal",
+        ),
+        *("test_expects_it_in_vain", "test_of_two_daemons"),
+    ):
+        assert any("accuser1 ended unasked: killed by SIGKILL" in line for line in ended.below(title, 10)), (
+            title
+        )
+    assert any("node1 ended unasked" in line for line in ended.below("test_of_two_daemons", 10))
+    assert ended.below("test_handles_badly", 1)[0].startswith("HandlerFailed: handler ")
+    assert len(project.bundles) == 8
+
+
+ORDER = """\
+async def test_order(open_node, open_accuser, open_client, node, client, accuser):
+    second = await open_node(arguments=("--connections 0", "--synchronisation-threshold 0"))
+    await (await open_client(second)).activate_protocol(__import__("accuser").Protocol.ALPHA)
+    await open_accuser(second, __import__("accuser").Protocol.ALPHA)
+    await open_accuser(node)
+    raise ValueError("to be seen")
+
+
+async def test_waits(node):
+    import trio
+
+    with trio.fail_after(0.01):
+        await node.wait_for_level(99)
+"""
+
+
+def test_the_last_daemon_is_the_first_to_go(project: Project) -> None:
+    project.write(test_order=ORDER)
+    bundles = project.folder / "bundles"
+    ended = project.pytest(f"--mavryk-bundles={bundles}")
+    ended.count(failed=2)
+    assert ended.below("test_order", 1) == ["ValueError: to be seen"]
+    exits = []
+    for line in (bundles / "test_order-test_order" / "run.jsonl").read_text().splitlines():
+        if (entry := json.loads(line))["type"] == "exit":
+            assert entry["status"] == 127
+            exits.append(entry["daemon"])
+    assert exits == ["accuser3", "accuser2", "node2", "accuser1", "node1"]
+    assert ended.below("test_waits", 2)[0] == "TooSlowError"
+    assert "node1: head_increment.v0 / branch_switch.v0 where level >= 99, cancelled" in ended.output
+    assert project.bundles == []
+
+
+def test_it_works_in_several_processes(project: Project) -> None:
+    project.write(test_one=TEST, test_two=TWIN)
+    ended = project.pytest("-n", "2")
+    ended.count(passed=1, failed=1)
+    assert "accuser1 ended unasked: killed by SIGKILL" in "\n".join(ended.below(TITLE, 10))
+    assert "mavryk: sandbox (auto: no mavkit-node in MAVKIT_BIN_DIR and PATH), boreas" in ended.lines
+    assert len(project.bundles) == 1
+
+
+MARKED = """\
+import pytest
+
+pytestmark = pytest.mark.mavryk(protocols=["atlas", "alpha"], toolchains=["sandbox", "mavkit"])
+
+
+def test_plain():
+    pass
+
+
+def test_marked(toolchain, protocol):
+    assert toolchain.is_sandbox == (toolchain.name == "sandbox")
+
+
+@pytest.mark.mavryk(toolchains=["mavkit"])
+def test_real(toolchain, protocol):
+    assert (toolchain.name, protocol.tag) == ("mavkit", "boreas")
+"""
+
+
+def test_the_marker_multiplies_tests(project: Project, tmp_path: Path) -> None:
+    project.write(test_marked=MARKED)
+    ended = project.pytest("-rs", "-v")
+    ended.count(passed=3, skipped=3)
+    assert ended.output.count("needs the real binaries: --mavkit DIR") >= 1
+    assert "test_marked.py::test_marked[sandbox-alpha] PASSED" in ended.output.replace("[atlas-", "[")
+
+    mavkit = executables(tmp_path, Protocol.BOREAS, Protocol.ATLAS)
+    ended = project.pytest("-rs", f"--mavkit={mavkit}")
+    ended.count(passed=5, skipped=1)
+    assert f"no mavkit-accuser-alpha in mavkit in {mavkit}" in ended.output
+
+    ended = project.pytest("-rs", "--mavryk-protocol=boreas")
+    assert "not for --mavryk-protocol boreas" in ended.output
+    ended = project.pytest("-v", "--mavryk-protocol=alpha", "-k", "test_marked")
+    assert "alpha" in ended.output
+    assert "atlas" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "said"),
+    [
+        (("--mavkit=/no/such",), "", "--mavkit /no/such: there is no such folder; or say sandbox, or auto"),
+        (("--mavryk-protocol=babylon",), "def test(protocol): pass", "unknown protocol 'babylon'"),
+        (
+            (),
+            "import pytest\n@pytest.mark.mavryk(protocols=['babylon'])\ndef test(protocol): pass",
+            "unknown protocol 'babylon'",
+        ),
+        (
+            (),
+            "import pytest\n@pytest.mark.mavryk(toolchains=['octez'])\ndef test(toolchain): pass",
+            "a toolchain is 'sandbox' or 'mavkit', not 'octez'",
+        ),
+        (
+            (),
+            "import pytest\n@pytest.mark.mavryk(protocol='alpha')\ndef test(): pass",
+            "the marker is mavryk(protocols=[...], toolchains=[...])",
+        ),
+        (("-o", "trio_mode=false"), "async def test(node): pass", "are for asynchronous tests under pytest"),
+        ((), "def test(node): pass", "are for asynchronous tests under pytest-trio: write `async def`"),
+        (("-p", "no:trio"), "async def test(node): pass", "need pytest-trio: pip install 'accuser[pytest]'"),
+    ],
+)
+def test_what_is_wrong_is_said(project: Project, arguments: tuple[str, ...], text: str, said: str) -> None:
+    project.write(test_wrong=text)
+    ended = project.pytest(*arguments)
+    assert ended.status != 0
+    assert said in ended.output
+
+
+def executables(folder: Path, *protocols: Protocol) -> Path:
+    """A folder with programs that have the names of Mavkit's."""
+    place = folder / "mavkit"
+    place.mkdir()
+    for name in ("mavkit-node", "mavkit-client", *(protocol.accuser_binary for protocol in protocols)):
+        (place / name).write_text("#!/bin/sh\necho 1234abcd '(21.3)'\n")
+        (place / name).chmod(0o755)
+    return place
+
+
+def test_what_is_installed_is_found_and_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = executables(tmp_path, Protocol.BOREAS)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.delenv("MAVKIT_BIN_DIR", raising=False)
+    assert choose("auto", [Protocol.BOREAS]).toolchain.is_sandbox
+    monkeypatch.setenv("MAVKIT_BIN_DIR", str(place))
+    choice = choose("auto", [Protocol.BOREAS])
+    assert str(choice) == "mavkit (auto: found in MAVKIT_BIN_DIR or PATH)"
+    first, *rest = description(choice, [Protocol.BOREAS])
+    assert first == "mavryk: mavkit (auto: found in MAVKIT_BIN_DIR or PATH), boreas"
+    digest = hashlib.sha256((place / "mavkit-node").read_bytes()).hexdigest()[:12]
+    assert rest == [
+        f"  {name} 1234abcd (21.3): {place / name} sha256 {digest}"
+        for name in ("mavkit-node", "mavkit-client", "mavkit-accuser-PtBoreas")
+    ]
+    # One that is missing is not made up for by the sandbox's.
+    assert (
+        str(choose("auto", [Protocol.ALPHA]))
+        == "sandbox (auto: no mavkit-accuser-alpha in MAVKIT_BIN_DIR and PATH)"
+    )
+    assert choose("sandbox", [Protocol.BOREAS]).mavkit is None
+    assert "  mavkit-accuser-alpha: not found" in description(
+        choose(str(place), [Protocol.ALPHA]), [Protocol.ALPHA]
+    )
+
+
+def test_the_header_tells_what_was_chosen(project: Project) -> None:
+    project.write(test_nothing="def test(): pass")
+    assert "mavryk:" not in project.pytest().output
+    ended = project.pytest("--mavkit=sandbox", "--mavryk-protocol=alpha")
+    assert ended.lines.index("mavryk: sandbox (chosen), alpha") < ended.lines.index("collected 1 item")
+
+
+OTHER_PLUGIN = """\
+import pytest
+
+
+@pytest.fixture
+def client():
+    return "of the other plugin"
+"""
+OTHER_TESTS = """\
+import sys
+
+
+def test_client(client):
+    assert client == "of the other plugin"
+    loaded = {name for name in sys.modules if name.startswith("accuser.")}
+    assert not [name for name in loaded if not name.startswith("accuser.pytest")], loaded
+    assert "trio" not in sys.modules
+
+
+def test_node(node):
+    assert node == "of the conftest"
+"""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_suites_that_do_not_use_it_are_left_alone(project: Project, first: bool) -> None:
+    conftest = "import pytest\n\n\n@pytest.fixture\ndef node():\n    return 'of the conftest'\n"
+    project.write(other_plugin=OTHER_PLUGIN, conftest=conftest, test_other=OTHER_TESTS)
+    plugins = ["-p", "other_plugin", "-p", PLUGIN]
+    ended = project.pytest(
+        "-p",
+        "no:trio",
+        "-p",
+        "no:anyio",
+        "-p",
+        "no:hypothesispytest",
+        "-o",
+        "trio_mode=",
+        "-W",
+        "ignore::pytest.PytestConfigWarning",
+        *(plugins if first else plugins[2:] + plugins[:2]),
+    )
+    ended.count(passed=2)
+    assert "mavryk" not in ended.output
+    assert "unrecognized arguments: --mavkit" in project.pytest("-p", f"no:{PLUGIN}", "--mavkit=auto").output

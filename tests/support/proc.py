@@ -1,0 +1,52 @@
+"""What /proc tells of processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import trio
+
+from accuser._hosts.owner.guardian import guardian
+
+
+def state_of(pid: int | None) -> str:
+    """The letter of its state; ``Z`` too for one that is no more: somebody else reaps orphans."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+
+
+async def wait_for_state(pid: int | None, wanted: str) -> None:
+    """Wait until a process is in a state. Nothing tells of it but /proc."""
+    with trio.fail_after(60):
+        while state_of(pid) != wanted:  # noqa: ASYNC110
+            await trio.sleep(0.001)
+
+
+async def wait_for_end(pid: int | None) -> None:
+    """Wait until a process has ended."""
+    await wait_for_state(pid, "Z")
+
+
+def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
+    """The open descriptors of a process, with what they lead to.
+
+    Of this one without the guardian's, which is to stay.
+    """
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.add((int(link.name), os.readlink(link)))
+        except FileNotFoundError:
+            continue  # the one that the folder was read through
+    return found if pid != "self" else {opened for opened in found if opened[0] != guardian.lifeline}
+
+
+def children() -> list[int]:
+    """The processes that this one has started, zombies included, without the guardian."""
+    pids: list[int] = []
+    for file in Path("/proc/self/task").glob("*/children"):
+        pids += map(int, file.read_text().split())
+    return [pid for pid in pids if pid != guardian.pid]
