@@ -1,55 +1,210 @@
-"""Spawn accusers of the Mavryk network, and control them, in Trio's structured concurrency."""
+"""Spawn accusers of the Mavryk network, and control them, in Trio's structured concurrency.
 
-# The rooms, in the order in which data goes through them; imports go one way only.
-#
-#   _process   a child in a group of its own          _pipe       the FIFO for its events
-#   _guardian  who clears up when this process is gone; _guardian_main is that program
-#   _decode    bytes -> Event | Malformed (pure);     _netstring  the other framing
-#   _history   the log, broadcast to consumers        _watch      what a wait looks for (pure)
-#   _transcript  what a session wrote; handlers       _session    one run: spawn, read, stop, drain
-#   _host      what a session asks of a machine       _runner     another machine, by SSH:
-#   _ssh       its connection                         _remote     a daemon there, by remote/*.sh
-#   _in_process  this very process, for the sandbox   _tasks      a daemon there
-#   _runner_config  the file that names it
-#   _waits     expectations; _explain why they fail   _observed   waits and handlers of a handle
-#   _exits     the expectation of an exit             _stats      what a process group uses
-#   _supervise when it is run again (pure)
-#   _daemon    the handle of one session after the other;   _options   what it takes
-#   _record, _replay    recordings;   _normal, _tracks, _align, _compare   two of them (pure)
-#   _spec      what differs: command line, readiness;   _node, _accuser, _baker   of these
-#   _network   a chain of one's own
-#   _client    one process a command                  _rpc, _http   requests, external nodes
-#   _operations  consensus operations of one's own
-#   _toolchain, _protocol, _parameters, _keys         what runs, and with what
-#   _temp, _ports, _logs, _command, _groups, _checks, _interrupt   helpers;   _errors   a leaf
-#   _public    the names that users see
-#
-#   events     events as classes                      scenarios  what upstream tests
-#   testing    daemons that misbehave;                _player    the program that they run
-#   timeline/  recordings as pages and traces
-#   commands/  the command line, a room for each command
-#   pytest/    the plugin for pytest
-#   sandbox/   executables of our own
+The packages, from the top; each imports only what stands below it, which `lint` checks:
+
+    commands/  pytest/         programs and the plugin, which users start
+    scenarios/  testing/       made of the public interface alone
+    _daemons/                  what users hold: daemons, clients, endpoints, replays
+    _engine/                   one run of a daemon: session, transcript, readiness, waits, exits
+    _hosts/                    where daemons run: this machine, another one by SSH, this process
+    _comparison/  timeline/    recordings put to use
+    sandbox/                   executables of our own: node, accuser, client
+    events/  _recording/       events as classes; the entries of recordings
+    _mavryk/  _http/           what the chain defines; HTTP/1.1
+    _stream/                   bytes of a pipe, events, history and watches
+    _errors, _report, ...      leaves
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+import importlib as _importlib
+import types as _types
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ._public import *  # noqa: F403
+    from ._comparison.compare import Comparison as Comparison
+    from ._comparison.compare import compare as compare
+    from ._comparison.tracks import CompareRules as CompareRules
+    from ._daemons.accuser import Accuser as Accuser
+    from ._daemons.accuser import AccuserOptions as AccuserOptions
+    from ._daemons.accuser import open_accuser as open_accuser
+    from ._daemons.baker import Baker as Baker
+    from ._daemons.baker import BakerOptions as BakerOptions
+    from ._daemons.baker import open_baker as open_baker
+    from ._daemons.client import Client as Client
+    from ._daemons.client import ClientOptions as ClientOptions
+    from ._daemons.client import init_with_protocol as init_with_protocol
+    from ._daemons.client import open_client as open_client
+    from ._daemons.daemon import Daemon as Daemon
+    from ._daemons.daemon import open_daemon as open_daemon
+    from ._daemons.endpoint import Endpoint as Endpoint
+    from ._daemons.node import Node as Node
+    from ._daemons.node import NodeOptions as NodeOptions
+    from ._daemons.node import open_node as open_node
+    from ._daemons.observed import WaitOptions as WaitOptions
+    from ._daemons.operations import ConsensusOperation as ConsensusOperation
+    from ._daemons.options import DaemonOptions as DaemonOptions
+    from ._daemons.replay import Replay as Replay
+    from ._daemons.replay import open_replay as open_replay
+    from ._daemons.replay import replay as replay
+    from ._engine.exits import ExitExpectation as ExitExpectation
+    from ._engine.readiness import ReadyEvent as ReadyEvent
+    from ._engine.readiness import ReadyLine as ReadyLine
+    from ._engine.supervise import Restart as Restart
+    from ._engine.supervise import RestartPolicy as RestartPolicy
+    from ._engine.waits import DEFAULT as DEFAULT
+    from ._engine.waits import Expectation as Expectation
+    from ._engine.waits import Mark as Mark
+    from ._errors import AccuserError as AccuserError
+    from ._errors import AlreadyRunning as AlreadyRunning
+    from ._errors import BinaryNotFound as BinaryNotFound
+    from ._errors import CommandFailed as CommandFailed
+    from ._errors import DaemonExited as DaemonExited
+    from ._errors import DirectoryError as DirectoryError
+    from ._errors import EventPipeError as EventPipeError
+    from ._errors import EventTimeout as EventTimeout
+    from ._errors import HandlerFailed as HandlerFailed
+    from ._errors import HttpError as HttpError
+    from ._errors import Lagged as Lagged
+    from ._errors import MalformedEvent as MalformedEvent
+    from ._errors import NodeUnreachable as NodeUnreachable
+    from ._errors import NoFreePort as NoFreePort
+    from ._errors import NotRunning as NotRunning
+    from ._errors import PortTaken as PortTaken
+    from ._errors import RecordingError as RecordingError
+    from ._errors import RpcError as RpcError
+    from ._errors import RunnerConfigError as RunnerConfigError
+    from ._errors import RunnerError as RunnerError
+    from ._errors import RunnerFault as RunnerFault
+    from ._errors import ScenarioFailed as ScenarioFailed
+    from ._errors import SigningUnavailable as SigningUnavailable
+    from ._errors import SpawnFailed as SpawnFailed
+    from ._errors import StatsUnavailable as StatsUnavailable
+    from ._errors import TerminatedBeforeEvent as TerminatedBeforeEvent
+    from ._errors import UnexpectedEvent as UnexpectedEvent
+    from ._errors import UnexpectedValue as UnexpectedValue
+    from ._errors import UnknownEvent as UnknownEvent
+    from ._errors import UnknownProtocol as UnknownProtocol
+    from ._hosts.memory.machine import Sandbox as Sandbox
+    from ._hosts.memory.machine import open_sandbox as open_sandbox
+    from ._hosts.ssh.runner import SSHRunner as SSHRunner
+    from ._hosts.ssh.runner_config import RunnerConfig as RunnerConfig
+    from ._hosts.ssh.runner_config import load_runner_config as load_runner_config
+    from ._hosts.toolchain import SANDBOX as SANDBOX
+    from ._hosts.toolchain import Toolchain as Toolchain
+    from ._hosts.toolchain import installed as installed
+    from ._hosts.usage import Stats as Stats
+    from ._logs import LogFormatter as LogFormatter
+    from ._logs import reset_names as reset_names
+    from ._logs import setup_logging as setup_logging
+    from ._logs import wants_color as wants_color
+    from ._mavryk.accounts import BOOTSTRAP as BOOTSTRAP
+    from ._mavryk.accounts import Account as Account
+    from ._mavryk.protocol import Protocol as Protocol
+    from ._recording.writer import Recording as Recording
+    from ._report import WaitReport as WaitReport
+    from ._stream.event import Event as Event
+    from ._stream.event import Malformed as Malformed
+
 else:
-    # On first use: the sandbox's programs are modules of this package too, start dozens of times
-    # in a scenario, and need none of it.
+    # Loaded on first use: the sandbox's programs are modules of this package too, start dozens of times in a
+    # scenario, and need none of it.
+    _WHERE: Final = {
+        "Comparison": "._comparison.compare",
+        "compare": "._comparison.compare",
+        "CompareRules": "._comparison.tracks",
+        "Accuser": "._daemons.accuser",
+        "AccuserOptions": "._daemons.accuser",
+        "open_accuser": "._daemons.accuser",
+        "Baker": "._daemons.baker",
+        "BakerOptions": "._daemons.baker",
+        "open_baker": "._daemons.baker",
+        "Client": "._daemons.client",
+        "ClientOptions": "._daemons.client",
+        "init_with_protocol": "._daemons.client",
+        "open_client": "._daemons.client",
+        "Daemon": "._daemons.daemon",
+        "open_daemon": "._daemons.daemon",
+        "Endpoint": "._daemons.endpoint",
+        "Node": "._daemons.node",
+        "NodeOptions": "._daemons.node",
+        "open_node": "._daemons.node",
+        "WaitOptions": "._daemons.observed",
+        "ConsensusOperation": "._daemons.operations",
+        "DaemonOptions": "._daemons.options",
+        "Replay": "._daemons.replay",
+        "open_replay": "._daemons.replay",
+        "replay": "._daemons.replay",
+        "ExitExpectation": "._engine.exits",
+        "ReadyEvent": "._engine.readiness",
+        "ReadyLine": "._engine.readiness",
+        "Restart": "._engine.supervise",
+        "RestartPolicy": "._engine.supervise",
+        "DEFAULT": "._engine.waits",
+        "Expectation": "._engine.waits",
+        "Mark": "._engine.waits",
+        "AccuserError": "._errors",
+        "AlreadyRunning": "._errors",
+        "BinaryNotFound": "._errors",
+        "CommandFailed": "._errors",
+        "DaemonExited": "._errors",
+        "DirectoryError": "._errors",
+        "EventPipeError": "._errors",
+        "EventTimeout": "._errors",
+        "HandlerFailed": "._errors",
+        "HttpError": "._errors",
+        "Lagged": "._errors",
+        "MalformedEvent": "._errors",
+        "NodeUnreachable": "._errors",
+        "NoFreePort": "._errors",
+        "NotRunning": "._errors",
+        "PortTaken": "._errors",
+        "RecordingError": "._errors",
+        "RpcError": "._errors",
+        "RunnerConfigError": "._errors",
+        "RunnerError": "._errors",
+        "RunnerFault": "._errors",
+        "ScenarioFailed": "._errors",
+        "SigningUnavailable": "._errors",
+        "SpawnFailed": "._errors",
+        "StatsUnavailable": "._errors",
+        "TerminatedBeforeEvent": "._errors",
+        "UnexpectedEvent": "._errors",
+        "UnexpectedValue": "._errors",
+        "UnknownEvent": "._errors",
+        "UnknownProtocol": "._errors",
+        "Sandbox": "._hosts.memory.machine",
+        "open_sandbox": "._hosts.memory.machine",
+        "SSHRunner": "._hosts.ssh.runner",
+        "RunnerConfig": "._hosts.ssh.runner_config",
+        "load_runner_config": "._hosts.ssh.runner_config",
+        "SANDBOX": "._hosts.toolchain",
+        "Toolchain": "._hosts.toolchain",
+        "installed": "._hosts.toolchain",
+        "Stats": "._hosts.usage",
+        "LogFormatter": "._logs",
+        "reset_names": "._logs",
+        "setup_logging": "._logs",
+        "wants_color": "._logs",
+        "BOOTSTRAP": "._mavryk.accounts",
+        "Account": "._mavryk.accounts",
+        "Protocol": "._mavryk.protocol",
+        "Recording": "._recording.writer",
+        "WaitReport": "._report",
+        "Event": "._stream.event",
+        "Malformed": "._stream.event",
+    }
+
     def __getattr__(name: str) -> object:
-        public = importlib.import_module("accuser._public")
         if name == "__all__":
-            return [public_name for public_name in vars(public) if not public_name.startswith("_")]
-        if name.startswith("_") or not hasattr(public, name):
+            return sorted(_WHERE)
+        if name not in _WHERE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(public, name)
+        value = globals()[name] = getattr(_importlib.import_module(_WHERE[name], __name__), name)
+        if isinstance(value, type | _types.FunctionType):
+            # Users see these names as members of the package, in tracebacks and documents too.
+            value.__module__ = __name__
         return value
 
     def __dir__() -> list[str]:
-        public = importlib.import_module("accuser._public")
-        return sorted({*globals(), *(name for name in vars(public) if not name.startswith("_"))})
+        return sorted({*_WHERE, *(name for name in globals() if name.startswith("__"))})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 SECTION_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal", "none")
@@ -41,14 +42,6 @@ def check_sections(sections: Iterable[tuple[str, str]]) -> tuple[tuple[str, str]
             known = ", ".join(SECTION_LEVELS)
             raise ValueError(f"the level of the section {section!r} must be one of {known}, not {level!r}")
     return checked
-
-
-"""accuser._checks."""
-
-from __future__ import annotations
-
-import difflib
-from collections.abc import Mapping
 
 
 def check_options(options: Mapping[str, object], known: type) -> None:

@@ -427,3 +427,9 @@ _RUNNER_ADVICE: Final = {
     RunnerFault.LOST: "the daemon there stops by itself",
     RunnerFault.UNUSABLE: "a POSIX shell, reached as `sh`, and OpenSSH's server are needed there",
 }
+
+
+# Tracebacks show the names under which users import them.
+for _error in tuple(globals().values()):
+    if isinstance(_error, type) and issubclass(_error, AccuserError):
+        _error.__module__ = "accuser"

@@ -17,18 +17,12 @@ from standins import Writer
 from table import Row
 
 from accuser import Protocol
-from accuser.sandbox.accuser import answers
-from accuser.sandbox.accuser.denunciation import (
-    DEFAULT_PRESERVED_LEVELS,
-    Denunciator,
-    Emit,
-    SeenBlock,
-    Steps,
-)
 from accuser._mavryk.codec.base58 import Kind, encode
 from accuser._mavryk.codec.crypto import blake2b
 from accuser._mavryk.codec.forge import fitness
 from accuser._mavryk.codec.operations import Consensus, InlinedConsensus
+from accuser.sandbox.accuser import answers
+from accuser.sandbox.accuser.denunciation import DEFAULT_PRESERVED_LEVELS, Denunciator, Emit, SeenBlock, Steps
 
 BLOCKS = 10_000
 SLOTS = 256

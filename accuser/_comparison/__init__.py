@@ -1,0 +1,4 @@
+"""Two recordings aligned, and told apart.
+
+May import `events`, `_recording`, and what they may import.
+"""

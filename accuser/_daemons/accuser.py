@@ -17,7 +17,8 @@ import trio
 
 from .._engine.readiness import ReadyLine
 from .._hosts.host import Host
-from .._hosts.toolchain import check_reach, installed
+from .._hosts.places import check_reach
+from .._hosts.toolchain import installed
 from .._logs import fresh_name
 from .._mavryk.protocol import Protocol
 from .daemon import Daemon

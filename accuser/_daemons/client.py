@@ -16,9 +16,9 @@ import attrs
 
 from .._checks import check_options
 from .._files import writing
-from .._hosts.host import Host
-from .._hosts.owner.workspace import Workspace
-from .._hosts.toolchain import Toolchain, check_reach, host_of, installed
+from .._hosts.host import Host, Workspace
+from .._hosts.places import check_reach, host_of
+from .._hosts.toolchain import Toolchain, installed
 from .._logs import fresh_name, next_color
 from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP, Account
 from .._mavryk.parameters import write_parameter_file
@@ -89,7 +89,7 @@ class Client:
         """Run any command, as in ``command("list", "known", "addresses")``; return its output."""
         return await self._host.run(
             (
-                *self._host.command(self.toolchain, binary),
+                *self.toolchain.command(binary, self._host),
                 *("--endpoint", self.node.rpc_endpoint),
                 *("--base-dir", str(self.base_dir)),
                 *words,

@@ -31,11 +31,10 @@ from .._errors import (
     TerminatedBeforeEvent,
 )
 from .._files import safe_name
-from .._hosts.host import Host
-from .._hosts.owner.workspace import Workspace
-from .._hosts.paths import expressible_place, is_expressible
+from .._hosts.host import Host, Workspace
+from .._hosts.places import host_of
 from .._hosts.ssh.runner import SSHRunner
-from .._hosts.toolchain import Toolchain, host_of, installed
+from .._hosts.toolchain import Toolchain, installed
 from .._hosts.usage import Stats
 from .._logs import fresh_name, log, next_color
 from .._mavryk.protocol import Protocol
@@ -219,12 +218,9 @@ class Daemon(Observed):
         """
         if self._event_pipe is not None:
             return self._event_pipe
-        workspace = self._workspace
-        if self.runner is None and not is_expressible(workspace.path):
-            if self._pipe_workspace is None:
-                self._pipe_workspace = attrs.evolve(workspace, parent=expressible_place())
-            workspace = self._pipe_workspace
-        return workspace.path / f"{safe_name(self.name)}-event-pipe"
+        if self._pipe_workspace is None:
+            self._pipe_workspace = self._workspace.for_pipe()
+        return self._pipe_workspace.path / f"{safe_name(self.name)}-event-pipe"
 
     @property
     def _host(self) -> Host:
@@ -292,7 +288,7 @@ class Daemon(Observed):
         finally:
             self._session.end()
             self._drop_next()
-            if self._pipe_workspace is not None:
+            if self._pipe_workspace not in (None, self._workspace):
                 self._pipe_workspace.remove()
 
     async def _run_sessions(self, task_status: trio.TaskStatus[None]) -> None:
@@ -355,7 +351,7 @@ class Daemon(Observed):
         )
 
     def _command(self) -> tuple[str, ...]:
-        return (str(self._path),) if self._path else self._host.command(self.toolchain, self._spec.binary)
+        return (str(self._path),) if self._path else self.toolchain.command(self._spec.binary, self._host)
 
     def _sink_query(self) -> str:
         # Upstream reverses the list, and the sink takes the first prefix that matches

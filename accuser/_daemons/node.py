@@ -24,8 +24,9 @@ from .._engine.waits import (
     terminated,
 )
 from .._hosts.host import Host
+from .._hosts.places import host_of
 from .._hosts.ssh.runner import SSHRunner, address_from
-from .._hosts.toolchain import host_of, installed
+from .._hosts.toolchain import installed
 from .._logs import fresh_name
 from .._mavryk.network_file import Overrides, Upgrades, network_file
 from .._stream.event import Event

@@ -24,8 +24,7 @@ import attrs
 import trio
 
 from .._errors import RunnerError, exited
-from .._hosts.host import Host, Pipe, Process
-from .._hosts.owner.workspace import Workspace
+from .._hosts.host import Host, Pipe, Process, Workspace
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
 from .._logs import log
@@ -200,12 +199,13 @@ class Session(Transcript):
             if self._stop_asked:
                 task_status.started()
                 return
-            pipe = await host.make_pipe(pipe_path, workspace)
-            stack.push_async_callback(_shielded, pipe.aclose)
             command = (*command, *self.spec.arguments())
             log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
-            uri = f"file-descriptor-path://{pipe.path}?{sink_query}"
-            child = await host.spawn(command, {**self.spec.environment, EVENTS_VARIABLE: uri}, pipe)
+            uri = f"file-descriptor-path://{pipe_path}?{sink_query}"
+            environment = {**self.spec.environment, EVENTS_VARIABLE: uri}
+            running = await host.start(command, environment, pipe_path, workspace)
+            child, pipe = running.process, running.pipe
+            stack.push_async_callback(_shielded, pipe.aclose)
             stack.push_async_callback(_shielded, child.aclose)
             self._child, self.spawned = child, trio.current_time()
             self.pid: int | None = child.pid

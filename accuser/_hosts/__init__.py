@@ -1,0 +1,4 @@
+"""Where daemons run: the interface that a place has, and the places; `places` says which is for whom.
+
+`local`, `ssh` and `memory` do not know each other. May import `sandbox`, and what it may import.
+"""

@@ -1,19 +1,15 @@
-"""Where daemons run: what the library asks of a machine, and this machine's answers.
-
-`SSHRunner` gives the answers of another machine.
-"""
+"""Where daemons run: what the library asks of a machine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
 import trio
 
-from .owner.workspace import Workspace
-from .toolchain import Toolchain
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -73,6 +69,56 @@ class Pipe(Protocol):
         """Close everything and remove the pipe, if it is still ours."""
 
 
+@attrs.frozen
+class Running:
+    """A daemon that was started, and the pipe that it writes its events to."""
+
+    process: Process
+    pipe: Pipe
+
+
+async def running(pipe: Pipe, start: Awaitable[Process]) -> Running:
+    """Start the process of a pipe; if that fails, close the pipe."""
+    try:
+        return Running(await start, pipe)
+    except BaseException:
+        # What closing waits for is bounded.
+        with trio.CancelScope(shield=True):
+            await pipe.aclose()
+        raise
+
+
+class Workspace(Protocol):
+    """The temporary directory of a daemon on a host."""
+
+    @property
+    def path(self) -> Path:
+        """The directory, made when first asked for. Raises `DirectoryError`."""
+
+    @property
+    def made(self) -> Path | None:
+        """The directory, if it was made."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is never to be removed."""
+
+    def folder(self, name: str) -> Path:
+        """A folder in it."""
+
+    def keep(self) -> Path | None:
+        """Never remove the directory; return it, or None if there is none."""
+
+    def for_pipe(self) -> Workspace:
+        """Where the event pipe goes: here, or elsewhere if the sink cannot take this path."""
+
+    def when_kept(self, tell: Callable[[], object]) -> None:
+        """Call ``tell`` when it is to be kept, at once if it is already."""
+
+    def remove(self) -> None:
+        """Forget the directory, and remove it where that can be done from here."""
+
+
 class Host(Protocol):
     """A machine that daemons run on."""
 
@@ -95,8 +141,15 @@ class Host(Protocol):
     def absolute(self, path: str | Path) -> Path:
         """The path, made absolute."""
 
-    def command(self, toolchain: Toolchain, binary: str) -> tuple[str, ...]:
-        """How an executable of ``toolchain`` is called there. Raises `BinaryNotFound`."""
+    def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
+        """The words that start an executable there.
+
+        Args:
+            binary: its name.
+            bin_dir: the folder that is searched first; None for the usual places alone.
+
+        Raises `BinaryNotFound`.
+        """
 
     def connected(self) -> AbstractAsyncContextManager[None]:
         """Stay connected for the length of a block, which may be nested."""
@@ -120,13 +173,18 @@ class Host(Protocol):
     ) -> str:
         """Run a command to its end, as `run_command` does."""
 
-    async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
-        """Make a daemon's event pipe. Raises `EventPipeError`."""
+    async def start(
+        self, command: tuple[str, ...], environment: Mapping[str, str], events: Path, workspace: Workspace
+    ) -> Running:
+        """Start a daemon, with additions to the environment, and its event pipe before it.
 
-    async def spawn(self, command: tuple[str, ...], environment: Mapping[str, str], pipe: Pipe) -> Process:
-        """Start a daemon that writes to ``pipe``, with additions to the environment.
+        Args:
+            command: what is started, with its arguments.
+            environment: variables that it has beside those that programs have there.
+            events: path of the pipe; a URI in the environment tells the daemon.
+            workspace: the daemon's directory, to be removed there if we are lost.
 
-        Raises `SpawnFailed` and `BinaryNotFound`.
+        Raises `EventPipeError`, `SpawnFailed` and `BinaryNotFound`; then nothing is left.
         """
 
     async def discard(self, workspace: Workspace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from .._errors import BinaryNotFound
-from ..sandbox.__main__ import MODULES
+from ..sandbox.programs import MODULES
+from .search import find
 
 if TYPE_CHECKING:
     from .host import Host
-
-BIN_DIR_VARIABLE: Final = "MAVKIT_BIN_DIR"
 
 
 @attrs.frozen
@@ -38,12 +36,18 @@ class Toolchain:
         """Whether these are the executables that this package carries."""
         return self.name == "sandbox"
 
-    def command(self, binary: str) -> tuple[str, ...]:
+    def command(self, binary: str, host: Host | None = None) -> tuple[str, ...]:
         """Give the words that start ``binary``, to be followed by its arguments.
+
+        Args:
+            binary: name of the executable, as in ``mavkit-node``.
+            host: where it is to be started; None for this machine.
 
         Raises:
             BinaryNotFound: it is in none of the places that were searched.
         """
+        if self.host is not None:
+            return self.host.find(binary, self.bin_dir)
         if self.is_sandbox:
             if binary not in MODULES:
                 place = f"the sandbox, which has {', '.join(MODULES)}"
@@ -51,21 +55,7 @@ class Toolchain:
             # By path, not by module name: the working directory and PYTHONPATH then have no say.
             # -P keeps the folder of the script out of the module search.
             return (sys.executable, "-P", str(_SANDBOX_MAIN), binary)
-        searched = []
-        for origin, folder in self._folders():
-            if (path := shutil.which(binary, path=folder)) is not None:
-                return (str(Path(path).absolute()),)
-            searched.append(f"{folder or '(nothing)'} ({origin})")
-        raise BinaryNotFound(binary, tuple(searched), in_sandbox=binary in MODULES)
-
-    def _folders(self) -> list[tuple[str, str]]:
-        folders = []
-        if self.bin_dir is not None:
-            folders.append(("the argument bin_dir", str(self.bin_dir)))
-        if from_environment := os.environ.get(BIN_DIR_VARIABLE):
-            folders.append((f"the environment variable {BIN_DIR_VARIABLE}", from_environment))
-        folders.append(("PATH", os.environ.get("PATH", "")))
-        return folders
+        return find(binary, self.bin_dir) if host is None else host.find(binary, self.bin_dir)
 
     def __str__(self) -> str:
         if self.host is not None:
@@ -73,7 +63,7 @@ class Toolchain:
         return self.name if self.bin_dir is None else f"{self.name} in {self.bin_dir}"
 
 
-_SANDBOX_MAIN: Final = Path(__file__).resolve().parent / "sandbox" / "__main__.py"
+_SANDBOX_MAIN: Final = Path(__file__).resolve().parents[1] / "sandbox" / "__main__.py"
 
 SANDBOX: Final = Toolchain("sandbox")
 """The node, accuser and client that this package carries, on a small honest chain."""

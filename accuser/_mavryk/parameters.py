@@ -76,7 +76,7 @@ def _sandbox_constants(protocol: Protocol) -> dict[str, Any]:
     # Imported here because most programs that import the package activate nothing.
     from importlib import resources
 
-    file = resources.files("accuser").joinpath("parameters", f"{protocol.tag}.json")
+    file = resources.files(__package__).joinpath("data", f"{protocol.tag}.json")
     constants: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return constants
 

@@ -14,14 +14,7 @@ if not __package__:
     # Started by its path: the package must be the one that this file belongs to.
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-MODULES: Final = {
-    "mavkit-node": "node.daemon",
-    "mavkit-client": "client.main",
-    "mavkit-admin-client": "client.main",
-    "mavkit-accuser-PtAtLas": "accuser.daemon",
-    "mavkit-accuser-PtBoreas": "accuser.daemon",
-    "mavkit-accuser-alpha": "accuser.daemon",
-}
+from accuser.sandbox.programs import MODULES
 
 NEEDED: Final = ("cryptography",)
 """What the package does not bring by itself."""

@@ -15,7 +15,7 @@ from accuser.commands.event_files import Entry, Kind, Reader
 from accuser.testing import FaultyDaemon, event, raw, ready
 from tests.support.cli import COMMAND, accuser, typing
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 
 
 def item(name: str, value: object = None, section: tuple[str, ...] = ("s",), time: object = 1.5) -> bytes:

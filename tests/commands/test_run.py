@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import trio
-from accuser._http.client.client import HttpClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from accuser import Event, open_replay
+from accuser._http.client import HttpClient
 from accuser.commands.exposition import Page, serve
 from accuser.commands.tally import NAMES, OTHER, Tally
 from accuser.testing import FaultyDaemon, Step, event, exit_with, ignore_sigterm, line, raw, ready

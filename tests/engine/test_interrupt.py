@@ -15,7 +15,7 @@ from accuser._engine.interrupt import on_interrupt
 from accuser._unwrap import plain_errors
 from tests.support.standin import open_standin
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 TELLS_OF_SIGTERM = """
 ready()

@@ -25,7 +25,7 @@ from accuser.events import (
 )
 from tests.support.standin import open_standin
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 OF_THE_ACCUSER = [
     *sorted((DATA / "recorded-runs").glob("*.events")),
     *sorted((DATA / "recorded-events").glob("9*.events")),

@@ -16,7 +16,7 @@ from accuser._stream.event import Record
 from accuser._stream.framing import Framer
 from accuser._stream.netstring import NetstringFramer
 
-RECORDED = Path(__file__).parent / "data" / "recorded-events"
+RECORDED = Path(__file__).parent.parent / "data" / "recorded-events"
 
 # Names without their ".v0"; "-" is an event without a name, "!" a piece that is no event.
 

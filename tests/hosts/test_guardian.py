@@ -32,7 +32,7 @@ from accuser._hosts.owner.guardian_main import (
 from accuser._hosts.owner.workspace import Workspace
 from tests.support.standin import FOLLOWS_SIGTERM, open_standin, write_standin
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 NEVER = 1000
 """Seconds of grace in tests that would take so long if the guardian waited for it."""
 
@@ -362,9 +362,9 @@ async def test_no_daemon_has_the_lifeline(tmp_path: Path) -> None:
 WITHOUT_PROC = f"""
 import sys
 sys.path.insert(0, {str(Path(_guardian_main.__file__).parent)!r})
-import _guardian_main
-_guardian_main.HAS_PROC = False
-_guardian_main.main(int(sys.argv[1]), float(sys.argv[2]))
+import guardian_main
+guardian_main.HAS_PROC = False
+guardian_main.main(int(sys.argv[1]), float(sys.argv[2]))
 """
 
 

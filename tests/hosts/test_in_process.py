@@ -48,9 +48,9 @@ from accuser import (
 )
 from accuser._hosts.owner.guardian import guardian
 from accuser._mavryk.parameters import write_parameter_file
-from accuser.sandbox.__main__ import MODULES
 from accuser.sandbox.accuser.loop import Accuser as AccuserLoop
 from accuser.sandbox.chain.parameters import Calendar
+from accuser.sandbox.programs import MODULES
 from accuser.sandbox.surroundings.network import Network
 from accuser.sandbox.surroundings.task import ProgramTask
 from accuser.scenarios import SCENARIOS

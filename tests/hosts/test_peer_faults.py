@@ -79,7 +79,7 @@ async def test_fault_2_an_event_written_just_before_the_end_reaches_everybody(
                 nursery.start_soon(subscribe)
                 nursery.start_soon(wait)
                 await trio.testing.wait_all_tasks_blocked()
-                process = accuser._engine.session._child
+                process = accuser._session._child
                 assert isinstance(process, Child)
                 assert process.process.stdin is not None
                 await process.process.stdin.send_all(b"x")
@@ -262,11 +262,11 @@ async def test_faults_15_and_16_output_is_bounded_with_and_without_line_ends(tmp
     async with open_standin(tmp_path, body) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
         await accuser.terminate()
-        for history in (accuser._engine.session.stdout, accuser._engine.session.stderr):
+        for history in (accuser._session.stdout, accuser._session.stderr):
             assert sum(len(block.raw) for block in history._blocks) <= history.limit + 65536
         # Nearly all of it was dropped.
-        assert accuser._engine.session.stderr.next_index == 200_000
-        assert accuser._engine.session.stderr.first_index > 100_000
+        assert accuser._session.stderr.next_index == 200_000
+        assert accuser._session.stderr.first_index > 100_000
 
 
 async def test_fault_17_a_wait_that_timed_out_is_forgotten(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ async def test_fault_17_a_wait_that_timed_out_is_forgotten(tmp_path: Path) -> No
         async with trio.open_nursery() as nursery:
             for _ in range(1000):
                 nursery.start_soon(wait)
-        assert not accuser._engine.session.events.watched
+        assert not accuser._session.events.watched
 
 
 async def test_fault_18_a_hundred_crashes_leave_nothing_and_nothing_turns(tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ async def test_fault_22_a_pipe_that_was_asked_for_is_refused_in_words(name: str)
 
 async def test_fault_23_restart_has_a_time_out_of_its_own() -> None:
     async with FaultyDaemon(ignore_sigterm(), ready()).open() as accuser:
-        first = accuser._engine.session
+        first = accuser._session
         # The usual grace is longer than this.
         with trio.fail_after(25):
             await accuser.restart(timeout=0.01)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from accuser._hosts.owner.ports import reserve_port
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_another_process_does_not_get_a_port_whatever_its_tmpdir(tmp_path: Path) -> None:
     port = reserve_port()
-    code = f"from accuser._hosts.owner.ports import _reserve, reserve_port; reserve_port(); print(_reserve({port}))"
+    code = "from accuser._hosts.owner.ports import _reserve, reserve_port; "
+    code += f"reserve_port(); print(_reserve({port}))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

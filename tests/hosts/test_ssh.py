@@ -244,7 +244,7 @@ async def test_what_a_login_shell_prints_is_no_output(tmp_path: Path) -> None:
             await accuser.terminate()
             with pytest.raises(TerminatedBeforeEvent):
                 await accuser.wait_for_line("", stream="stderr", since=accuser.start_mark())
-            assert accuser._engine.session.malformed == 0
+            assert accuser._session.malformed == 0
 
 
 async def test_daemons_share_one_connection(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
@@ -455,7 +455,7 @@ trio.run(main)
 
 
 def test_a_daemon_there_does_not_outlive_its_owner(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent.parent
     text = OWNER.format(
         root=str(root), config=str(server.folder / "config"), temp=str(runner.temp_dir), folder=str(tmp_path)
     )

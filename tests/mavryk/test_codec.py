@@ -50,7 +50,7 @@ from accuser._mavryk.codec.operations import (
     Operation,
 )
 
-RUNS = Path(__file__).parent / "data" / "recorded-runs"
+RUNS = Path(__file__).parent.parent / "data" / "recorded-runs"
 NAMES = (
     "01-double-baking",
     "01b-double-baking-level-2-of-3",

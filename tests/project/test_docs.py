@@ -18,7 +18,7 @@ import trio
 from accuser import events
 from tests.support.sshd import SSHD, serve
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 # The plugin is named, for where the package is not installed.
 PYTEST = ("-m", "pytest", "-q", "-p", "accuser.pytest", "-o", "trio_mode=true", "--basetemp=base")
 

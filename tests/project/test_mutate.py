@@ -67,7 +67,7 @@ def test_each_mutant_is_one_change() -> None:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.tools.mutate", *arguments]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
 
 

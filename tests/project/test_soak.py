@@ -26,6 +26,6 @@ def test_a_seed_draws_the_same_and_every_fault_before_any_twice() -> None:
 
 
 def test_the_documented_table_is_the_one_that_is_tested() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "testing.md").read_text()
+    text = (Path(__file__).parent.parent.parent / "docs" / "testing.md").read_text()
     table = text.partition("| it ends with |")[2].splitlines()[2:]
     assert table[: table.index("")] == [fault.row for fault in FAULTS]

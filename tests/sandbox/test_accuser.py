@@ -17,16 +17,16 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from accuser._http.client.client import HttpClient
-from accuser.sandbox.rpc.client.client import Items, MediaType, Rpc
 from trio.testing import MockClock, memory_stream_pair
 
 from accuser import Protocol
+from accuser._http.client import HttpClient
 from accuser.sandbox.accuser import daemon as accuser_daemon
 from accuser.sandbox.accuser.answers import chain_id
 from accuser.sandbox.accuser.daemon import last_words
-from accuser.sandbox.accuser.denunciation import Request, RpcFailed
 from accuser.sandbox.accuser.loop import Accuser, Console, Unexpected
+from accuser.sandbox.rpc.client import Items, MediaType, Rpc
+from accuser.sandbox.rpc.request import Request, RpcFailed
 from accuser.sandbox.sink.sink import Output, Sink
 from accuser.sandbox.sink.uri import parse
 from tests.support.replay import (

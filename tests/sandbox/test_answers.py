@@ -14,7 +14,7 @@ import pytest
 from accuser import Protocol
 from accuser._mavryk.codec.crypto import BOOTSTRAP
 from accuser.sandbox.accuser import answers
-from accuser.sandbox.accuser.answers import Undecodable
+from accuser.sandbox.rpc.request import Undecodable
 from tests.support.replay import RUNS
 
 BOREAS = Protocol.BOREAS.hash

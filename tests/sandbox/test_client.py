@@ -14,8 +14,8 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from accuser._http.client.server import serve_connection
 
+from accuser._http.server import serve_connection
 from accuser._mavryk.codec.base58 import Kind, encode
 from accuser._mavryk.codec.crypto import (
     ACTIVATOR,

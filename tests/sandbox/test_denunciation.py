@@ -30,12 +30,11 @@ from accuser.sandbox.accuser.denunciation import (
     DEFAULT_PRESERVED_LEVELS,
     Denunciator,
     Emit,
-    Request,
-    RpcFailed,
     SeenBlock,
     Steps,
     branch_offset,
 )
+from accuser.sandbox.rpc.request import Request, RpcFailed, Undecodable
 from accuser.sandbox.sink.uri import Level
 from tests.support.replay import RUNS
 
@@ -742,11 +741,11 @@ def test_blocks_are_of_the_accusers_own_protocol(dal: bool | None) -> None:
         if isinstance(step, Request)
     )
     assert request.decode(value).hash == value["hash"]
-    with pytest.raises(answers.Undecodable):
+    with pytest.raises(Undecodable):
         request.decode({**value, "protocol": Protocol.ALPHA.hash})
     del value["metadata"]["dal_attestation"]
     if dal is False:
         assert request.decode(value)
     else:
-        with pytest.raises(answers.Undecodable):
+        with pytest.raises(Undecodable):
             request.decode(value)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from accuser._http.client.server import (
+
+from accuser._http import server as http_server
+from accuser._http.server import (
     Answer,
     Feed,
     Request,
     serve_connection,
 )
-
-from accuser._http.client import server as http_server
 
 # HTTP
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import pytest
-from accuser.sandbox.rpc.client.error_text import describe
 
 from accuser import Protocol
 from accuser._mavryk.codec.crypto import BOOTSTRAP
@@ -21,6 +20,7 @@ from accuser.sandbox.chain.ledger import EMA_MAX, Ledger, voted
 from accuser.sandbox.chain.mempool import Class, Mempool
 from accuser.sandbox.chain.parameters import Calendar
 from accuser.sandbox.chain.trace import NodeError
+from accuser.sandbox.rpc.error_text import describe
 from tests.support.forger import (
     KEYS,
     activated,

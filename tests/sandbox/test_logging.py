@@ -14,8 +14,8 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from accuser._http.client.client import HttpClient, Response
 
+from accuser._http.client import HttpClient, Response
 from accuser.sandbox.node import routes_config
 from accuser.sandbox.node.router import Router
 from accuser.sandbox.sink.descriptor import Outlets

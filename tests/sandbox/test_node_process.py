@@ -18,8 +18,8 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from accuser._http.client.client import HttpClient
 
+from accuser._http.client import HttpClient
 from accuser.sandbox.chain.chain import Chain
 from accuser.sandbox.node import daemon as node_daemon
 from accuser.sandbox.node.arguments import UsageError, parse
@@ -84,7 +84,7 @@ PROGRAM = [sys.executable, "-m", "accuser.sandbox", "mavkit-node"]
 def test_a_program_starts_without_the_library(module: str) -> None:
     code = f"import sys, accuser.sandbox.{module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"accuser._public", "accuser._daemons.daemon", "trio.testing"} & set(done.stdout.split())
+    assert not {"accuser._daemons", "accuser._engine", "trio.testing"} & set(done.stdout.split())
 
 
 def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:

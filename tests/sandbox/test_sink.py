@@ -20,7 +20,7 @@ from accuser.sandbox.sink.item import item, json_text, unbreakable, wrapped
 from accuser.sandbox.sink.sink import Level, Sink, SinkError, SinkWriteError
 from accuser.sandbox.sink.uri import Format, SinkUriError, parse, path_of
 
-EVENTS = Path(__file__).parent / "data" / "recorded-events"
+EVENTS = Path(__file__).parent.parent / "data" / "recorded-events"
 HOST = "accuser-host"
 
 

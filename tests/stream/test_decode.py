@@ -18,7 +18,7 @@ from accuser._stream.event import Record
 from accuser._stream.framing import MAX_ITEM, Framer
 from accuser._stream.netstring import NetstringFramer
 
-RECORDED = Path(__file__).parent / "data" / "recorded-events"
+RECORDED = Path(__file__).parent.parent / "data" / "recorded-events"
 GOOD = b'{"fd-sink-item.v0":{"hostname":"h","time_stamp":1.5,"section":["a","b"],"event":{"x.v0":1}}}'
 
 

@@ -85,7 +85,7 @@ async def sleep(accuser: Accuser) -> None:
 
 
 async def end(accuser: Accuser) -> None:
-    await accuser._engine.session.ended.wait()
+    await accuser._session.ended.wait()
 
 
 async def wait(accuser: Accuser) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 import trio
 import trio.testing
-from accuser._http.client.client import HttpClient, Response
-from accuser._http.client.server import Handler, serve_connection
 
 from accuser import Protocol
+from accuser._http.client import HttpClient, Response
+from accuser._http.server import Handler, serve_connection
 from accuser._mavryk.codec.base58 import Kind, encode
 from accuser._mavryk.codec.crypto import BOOTSTRAP
 from accuser._mavryk.codec.forge import BlockHeader
@@ -28,8 +28,8 @@ from accuser.sandbox.node.synchronisation import Synchronisation
 from accuser.sandbox.sink.sink import Level
 from tests.support.forger import header
 
-RUNS = Path(__file__).parent / "data" / "recorded-runs"
-EVENTS = Path(__file__).parent / "data" / "recorded-events"
+RUNS = Path(__file__).parent.parent / "data" / "recorded-runs"
+EVENTS = Path(__file__).parent.parent / "data" / "recorded-events"
 NOW = 1_800_000_000.0
 B1 = BOOTSTRAP[0]
 MONITOR = "/chains/main/mempool/monitor_operations?version=1&validated=yes&refused=no&branch_delayed=yes"

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PLUGIN = "accuser.pytest"
 
 

@@ -15,7 +15,7 @@ import trio.testing
 
 from accuser._errors import NodeUnreachable
 
-RUNS = Path(__file__).parent / "data" / "recorded-runs"
+RUNS = Path(__file__).parent.parent / "data" / "recorded-runs"
 URL = "http://127.0.0.1:8732"
 
 

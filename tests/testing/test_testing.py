@@ -55,7 +55,7 @@ PRINTS_READY = line(READY_LINE.format(protocol="002-PtBoreas"))
 async def status_of(*steps: Step) -> int | None:
     """Run a daemon that becomes ready, and wait until it has ended by itself."""
     async with FaultyDaemon(*steps).open(may_exit=True) as accuser:
-        await accuser._engine.session.ended.wait()
+        await accuser._session.ended.wait()
     return accuser.exit_status
 
 
@@ -162,7 +162,7 @@ async def test_floods(what: Literal["events", "stdout", "stderr"]) -> None:
         else:
             await accuser.wait_for_line("^words without end$", stream=what)
         await accuser.terminate(timeout=60)
-        assert getattr(accuser._engine.session, what).next_index >= 1234
+        assert getattr(accuser._session, what).next_index >= 1234
     assert accuser.exit_status == 5
 
 

@@ -17,10 +17,10 @@ from typing import Final
 
 import attrs
 import trio
-from accuser._http.client.client import HttpClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from accuser import SANDBOX, Client, Node, Protocol, open_client, open_node
+from accuser._http.client import HttpClient
 from tests.support.cli import Typed, typing
 
 FIRST_DELAY: Final = 0.2

@@ -26,10 +26,10 @@ import pytest
 from tests.tools.equivalent import EQUIVALENT
 from tests.tools.mutants import Mutant, mutants
 
-HERE: Final = Path(__file__).parent
+HERE: Final = Path(__file__).parent.parent
 TARGETS: Final = {
-    "denunciation": ("accuser.sandbox.accuser.denunciation", "test_sandbox_denunciation.py"),
-    "answers": ("accuser.sandbox.accuser.answers", "test_sandbox_answers.py"),
+    "denunciation": ("accuser.sandbox.accuser.denunciation", "sandbox/test_denunciation.py"),
+    "answers": ("accuser.sandbox.accuser.answers", "sandbox/test_answers.py"),
 }
 """Module, and the tests that shall notice each of its decisions."""
 

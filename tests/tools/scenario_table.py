@@ -27,7 +27,7 @@ from accuser import SANDBOX, AccuserError, Protocol, Toolchain, open_sandbox
 from accuser.scenarios import SCENARIOS, Scenario
 from tests.support.sshd import serve
 
-PAGE: Final = Path(__file__).parent.parent / "docs" / "scenarios.md"
+PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "scenarios.md"
 BEGIN: Final = "<!-- scenarios: begin; written by `nox -s scenarios` -->"
 END: Final = "<!-- scenarios: end -->"
 BROKEN: Final = "**FAILED**"

@@ -20,7 +20,7 @@ from tests.support.browser import (
 )
 from tests.support.recordings import crowded, eventful, write
 
-DOCS: Final = Path(__file__).parent.parent / "docs"
+DOCS: Final = Path(__file__).parent.parent.parent / "docs"
 MANY: Final = 100_000
 
 TIMES: Final = """

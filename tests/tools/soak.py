@@ -87,7 +87,7 @@ async def _outcome(fault: Fault, dice: Random) -> tuple[str, int | None]:
         remove_kept(raised)
     if accuser is not None:
         status = accuser.exit_status
-        for _, line in accuser._engine.session.stdout.read(accuser._engine.session.stdout.first_index):
+        for _, line in accuser._session.stdout.read(accuser._session.stdout.first_index):
             if line.startswith("forked "):
                 await wait_for_end(int(line.split()[1]))
     return error, status

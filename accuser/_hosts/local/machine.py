@@ -9,20 +9,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..._files import writing
+from ..disk import OnThisDisk
+from ..host import Running, running
 from ..owner.child import spawn
 from ..owner.command import run_command
 from ..owner.ports import reserve_port
 from ..owner.workspace import Workspace
-from ..toolchain import Toolchain
+from ..search import find
 from .pipe import EventPipe
 
 if TYPE_CHECKING:
     from ..._http.client import Connect  # h11 costs what many programs never use
-from ..host import Pipe, Process
+    from .. import host
 
 
-class ThisMachine:
+class ThisMachine(OnThisDisk):
     """The host that the library itself runs on."""
 
     listen_address: Final = "127.0.0.1"
@@ -43,35 +44,14 @@ class ThisMachine:
         """By TCP."""
         return None
 
-    def absolute(self, path: str | Path) -> Path:
-        """The path, seen from the working directory."""
-        return Path(path).absolute()
-
-    def command(self, toolchain: Toolchain, binary: str) -> tuple[str, ...]:
-        """The executable that is found."""
-        return toolchain.command(binary)
+    def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
+        """The executable, in ``bin_dir`` or where executables of Mavkit are looked for."""
+        return find(binary, bin_dir)
 
     @asynccontextmanager
     async def connected(self) -> AsyncGenerator[None]:
         """Nothing is to be opened."""
         yield
-
-    # What follows takes microseconds on a local file system, less than a switch of threads.
-
-    async def make_folder(self, path: Path) -> None:
-        """Make it."""
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
-
-    async def exists(self, path: Path) -> bool:
-        """Look."""
-        return path.exists()  # noqa: ASYNC240
-
-    async def write_new(self, path: Path, text: str) -> None:
-        """Write it."""
-        with writing(path):
-            if not path.exists():  # noqa: ASYNC240
-                path.write_text(text)  # noqa: ASYNC240
 
     async def run(
         self,
@@ -81,20 +61,18 @@ class ThisMachine:
         color: str,
         environment: Mapping[str, str] | None = None,
     ) -> str:
-        """Run it."""
+        """Run a command to its end, see `run_command`."""
         return await run_command(command, name=name, color=color, environment=environment)
 
-    async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
-        """Make and open it."""
-        return EventPipe.make(path)
-
-    async def spawn(self, command: tuple[str, ...], environment: Mapping[str, str], pipe: Pipe) -> Process:
-        """Start it."""
-        return await spawn(command, {**os.environ, **environment})
-
-    async def discard(self, workspace: Workspace) -> None:
-        """Remove it."""
-        workspace.remove()
+    async def start(
+        self,
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
+        events: Path,
+        workspace: host.Workspace,
+    ) -> Running:
+        """Start a daemon and its pipe; should we be lost, the guardian removes what is theirs."""
+        return await running(EventPipe.make(events), spawn(command, {**os.environ, **environment}))
 
 
 THIS_MACHINE: Final = ThisMachine()

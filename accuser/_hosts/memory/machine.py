@@ -27,8 +27,8 @@ from ..._errors import (
 )
 from ..._logs import log
 from ..._unwrap import plain_errors
-from ..host import Pipe
-from ..local.machine import ThisMachine
+from ..disk import OnThisDisk
+from ..host import Pipe, Running, running
 from ..owner.command import log_output
 from ..owner.workspace import Workspace
 from ..paths import READ_SIZE, check_expressible
@@ -38,6 +38,7 @@ from .tasks import MemoryPipe, RunningTask
 if TYPE_CHECKING:
     from ..._http.client import Connect
     from ...sandbox.surroundings import memory, task
+    from .. import host
 
 FIRST_PID: Final = 2**22 + 1
 """Above what any kernel gives, so that nobody signals a stranger's process by such an id."""
@@ -45,8 +46,10 @@ FIRST_PID: Final = 2**22 + 1
 FIRST_PORT: Final = 10_000
 
 
-class InProcess(ThisMachine):
+class InProcess(OnThisDisk):
     """The host whose programs are tasks of a nursery."""
+
+    listen_address: Final = "127.0.0.1"
 
     def __init__(self, nursery: trio.Nursery, clock: Callable[[], float]) -> None:
         from ...sandbox.surroundings.network import Network  # which takes what most programs never use
@@ -87,8 +90,8 @@ class InProcess(ThisMachine):
 
         return connect
 
-    def command(self, toolchain: Toolchain, binary: str) -> tuple[str, ...]:
-        """The program's name."""
+    def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
+        """The program's name, which alone is needed."""
         from ...sandbox.surroundings.task import knows
 
         if not knows(binary):
@@ -127,8 +130,22 @@ class InProcess(ThisMachine):
             raise CommandFailed(command, status, stdout, stderr)
         return stdout
 
-    async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
-        """Make one in memory; nothing is at its path."""
+    @asynccontextmanager
+    async def connected(self) -> AsyncGenerator[None]:
+        """Nothing is to be opened."""
+        yield
+
+    async def start(
+        self,
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
+        events: Path,
+        workspace: host.Workspace,
+    ) -> Running:
+        """Start a program as a task, and its pipe in memory; nothing is at the pipe's path."""
+        return await running(self._make_pipe(events), self._started(command, environment))
+
+    def _make_pipe(self, path: Path) -> Pipe:
         from ...sandbox.surroundings.memory import Pipe, Reader
 
         check_expressible(path)
@@ -137,10 +154,7 @@ class InProcess(ThisMachine):
         pipe = self._pipes[str(path)] = Pipe()
         return MemoryPipe(path, pipe, Reader(pipe), lambda: self._pipes.pop(str(path), None))
 
-    async def spawn(
-        self, command: tuple[str, ...], environment: Mapping[str, str], pipe: Pipe
-    ) -> RunningTask:
-        """Start it as a task."""
+    async def _started(self, command: tuple[str, ...], environment: Mapping[str, str]) -> RunningTask:
         return self._start(command, environment)
 
     def _start(self, command: tuple[str, ...], environment: Mapping[str, str]) -> RunningTask:
@@ -175,8 +189,8 @@ class InProcess(ThisMachine):
     def close(self) -> None:
         """End everything that still runs, as by SIGKILL."""
         self._closed = True
-        for running in tuple(self._tasks):
-            running.kill()
+        for task in tuple(self._tasks):
+            task.kill()
 
 
 @attrs.frozen(eq=False)

@@ -41,7 +41,7 @@ nobody is left who wants the daemons' last words."""
 
 GRACE_VARIABLE: Final = "ACCUSER_GUARDIAN_GRACE"
 
-_PROGRAM: Final = Path(__file__).resolve().with_name("_guardian_main.py")
+_PROGRAM: Final = Path(__file__).resolve().with_name("guardian_main.py")
 
 
 class Guardian:

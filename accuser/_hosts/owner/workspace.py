@@ -6,11 +6,13 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 
 from ..._files import safe_name, writing
+from ..paths import expressible_place, is_expressible
 from .guardian import guardian
 
 
@@ -27,7 +29,9 @@ class Workspace:
     """Where it is made; None for the usual place."""
     guarded: bool = True
     """Whether the guardian, which is a process, removes it if this process cannot."""
+    kept: bool = attrs.field(default=False, init=False)
     _path: Path | None = attrs.field(default=None, init=False)
+    _tell: Callable[[], object] | None = attrs.field(default=None, init=False)
     _key: str = attrs.field(default="", init=False)
     _finalizer: weakref.finalize[[str, str, int], Workspace] | None = attrs.field(default=None, init=False)
 
@@ -58,12 +62,25 @@ class Workspace:
 
     def keep(self) -> Path | None:
         """Never remove the directory; return it, or None if there is none."""
+        self.kept = True
+        if self._tell is not None:
+            self._tell()
         if self._finalizer is not None:
             self._finalizer.detach()
             self._finalizer = None
             if self.guarded:
                 guardian.forget(self._key)
         return self._path
+
+    def for_pipe(self) -> Workspace:
+        """Where the event pipe goes: here, or elsewhere if the sink cannot take this path."""
+        return self if is_expressible(self.path) else attrs.evolve(self, parent=expressible_place())
+
+    def when_kept(self, tell: Callable[[], object]) -> None:
+        """Call ``tell`` when it is to be kept, at once if it is already."""
+        self._tell = tell
+        if self.kept:
+            tell()
 
     def remove(self) -> None:
         """Remove the directory, unless it was kept. The next use makes another one."""

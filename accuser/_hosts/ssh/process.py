@@ -44,7 +44,7 @@ UNANSWERED: Final = 4
 LEAVE: Final = 5.0
 """Seconds that the keeper may take to clean up and take its leave."""
 
-_SCRIPTS: Final = Path(__file__).with_name("remote")
+_SCRIPTS: Final = Path(__file__).parent
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

@@ -10,7 +10,7 @@ import logging
 import secrets
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Self
@@ -20,11 +20,9 @@ import attrs
 from ..._errors import CommandFailed, DirectoryError, RunnerError
 from ..._files import safe_name
 from ..._logs import log
-from ..host import Pipe, Process
+from ..host import Running, Workspace, running
 from ..owner.ports import reserve_port
-from ..owner.workspace import Workspace
 from ..paths import check_expressible, is_expressible
-from ..toolchain import Toolchain
 from .connection import Connection
 from .process import RemotePipe, RemoteProcess, run_there
 
@@ -36,13 +34,15 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 @attrs.define(eq=False)
-class RemoteWorkspace(Workspace):
+class RemoteWorkspace:
     """A temporary directory there: a name, until the runner makes it."""
 
-    root: PurePosixPath = attrs.field(kw_only=True)
+    name: str
+    root: PurePosixPath
     kept: bool = attrs.field(default=False, init=False)
-    pipe: RemotePipe | None = attrs.field(default=None, init=False)
-    """Whose keeper removes the directory if we are lost."""
+    _path: Path | None = attrs.field(default=None, init=False)
+    _tell: Callable[[], object] | None = attrs.field(default=None, init=False)
+    """Tells the keeper of the last session, who removes the directory if we are lost."""
 
     @property
     def path(self) -> Path:
@@ -63,9 +63,19 @@ class RemoteWorkspace(Workspace):
     def keep(self) -> Path | None:
         """Never remove the directory; return it, or None if nobody has asked for it."""
         self.kept = True
-        if self.pipe is not None:
-            self.pipe.tell("keep")
+        if self._tell is not None:
+            self._tell()
         return self._path
+
+    def for_pipe(self) -> RemoteWorkspace:
+        """Itself: ``temp_dir`` is a path that the sink can take."""
+        return self
+
+    def when_kept(self, tell: Callable[[], object]) -> None:
+        """Call ``tell`` when it is to be kept, at once if it is already."""
+        self._tell = tell
+        if self.kept:
+            tell()
 
     def remove(self) -> None:
         """Forget the directory, unless it was kept; the runner has removed it."""
@@ -148,7 +158,7 @@ class SSHRunner:
 
     def workspace(self, name: str) -> Workspace:
         """A directory in ``temp_dir``."""
-        return RemoteWorkspace(name, root=PurePosixPath(self.temp_dir))
+        return RemoteWorkspace(name, PurePosixPath(self.temp_dir))
 
     def now(self) -> float:
         """By the clock here, which the one there is taken to agree with."""
@@ -168,11 +178,9 @@ class SSHRunner:
             raise ValueError(f"{path} is relative; a path on {self} must be absolute")
         return Path(path)
 
-    def command(self, toolchain: Toolchain, binary: str) -> tuple[str, ...]:
-        """The executable, by its path if the toolchain has a folder, else from the PATH there."""
-        if toolchain.is_sandbox:
-            return toolchain.command(binary)
-        return (binary if toolchain.bin_dir is None else str(toolchain.bin_dir / binary),)
+    def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
+        """The executable, by its path if there is a folder, else from the PATH there."""
+        return (binary if bin_dir is None else str(bin_dir / binary),)
 
     def connected(self) -> AbstractAsyncContextManager[None]:
         """Stay connected for the length of a block. Raises `RunnerError`."""
@@ -206,26 +214,19 @@ class SSHRunner:
             log(logging.DEBUG, name, color, line)
         return output
 
-    async def make_pipe(self, path: Path, workspace: Workspace) -> Pipe:
-        """Make the pipe there."""
-        assert isinstance(workspace, RemoteWorkspace)
+    async def start(
+        self, command: tuple[str, ...], environment: Mapping[str, str], events: Path, workspace: Workspace
+    ) -> Running:
+        """Start the daemon there, and before it a keeper with its pipe."""
+        check_expressible(events)
         doomed = None if workspace.kept else workspace.made
-        check_expressible(path)
         folder = Path(self.temp_dir) / f"accuser-pipe-{secrets.token_hex(4)}"
-        pipe = await RemotePipe.make(self._connection, path, folder, doomed, self.lost_after)
-        workspace.pipe = pipe
-        if workspace.kept:
-            pipe.tell("keep")
-        return pipe
-
-    async def spawn(self, command: tuple[str, ...], environment: Mapping[str, str], pipe: Pipe) -> Process:
-        """Start the daemon there."""
-        assert isinstance(pipe, RemotePipe)
-        return await RemoteProcess.start(pipe, command, environment, self.lost_after / 3)
+        pipe = await RemotePipe.make(self._connection, events, folder, doomed, self.lost_after)
+        workspace.when_kept(lambda: pipe.tell("keep"))
+        return await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
 
     async def discard(self, workspace: Workspace) -> None:
         """Remove the directory there; without a connection it is removed by the keeper's end."""
-        assert isinstance(workspace, RemoteWorkspace)
         if workspace.made and not workspace.kept:
             with contextlib.suppress(RunnerError, CommandFailed):
                 await run_there(self._connection, ("rm", "-rf", "--", str(workspace.path)), {})

@@ -21,6 +21,7 @@ from ..._mavryk.codec.operations import (
     Consensus,
     InlinedConsensus,
 )
+from ..rpc.request import Undecodable
 from ..rpc.strict import (
     Mismatch,
     Shape,
@@ -33,10 +34,6 @@ from ..rpc.strict import (
     record,
     text,
 )
-
-
-class Undecodable(ValueError):
-    """An answer is not what it should be; ``str()`` is upstream's complaint."""
 
 
 @attrs.frozen

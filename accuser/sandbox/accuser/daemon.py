@@ -24,9 +24,10 @@ from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import Command, Option, Rest, usage, words
 from ..rpc.client import Rpc
 from ..rpc.error_text import describe
+from ..rpc.request import RpcFailed
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
 from ..surroundings.system import OwnProcess, System
-from .denunciation import DEFAULT_PRESERVED_LEVELS, RpcFailed
+from .denunciation import DEFAULT_PRESERVED_LEVELS
 from .loop import COMMIT, VERSION, Accuser, Console, Life, NodeLost, Unexpected
 
 

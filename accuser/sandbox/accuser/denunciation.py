@@ -11,7 +11,7 @@ given again and again, against operations too, and what could not be injected is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -25,6 +25,7 @@ from ..._mavryk.codec.operations import (
     InlinedConsensus,
     Operation,
 )
+from ..rpc.request import Request, RpcFailed
 from ..sink.item import unbreakable
 from ..sink.uri import Level
 from . import answers
@@ -38,30 +39,6 @@ FUTURE: Final = 2
 """Operations further ahead of the highest known level are ignored."""
 
 _NO_SIGNATURE: Final = bytes(64)
-
-
-class RpcFailed(Exception):
-    """A request failed.
-
-    ``trace`` is the node's, or the client's own: JSON objects, the outermost first. ``text`` is
-    the message of its first error.
-    """
-
-    def __init__(self, trace: list[Any], text: str) -> None:
-        self.trace: Final = trace
-        self.text: Final = text
-        super().__init__(text)
-
-
-@attrs.frozen
-class Request:
-    """A call of the node."""
-
-    method: str
-    path: str
-    decode: Callable[[object], Any]
-    """Raises ``Undecodable``."""
-    body: object = None
 
 
 @attrs.frozen

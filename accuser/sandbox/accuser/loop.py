@@ -18,18 +18,11 @@ from ..._mavryk.codec.forge import parse_timestamp
 from ..._mavryk.codec.operations import InlinedConsensus
 from ..._mavryk.protocol import Protocol
 from ..rpc.client import ConnectionFailed, Rpc
+from ..rpc.request import Request, RpcFailed
 from ..sink.descriptor import Outlet
 from ..sink.sink import Level, Sink, SinkWriteError, unbreakable
 from . import answers
-from .denunciation import (
-    DEFAULT_PRESERVED_LEVELS,
-    Denunciator,
-    Emit,
-    Request,
-    RpcFailed,
-    SeenBlock,
-    Steps,
-)
+from .denunciation import DEFAULT_PRESERVED_LEVELS, Denunciator, Emit, SeenBlock, Steps
 
 VERSION: Final = "0.0+dev"
 COMMIT: Final = "sandbox"

@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 import attrs
 
 from ..._http.client import Connect, HttpClient
-from ..accuser.denunciation import Request
 from ..cli.config import MediaType
 from ..rpc.client import Rpc
+from ..rpc.request import Request
 from ..sink.descriptor import Outlets
 from .wallet import Wallet
 

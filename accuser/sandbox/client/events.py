@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ..._mavryk.codec.crypto import Key
 from ..._mavryk.protocol import Protocol
-from ..accuser.denunciation import RpcFailed
 from ..rpc.error_text import describe
+from ..rpc.request import RpcFailed
 from ..sink.sink import Level, Sink, SinkError
 from .context import Context, Refusal
 from .delegates import named, signer_json

@@ -22,12 +22,12 @@ import trio
 from ..._http.client import Connect, HttpClient
 from ..._mavryk.codec.crypto import UNENCRYPTED, Key
 from ..._mavryk.protocol import GENESIS_PROTOCOL, Protocol
-from ..accuser.denunciation import RpcFailed
 from ..cli.clic import Cli, Exit, Invocation
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import usage
 from ..rpc.error_text import describe
+from ..rpc.request import RpcFailed
 from ..sink.descriptor import Outlets
 from ..surroundings.system import System
 from .commands import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..accuser.denunciation import RpcFailed
 from ..cli.clic import Refused
+from ..rpc.request import RpcFailed
 from .context import Context
 
 DEFAULT_PORT: Final = 9732

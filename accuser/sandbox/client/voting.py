@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from ..._mavryk.codec.crypto import Key, watermark
 from ..._mavryk.codec.operations import Consensus, Operation
-from ..accuser.denunciation import RpcFailed
+from ..rpc.request import RpcFailed
 from .context import Context, Failure
 from .delegates import Constants, Head, Slots, constants, head_of, named, slots_of
 from .events import BakingEvents

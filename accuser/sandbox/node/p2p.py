@@ -19,10 +19,11 @@ from ..chain.trace import (
     shell_error,
 )
 from ..sink.sink import Level
+from ..surroundings.hosts import normal_host
 from .node import Node
 from .peer_connection import Connection, Lines
 from .peer_messages import Hello, PeerMessageError, Refusal, Welcome, write
-from .points import Point, PointInfo, normal_host
+from .points import Point, PointInfo
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 

@@ -17,9 +17,8 @@ import trio
 
 from ..._errors import HttpError, NodeUnreachable
 from ..._http.client import HttpClient, Response, StreamingResponse
-from ..accuser.answers import Undecodable
-from ..accuser.denunciation import Request, RpcFailed
 from .error_text import EMPTY_TRACE, describe
+from .request import Request, RpcFailed, Undecodable
 
 MediaType = Literal["json", "binary", "any"]
 

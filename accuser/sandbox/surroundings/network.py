@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from ..node.points import normal_host
+from .hosts import normal_host
 from .memory import Connection, Gate, connected
 
 EVERYWHERE: Final = ("0.0.0.0", "::")

@@ -25,7 +25,7 @@ import attrs
 import trio
 
 from ..._http.client import Connect
-from ..__main__ import MODULES
+from ..programs import MODULES
 from ..sink.descriptor import NamedPipe, Outlets
 from .memory import (
     Connection,

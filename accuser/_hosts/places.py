@@ -1,0 +1,36 @@
+"""Which host a daemon runs on, and which daemons can reach each other."""
+
+from __future__ import annotations
+
+from .host import Host
+from .local.machine import THIS_MACHINE
+from .toolchain import Toolchain
+
+
+def host_of(toolchain: Toolchain, runner: Host | None = None) -> Host:
+    """Where what comes from ``toolchain`` runs.
+
+    Raises:
+        ValueError: both have a place of their own.
+    """
+    if toolchain.host is not None and runner is not None:
+        raise ValueError(
+            f"the toolchain is a {toolchain}, whose programs cannot run on {runner}: leave the runner "
+            "out, or take SANDBOX"
+        )
+    return toolchain.host or runner or THIS_MACHINE
+
+
+def check_reach(toolchain: Toolchain, node: Toolchain | None) -> None:
+    """See that what comes from ``toolchain`` can reach a node of another toolchain; None for any node.
+
+    Raises:
+        ValueError: one of them runs in a sandbox in this process, and the other one does not.
+    """
+    there = None if node is None else node.host
+    if toolchain.host is not there:
+        other = "a node elsewhere" if node is None else f"a node of another toolchain ({node})"
+        raise ValueError(
+            f"what runs in {toolchain} cannot reach {other}: a sandbox in this process is a world of "
+            "its own; take the toolchain of the node"
+        )
