@@ -13,6 +13,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
+PROJECT = nox.project.load_toml("pyproject.toml")
 # Tests wait more than they compute, so two processors take four of them.
 PARALLEL = ["-n", "4", "--dist", "worksteal"]
 ARCHIVES = ["whl", "tar.gz"]
@@ -31,6 +32,11 @@ def tests(session: nox.Session) -> None:
     """Run the test suite in four processes at once; arguments replace that and go to pytest."""
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
     session.run("pytest", *(session.posargs or PARALLEL))
+
+
+# The same with each Python that the package declares: `tests-3.11`, `tests-3.12`, ...
+for _version in nox.project.python_versions(PROJECT):
+    nox.session(name=f"tests-{_version}", python=_version)(tests.func)
 
 
 @nox.session
@@ -140,4 +146,3 @@ def screenshots(session: nox.Session) -> None:
     session.run("python", "-m", "tests.tools.screenshots")
 
 
-PROJECT = nox.project.load_toml("pyproject.toml")

@@ -2,6 +2,7 @@
 
 ``python3 run.py demo`` makes the virtual environment ``.venv`` with nox in it, if it is not
 there, and runs the session ``demo``; further arguments go to what the session runs.
+``python3 run.py --pythons`` prints the versions of Python that the package declares.
 
 The environment is made without a pip of its own, and filled by the one that is there: so it
 works where ensurepip is missing, and where the distribution guards its packages (PEP 668).
@@ -25,6 +26,12 @@ NOX: Final = "nox>=2025.2.9"  # dependency groups with inclusion
 
 def main() -> int:
     """Run the session that the first argument names; return its exit status."""
+    if sys.argv[1:] == ["--pythons"]:
+        import tomllib  # since 3.11
+
+        classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+        print(*(name.rpartition(" ")[2] for name in classifiers if "Python :: 3." in name))
+        return 0
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print("usage: python3 run.py SESSION [ARGUMENT...]", file=sys.stderr)
         print("sessions: demo, tests, lint, types; more in noxfile.py", file=sys.stderr)

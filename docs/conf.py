@@ -6,6 +6,7 @@ them: the order of the pages, and the texts that live elsewhere in the project, 
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -44,32 +45,30 @@ nitpick_ignore_regex = [
         r"(attrs?|collections|contextlib|datetime|logging|msgspec|os|pathlib|re|signal|trio|typing)\..*",
     ),
     (r"py:.*", r"(.*\.)?(T|E|D)"),
-    (r"py:.*", r"(What|Filter|Absence|Upgrades|Overrides|accuser\._waits\.Default)"),
+    (r"py:.*", r"(What|Filter|Absence|Upgrades|Overrides|accuser\._engine\.waits\.Default)"),
     # Of annotations in strings, as they are written there.
-    (r"py:.*", r"(Path|Host|Connect)"),
+    (r"py:.*", r"(Path|Host|Connect|accuser\._hosts\.host\.\w+)"),
 ]
 # Annotations that say bytes, where events have fields of that name too.
 suppress_warnings = ["ref.python"]
 
 
-def _modules_of_classes() -> dict[type, str]:
-    """Where the classes are written, as long as the package has not renamed them for its users."""
+def _say_where_classes_are_written() -> None:
+    """Undo what the package does for tracebacks: autodoc reads comments in the source of a class's module."""
     import accuser
 
-    found = {}
-    for module in pkgutil.iter_modules(accuser.__path__, "accuser."):
-        if module.name.startswith("accuser._") and module.name.split(".")[1] not in ("_public", "__main__"):
-            for value in vars(importlib.import_module(module.name)).values():
-                if inspect.isclass(value) and value.__module__ == module.name:
-                    found[value] = module.name
-    return found
+    for name in dir(accuser):
+        getattr(accuser, name)
+    for found in pkgutil.walk_packages(accuser.__path__, "accuser."):
+        if not found.name.split(".")[1].startswith("_") or found.name.endswith("main"):
+            continue
+        module = importlib.import_module(found.name)
+        for statement in ast.parse(inspect.getsource(module)).body:
+            if isinstance(statement, ast.ClassDef):
+                getattr(module, statement.name).__module__ = module.__name__
 
 
-# autodoc reads the comments of attributes from the source of the class's module.
-_written_in = _modules_of_classes()
-importlib.import_module("accuser._public")
-for _class, _module in _written_in.items():
-    _class.__module__ = _module
+_say_where_classes_are_written()
 
 # The pages.
 

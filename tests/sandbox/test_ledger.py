@@ -513,7 +513,7 @@ def test_constants_that_cannot_be(change: dict[str, Any]) -> None:
 
 
 def test_atlas_percentages_are_of_a_hundred() -> None:
-    constants = json.loads((resources.files("accuser") / "parameters" / "atlas.json").read_text())
+    constants = json.loads((resources.files("accuser._mavryk") / "data" / "atlas.json").read_text())
     constants["percentage_of_frozen_deposits_slashed_per_double_baking"] = 10
     first = activated(Protocol.ATLAS, **constants).head
     before, after = (
