@@ -144,5 +144,3 @@ def screenshots(session: nox.Session) -> None:
     """Take the pictures of the documents anew, in a headless Chromium; measure a page of 100,000 entries."""
     session.install("-q", ".[sandbox]")
     session.run("python", "-m", "tests.tools.screenshots")
-
-

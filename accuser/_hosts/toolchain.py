@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ import attrs
 
 from .._errors import BinaryNotFound
 from ..sandbox.programs import MODULES
+from . import embedded
 from .search import find
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class Toolchain:
             if binary not in MODULES:
                 place = f"the sandbox, which has {', '.join(MODULES)}"
                 raise BinaryNotFound(binary, (place,), in_sandbox=False)
-            # By path, not by module name: the working directory and PYTHONPATH then have no say.
-            # -P keeps the folder of the script out of the module search.
-            return (sys.executable, "-P", str(_SANDBOX_MAIN), binary)
+            return embedded.command(binary)
         return find(binary, self.bin_dir) if host is None else host.find(binary, self.bin_dir)
 
     def __str__(self) -> str:
@@ -62,8 +60,6 @@ class Toolchain:
             return f"{self.name} {self.host}"
         return self.name if self.bin_dir is None else f"{self.name} in {self.bin_dir}"
 
-
-_SANDBOX_MAIN: Final = Path(__file__).resolve().parents[1] / "sandbox" / "__main__.py"
 
 SANDBOX: Final = Toolchain("sandbox")
 """The node, accuser and client that this package carries, on a small honest chain."""

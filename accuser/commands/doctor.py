@@ -13,7 +13,7 @@ from rich.text import Text
 
 from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .ending import unless_terminated
-from .findings import Finding, binaries, limits, places, python, ssh
+from .findings import Finding, binaries, forking, limits, places, python, ssh
 from .leftovers import leftovers
 from .options import toolchain_argument
 
@@ -28,6 +28,7 @@ async def examine(toolchain: Toolchain | None, seconds: float) -> list[Finding]:
         # One is enough: they are all the same program.
         ours = await binaries(SANDBOX, True, seconds)
         found += [attrs.evolve(one, subject="sandbox") for one in ours[:1]]
+        found.append(await forking(seconds))
     found += [*limits(), *places(), await ssh(seconds), *leftovers()]
     return found
 
@@ -86,5 +87,9 @@ def doctor(toolchain: Toolchain | None, seconds: float, as_json: bool) -> int:
             console.print(Text.assemble(grade, f"{finding.subject:{width}}  {finding.text}"))
             if finding.fix:
                 console.print(Text(f"{'':{8 + width}}  fix: {finding.fix}", "dim"))
-        console.print(f"{problems} problems, {warnings} warnings")
+        console.print(f"{_number(problems, 'problem')}, {_number(warnings, 'warning')}")
     return 1 if problems else 0
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

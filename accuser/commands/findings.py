@@ -19,10 +19,12 @@ import attrs
 import trio
 
 from .._errors import AccuserError, BinaryNotFound
+from .._hosts.local.machine import THIS_MACHINE
+from .._hosts.owner.forks import forks
 from .._hosts.owner.guardian_main import HAS_PROC
 from .._hosts.owner.ports import COMMON, lock_file
 from .._hosts.paths import expressible_place, is_expressible
-from .._hosts.toolchain import Toolchain
+from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.protocol import Protocol
 from .text import printable
 
@@ -221,11 +223,23 @@ async def _version(name: str, command: Iterable[str], seconds: float) -> tuple[F
     except OSError as error:
         return Finding(name, "problem", f"{words[0]}: {error.strerror}", fix), ""
     if scope.cancelled_caught:
-        return Finding(name, "problem", f"{words[0]}: no version within {seconds:g} s", fix), ""
+        # On a busy machine a sound program may be that slow.
+        return Finding(name, "warning", f"{words[0]}: no version within {seconds:g} s", fix), ""
     said = printable((done.stdout or done.stderr).decode("utf-8", "replace").strip().partition("\n")[0])
     if done.returncode != 0:
         return Finding(name, "problem", f"{words[0]}: exit status {done.returncode}: {said}", fix), ""
     return Finding(name, "ok", f"{said}, {words[0]}"), said
+
+
+async def forking(seconds: float) -> Finding:
+    """Whether processes of the sandbox are forked, which costs a tenth of executing them."""
+    words = (*SANDBOX.command("mavkit-node"), "--version")
+    with trio.move_on_after(seconds), contextlib.suppress(AccuserError):
+        await THIS_MACHINE.run(words, name="doctor", color="")
+    if forks.refusal is None:
+        return Finding("forks", "ok", "processes of the sandbox are forked from one that is loaded")
+    text = f"processes of the sandbox are executed, each for itself, which is slower: {forks.refusal}"
+    return Finding("forks", "ok" if not sys.platform.startswith("linux") else "warning", text)
 
 
 async def _kill(process: trio.Process) -> None:

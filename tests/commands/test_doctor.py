@@ -78,21 +78,22 @@ async def test_one_accuser_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "text"),
+    ("body", "grade", "text"),
     [
-        ("#!/bin/sh\nexec sleep 1000\n", "no version within 0.5 s"),
-        ("#!/bin/sh\necho broken >&2; exit 3\n", "exit status 3: broken"),
-        ("#!/no/such/interpreter\n", "No such file or directory"),
-        ("\x7fELF nonsense", "Exec format error"),
+        # It may be the machine that is slow.
+        ("#!/bin/sh\nexec sleep 1000\n", "warning", "no version within 0.5 s"),
+        ("#!/bin/sh\necho broken >&2; exit 3\n", "problem", "exit status 3: broken"),
+        ("#!/no/such/interpreter\n", "problem", "No such file or directory"),
+        ("\x7fELF nonsense", "problem", "Exec format error"),
     ],
 )
-async def test_a_binary_that_does_not_work(tmp_path: Path, body: str, text: str) -> None:
+async def test_a_binary_that_does_not_work(tmp_path: Path, body: str, grade: str, text: str) -> None:
     write_binaries(tmp_path, mavkit_client=body)
     seconds = "0.5" if "sleep" in body else "60"
     status, found = await findings("--toolchain", str(tmp_path), "--timeout", seconds)
-    assert status == 1
+    assert status == (1 if grade == "problem" else 0)
     (finding,) = [finding for finding in found if finding["subject"] == "mavkit-client"]
-    assert finding["grade"] == "problem"
+    assert finding["grade"] == grade
     assert text in finding["text"]
 
 

@@ -62,7 +62,7 @@ async def test_the_output_of_the_doctor() -> None:
     subjects = {line[8:20].strip() for line in output if not line.startswith(" ")}
     told = {line[8:20].strip() for line in done.stdout.splitlines() if not line.startswith(" ")}
     assert {"python", "binaries", "sandbox", "open files", "FIFO", "leftovers"} <= subjects & told
-    assert output[-1] == "0 problems, 1 warnings"
+    assert output[-1] == "0 problems, 1 warning"
 
 
 async def test_the_output_of_a_run() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from accuser._hosts.owner.forks import forks
 from accuser._hosts.owner.guardian import guardian
 
 
@@ -33,7 +34,7 @@ async def wait_for_end(pid: int | None) -> None:
 def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
     """The open descriptors of a process, with what they lead to.
 
-    Of this one without the guardian's, which is to stay.
+    Of this one without those of the guardian and of the server that forks, which are to stay.
     """
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -41,12 +42,14 @@ def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
             found.add((int(link.name), os.readlink(link)))
         except FileNotFoundError:
             continue  # the one that the folder was read through
-    return found if pid != "self" else {opened for opened in found if opened[0] != guardian.lifeline}
+    ours = (guardian.lifeline, forks.descriptor)
+    return found if pid != "self" else {opened for opened in found if opened[0] not in ours}
 
 
 def children() -> list[int]:
-    """The processes that this one has started, zombies included, without the guardian."""
+    """The processes that this one has started, zombies included, without the guardian and the
+    server that forks."""
     pids: list[int] = []
     for file in Path("/proc/self/task").glob("*/children"):
         pids += map(int, file.read_text().split())
-    return [pid for pid in pids if pid != guardian.pid]
+    return [pid for pid in pids if pid not in (guardian.pid, forks.pid)]

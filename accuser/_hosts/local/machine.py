@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .. import embedded
 from ..disk import OnThisDisk
 from ..host import Running, running
 from ..owner.child import spawn
@@ -62,7 +63,9 @@ class ThisMachine(OnThisDisk):
         environment: Mapping[str, str] | None = None,
     ) -> str:
         """Run a command to its end, see `run_command`."""
-        return await run_command(command, name=name, color=color, environment=environment)
+        return await run_command(
+            command, embedded.arguments(command), name=name, color=color, environment=environment
+        )
 
     async def start(
         self,
@@ -72,7 +75,8 @@ class ThisMachine(OnThisDisk):
         workspace: host.Workspace,
     ) -> Running:
         """Start a daemon and its pipe; should we be lost, the guardian removes what is theirs."""
-        return await running(EventPipe.make(events), spawn(command, {**os.environ, **environment}))
+        pipe, variables = EventPipe.make(events), {**os.environ, **environment}
+        return await running(pipe, spawn(command, variables, embedded.arguments(command)))
 
 
 THIS_MACHINE: Final = ThisMachine()

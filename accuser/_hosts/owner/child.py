@@ -20,6 +20,7 @@ import trio
 
 from ..._errors import SpawnFailed
 from ..usage import Usage, read_usage
+from .forks import CannotFork, Forked, forks
 from .guardian import Guard, guardian
 
 HAS_PIDFD: Final = sys.platform == "linux"
@@ -29,7 +30,7 @@ HAS_PIDFD: Final = sys.platform == "linux"
 class Child:
     """A running child; its three standard streams are pipes."""
 
-    process: trio.Process
+    process: trio.Process | Forked
     _pidfd: int | None
     _guard: Guard
     _reaped: bool = False
@@ -98,8 +99,15 @@ class Child:
                 await trio.aclose_forcefully(stream)
 
 
-async def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> Child:
+async def spawn(
+    command: tuple[str, ...], environment: Mapping[str, str], forked: tuple[str, ...] | None = None
+) -> Child:
     """Start ``command``; its standard input is a pipe that stays open and empty.
+
+    Args:
+        command: the words that execute it.
+        environment: all its variables.
+        forked: its ``sys.argv``, if it is a program of the sandbox, which can be forked as well.
 
     Raises:
         SpawnFailed: the operating system refused, this process or a guardian.
@@ -108,6 +116,10 @@ async def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> Chi
     """
     try:
         with guardian.announced() as guard:
+            if forked is not None:
+                with contextlib.suppress(CannotFork):
+                    child = await forks.start(forked, guard.environment(environment), guard)
+                    return Child(child, child.pidfd, guard)
             process = await trio.lowlevel.open_process(
                 list(command),
                 stdin=subprocess.PIPE,

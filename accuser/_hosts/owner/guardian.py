@@ -28,10 +28,9 @@ from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
-import trio
 
 from .guardian_main import HAS_PROC, VARIABLE, process
 
@@ -195,6 +194,14 @@ class Guardian:
         self._disowned()
 
 
+class Started(Protocol):
+    """A child that was started; `trio.Process` and `subprocess.Popen` are such."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+
 @attrs.define(eq=False)
 class Guard:
     """What the guardian knows of one child process."""
@@ -206,7 +213,7 @@ class Guard:
         """Add what the child is found by to its environment."""
         return {**base, VARIABLE: self._key}
 
-    def started(self, child: trio.Process) -> None:
+    def started(self, child: Started) -> None:
         """Say that the child is there, and leads a group of its own. It must not be reaped yet."""
         row = process(child.pid) if HAS_PROC else None
         start = "-" if row is None else row[2]

@@ -1,0 +1,394 @@
+"""Programs of the sandbox as children that were forked, not executed, so that they need not import.
+
+One small process, `accuser.sandbox.forks`, has imported what they need, and clones itself into a child
+of this process. Where that cannot be, who asked is told so, and executes the program.
+
+Invariants:
+1. What comes from `Forks.start` is a child of this process like any other: its group, status,
+   descriptors and guard are ours alone.
+2. The guardian knows of it before it runs anything; should we be gone first, it ends by itself.
+3. The server is replaced when it is gone, does not answer, or was started under other circumstances
+   (user, locale, Python's variables) than a program is to have.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from ...sandbox.forks import DESCRIPTORS, GO, REPLY, REQUEST
+from .guardian import Guard, guardian
+
+VARIABLE: Final = "ACCUSER_SANDBOX_FORKS"
+"""Set to ``no`` it has every program of the sandbox executed."""
+
+PATIENCE: Final = 10.0
+"""Seconds that the server may take to import, and then to fork: many times what it takes."""
+
+ROOM: Final = 4096
+"""Bytes of the command line that ``ps`` shows of a forked program."""
+
+_PROGRAM: Final = Path(__file__).resolve().parents[2] / "sandbox" / "forks.py"
+_EARLY: Final = ("GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYTHON", "SSL_", "TZ")
+_PYTHONS_OWN: Final = {signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)}
+"""Signals that Python itself ignores, in whatever process."""
+
+
+class CannotFork(Exception):
+    """Programs cannot be forked here; ``str()`` says why."""
+
+
+@attrs.define(eq=False)
+class Forked:
+    """A child that was forked, with the parts of `trio.Process` that are needed."""
+
+    pid: int
+    stdin: trio.lowlevel.FdStream | None
+    stdout: trio.lowlevel.FdStream | None
+    stderr: trio.lowlevel.FdStream | None
+    pidfd: int
+    returncode: int | None = None
+
+    async def wait(self) -> int:
+        """Wait for the exit, and reap: the status, or the negative number of a signal."""
+        while self.returncode is None:
+            await trio.lowlevel.wait_readable(self.pidfd)
+            if self.returncode is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not block
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def close(self) -> None:
+        """Close our ends, and the descriptor of a process that was reaped."""
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+@attrs.define(eq=False)
+class _Pipes:
+    """The standard streams of a program: our ends, and the program's."""
+
+    ours: list[int | None]
+    theirs: list[int]
+
+    @classmethod
+    def make(cls, stdin: int) -> _Pipes:
+        """Open them; a failure leaves none. Raises `OSError`."""
+        pipes = cls([], [])
+        try:
+            if stdin == subprocess.DEVNULL:
+                pipes.theirs.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+                pipes.ours.append(None)
+            else:
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                pipes.theirs.append(reader)
+                pipes.ours.append(writer)
+            for _ in range(2):
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                pipes.ours.append(reader)
+                pipes.theirs.append(writer)
+        except OSError:
+            pipes.close()
+            raise
+        return pipes
+
+    def given(self) -> None:
+        """Close the program's ends here."""
+        while self.theirs:
+            os.close(self.theirs.pop())
+
+    def close(self) -> None:
+        """Close everything."""
+        self.given()
+        while self.ours:
+            descriptor = self.ours.pop()
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+@attrs.define(eq=False)
+class _Server:
+    socket: socket.socket
+    pid: int
+    guard: Guard
+    circumstances: object
+
+    def ask(self, descriptors: list[int]) -> bool:
+        """Ask for a program; return whether that was taken."""
+        assert len(descriptors) == DESCRIPTORS
+        try:
+            socket.send_fds(self.socket, [REQUEST], descriptors)
+        except OSError:
+            return False  # it is gone, or does not read
+        return True
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    def end(self) -> None:
+        """End it; what it has forked goes on."""
+        self.socket.close()
+        # Not our child any more if somebody else has reaped it.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.guard.forget()
+
+
+class Forks:
+    """The server of this process, started when the first program is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self._refusal: str | None = None
+        self._registered = False
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server, a child of this process; None while there is none."""
+        return None if self._server is None else self._server.pid
+
+    @property
+    def descriptor(self) -> int | None:
+        """Descriptor of the socket to it; None while there is none."""
+        return None if self._server is None else self._server.socket.fileno()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why programs cannot be forked here, as far as is known; None if they can."""
+        if os.environ.get(VARIABLE) == "no":
+            return f"the environment variable {VARIABLE} says no"
+        if not sys.platform.startswith("linux"):
+            return "only Linux makes a process the child of another one than its maker"
+        return self._refusal
+
+    async def start(
+        self,
+        words: tuple[str, ...],
+        environment: Mapping[str, str],
+        guard: Guard,
+        *,
+        stdin: int = subprocess.PIPE,
+    ) -> Forked:
+        """Start a program; it leads a process group of its own.
+
+        Args:
+            words: its ``sys.argv``: the path of the sandbox's entry, the name of the executable, arguments.
+            environment: all its variables.
+            guard: is told of it before it goes on.
+            stdin: `subprocess.PIPE` or `subprocess.DEVNULL`.
+
+        Raises:
+            CannotFork: it has to be executed; nothing was started.
+            OSError: the system has no descriptor, memory or process for it.
+
+        Cancelling is noticed before the program begins, and leaves no process.
+        """
+        if self.refusal is not None:
+            raise CannotFork(self.refusal)
+        wanted = _wanted(words, environment)
+        for _ in range(2):
+            server = self._current(_circumstances(environment), environment)
+            pipes = _Pipes.make(stdin)
+            try:
+                child = await self._fork(server, wanted, pipes, guard)
+            except BaseException:
+                pipes.close()
+                raise
+            if child is not None:
+                return child
+            pipes.close()
+        raise CannotFork("the server that forks ended twice")
+
+    async def _fork(self, server: _Server, wanted: bytes, pipes: _Pipes, guard: Guard) -> Forked | None:
+        """Have one program forked; None if the server is gone."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs, os.fdopen(os.memfd_create("program"), "wb") as file:
+                file.write(wanted)
+                file.seek(0)
+                asked = server.ask([*pipes.theirs, theirs.fileno(), file.fileno()])
+            pipes.given()
+            if not asked or (pid := await self._reply(server, ours)) is None:
+                self._drop(server)
+                return None
+            try:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                child = _adopted(pid, pipes)
+                guard.started(child)
+                ours.send(GO)
+            except BaseException as error:
+                ours.close()  # so that it ends
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)  # noqa: ASYNC222 - it is told to end, and has nothing to do
+                if isinstance(error, ChildProcessError):
+                    self._refusal = "a clone with the parent's parent is not our child here"
+                    raise CannotFork(self._refusal) from None
+                raise
+            return child
+
+    async def _reply(self, server: _Server, ours: socket.socket) -> int | None:
+        """The id of what was forked; None if nothing was, and the server is gone."""
+        ours.setblocking(False)
+        # An answer that nobody takes would be a child that nobody reaps.
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(PATIENCE) as scope:
+                await trio.lowlevel.wait_readable(ours)
+            if scope.cancelled_caught:
+                self._drop(server)
+                # Its copy of the other end is closed now: there is an end, or a program that answers.
+                await trio.lowlevel.wait_readable(ours)
+        try:
+            answer = ours.recv(REPLY.size)
+        except OSError:
+            answer = b""
+        if not answer:
+            return None
+        number: int = REPLY.unpack(answer)[0]
+        if number >= 0:
+            return number
+        problem = os.strerror(-number)
+        if -number in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
+            self._refusal = f"the system refuses to clone: {problem}"
+            raise CannotFork(self._refusal)
+        raise OSError(-number, problem)
+
+    def _current(self, circumstances: object, environment: Mapping[str, str]) -> _Server:
+        with self._lock:
+            server = self._server
+            if server is not None and (server.circumstances != circumstances or not server.is_alive()):
+                self._server = None
+                server.end()
+                server = None
+            if server is None:
+                if not self._registered:
+                    self._registered = True
+                    atexit.register(self.end)
+                    os.register_at_fork(after_in_child=self._disown)
+                server = self._server = _started(circumstances, environment)
+            return server
+
+    def _drop(self, server: _Server) -> None:
+        with self._lock:
+            if self._server is server:
+                self._server = None
+                server.end()
+
+    def end(self) -> None:
+        """End the server; the next program starts another one."""
+        server = self._server
+        if server is not None:
+            self._drop(server)
+
+    def _disown(self) -> None:
+        self._lock = threading.Lock()
+        server, self._server = self._server, None
+        if server is not None:
+            server.socket.close()
+
+
+def _adopted(pid: int, pipes: _Pipes) -> Forked:
+    """Take a child over, with our ends of its pipes. Raises ChildProcessError if it is not ours."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    pidfd = os.pidfd_open(pid)
+    streams = [None if each is None else trio.lowlevel.FdStream(each) for each in pipes.ours]
+    pipes.ours.clear()
+    return Forked(pid, streams[0], streams[1], streams[2], pidfd)
+
+
+def _started(circumstances: object, environment: Mapping[str, str]) -> _Server:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            with guardian.announced() as guard:
+                base = {**os.environ, **_early(environment)}
+                process = subprocess.Popen(
+                    [sys.executable, "-P", str(_PROGRAM), str(theirs.fileno()), "-" * ROOM],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env=guard.environment(base),
+                    process_group=0,
+                )
+        except BaseException:
+            ours.close()
+            raise
+    guard.started(process)
+    ours.setblocking(False)
+    # It outlives this object on purpose, which Popen would warn of; `_Server.end` reaps it.
+    process.returncode = 0
+    return _Server(ours, process.pid, guard, circumstances)
+
+
+def _early(environment: Mapping[str, str]) -> dict[str, str]:
+    """What programs read when they begin or import, before they can be told anything."""
+    return {name: value for name, value in environment.items() if name.startswith(_EARLY)}
+
+
+def _circumstances(environment: Mapping[str, str]) -> object:
+    return (sys.executable, os.getresuid(), os.getresgid(), sorted(os.getgroups()), _early(environment))
+
+
+def _wanted(words: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
+    """What the program is to find as if we had executed it."""
+    ignored = [
+        number
+        for number in signal.valid_signals() - _PYTHONS_OWN
+        if signal.getsignal(number) is signal.SIG_IGN
+    ]
+    limits = {
+        getattr(resource, name): resource.getrlimit(getattr(resource, name))
+        for name in dir(resource)
+        if name.startswith("RLIMIT_")
+    }
+    facts = {
+        "words": words,
+        "environment": dict(environment),
+        "folder": os.getcwd(),
+        "umask": _umask(),
+        "limits": limits,
+        "ignored": ignored,
+        "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+    }
+    # Surrogates stand for bytes that are no UTF-8; JSON escapes them.
+    return json.dumps(facts).encode()
+
+
+def _umask() -> int:
+    for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+forks: Final = Forks()
+"""The one of this process."""
