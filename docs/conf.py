@@ -88,7 +88,7 @@ CHAPTERS: Final = {
     ],
     "Facts": ["scenarios", "sandbox", "facts", "benchmarks"],
     "Reference": ["reference/index"],
-    "The project": ["design", "contributing", "changelog"],
+    "The project": ["architecture", "design", "contributing", "changelog"],
 }
 REST: Final = "Use"
 """The chapter of the pages that no chapter names."""
