@@ -38,7 +38,7 @@ autodoc_default_options = {"members": True}
 napoleon_use_rtype = False
 default_role = "py:obj"
 # Types of other libraries, whose own documents cannot be asked without a network; type variables; and
-# the protocols by which rooms speak to each other, which appear in signatures alone.
+# the protocols by which packages speak to each other, which appear in signatures alone.
 nitpick_ignore_regex = [
     (
         r"py:.*",

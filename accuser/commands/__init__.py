@@ -52,7 +52,7 @@ Exit status:
 )
 @click.version_option(package_name="accuser")
 def cli() -> None:
-    """Spawn Mavryk accusers and control them. Whatever the end is, no daemon is left running."""
+    """Spawn Mavryk accusers and control them. No daemon is left running, however a command ends."""
 
 
 for _command in (demo, run_command, sandbox, events, compare_command, timeline, doctor, completion):

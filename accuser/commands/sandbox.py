@@ -126,7 +126,7 @@ def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str
     yield "any RPC", mavkit_client("rpc", "get", "/chains/main/blocks/head/hash")
     yield "the heads as they come, until Ctrl-C", f"curl -sN {url}/monitor/heads/main"
     again = ("run", "--toolchain", SANDBOX.name, "--endpoint", url, "--protocol", protocol.tag)
-    yield "an accuser more, until Ctrl-C", shlex.join((sys.executable, "-m", "accuser", *again))
+    yield "another accuser, which runs until Ctrl-C", shlex.join((sys.executable, "-m", "accuser", *again))
 
 
 @click.command(

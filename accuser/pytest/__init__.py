@@ -4,7 +4,7 @@ It is loaded where the package is installed, and imports nothing of the engine b
 needs it. `OpenNode`, `OpenAccuser` and `OpenClient` are for annotations in tests.
 """
 
-# The rooms; imports go one way only.
+# The modules; imports go one way only.
 #
 #   _facts     a recording -> what its daemons did (pure)   _text     what reports say of it
 #   _choice    which executables                            _options  the options, the marker

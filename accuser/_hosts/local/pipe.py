@@ -1,4 +1,4 @@
-"""The named pipe that a daemon's event sink writes to. Only this room touches its descriptors.
+"""The named pipe that a daemon's event sink writes to. Only this module touches its descriptors.
 
 The reader opens first: a sink blocks in open(2) on a FIFO without a reader, and creates a
 regular file where there is none. A write end of our own stays open until the daemon has exited,

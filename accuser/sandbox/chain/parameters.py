@@ -241,7 +241,7 @@ class Calendar:
 def number(
     raw: Mapping[str, Any], name: str, least: int, most: int = 2**31 - 1, *, default: int | None = None
 ) -> int:
-    """Read a constant; ``default`` is for those that are not among this room's.
+    """Read a constant; ``default`` is for those that this module does not have.
 
     Raises:
         ParametersError: it is no number, or out of its range.
