@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -42,6 +42,8 @@ class Request:
     path: tuple[str, ...]
     query: dict[str, list[str]]
     body: bytes
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    """By their names in lower case."""
 
     def json(self) -> Any:
         """Decode the body. Raises ``HttpFailure`` 400 if it is not JSON."""
@@ -69,6 +71,8 @@ class Answer:
     status: int
     body: bytes
     content_type: str = _JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    """More of them."""
 
 
 @attrs.define(eq=False)
@@ -80,6 +84,8 @@ class Feed:
     """
 
     max_backlog: int = MAX_BACKLOG
+    headers: tuple[tuple[str, str], ...] = ()
+    """More of the answer's headers."""
     on_close: list[Callable[[], None]] = attrs.field(factory=list)
     """Called once, when the client has left or the stream has ended."""
     overrun: trio.Event = attrs.field(init=False, factory=trio.Event)
@@ -204,7 +210,7 @@ async def _read_request(stream: trio.abc.Stream, connection: h11.Connection, max
         path = tuple(unquote(part, errors="strict") for part in parts.path.split("/") if part)
     except ValueError as error:
         raise HttpFailure(400, f"Bad request target: {error}\n") from error
-    return Request(head.method.decode("ascii"), path, query, bytes(body))
+    return Request(head.method.decode("ascii"), path, query, bytes(body), fields)
 
 
 def _check_media_types(fields: dict[str, str], has_body: bool) -> None:
@@ -238,7 +244,7 @@ async def _send(stream: trio.abc.Stream, connection: h11.Connection, *events: h1
 async def _send_answer(stream: trio.abc.Stream, connection: h11.Connection, answer: Answer) -> None:
     if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
-    fields = [("content-length", str(len(answer.body)))]
+    fields = [("content-length", str(len(answer.body))), *answer.headers]
     if answer.body:
         fields.append(("content-type", answer.content_type))
     head = h11.Response(status_code=answer.status, headers=fields, reason=_reason(answer.status))
@@ -274,7 +280,7 @@ async def _send_feed(stream: trio.abc.Stream, connection: h11.Connection, feed: 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_client)
         nursery.start_soon(watch_overrun)
-        fields = [("content-type", _JSON), ("transfer-encoding", "chunked")]
+        fields = [("content-type", _JSON), ("transfer-encoding", "chunked"), *feed.headers]
         head = h11.Response(status_code=200, headers=fields, reason=_reason(200))
         # A client that is gone must end no more than this: the nursery would make a group of it.
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):

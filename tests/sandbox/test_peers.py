@@ -56,7 +56,7 @@ async def test_two_nodes_synchronise_both_ways() -> None:
         for _ in range(3):
             await one.bake()
         await two.bake(vote="on")
-        response = await two.send("PUT", "/network/points/127.0.0.1:1?timeout=2s", {})
+        response = await two.send("PUT", "/network/points/127.0.0.1:1?timeout=2.5", {})
         assert (response.status, response.json()) == (200, {})
         await until_level(two, 4)
         assert two.node.chain.head.hash == one.node.chain.head.hash

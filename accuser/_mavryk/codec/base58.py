@@ -52,6 +52,24 @@ class Kind(enum.Enum):
     """Hash of a P-256 public key."""
     MV4 = (b"\x05\xba\xcc", 20)
     """Hash of a BLS12-381 public key."""
+    CONTRACT = (b"\x02\x5a\x79", 20)
+    """Address of an originated contract, ``KT1...``."""
+    ROLLUP = (b"\x06\x7c\x75", 20)
+    """Address of a smart rollup, ``sr1...``."""
+    ROLLUP_COMMITMENT = (b"\x11\xa5\x86\x8a", 32)
+    """Hash of a commitment of a smart rollup, ``src1...``."""
+    SCRIPT_EXPR = (b"\x0d\x2c\x40\x1b", 32)
+    """Hash of a Michelson expression, ``expr...``."""
+    STATE = (b"\x4c\x40\xcc", 32)
+    """Hash that a seed is, ``rng...``."""
+    BLOCK_METADATA = (b"\xea\xf9", 32)
+    """Hash of the metadata of a block, ``bm...``."""
+    OPERATION_METADATA = (b"\x05\xb7", 32)
+    """Hash of the metadata of an operation, ``r...``."""
+    OPERATION_METADATA_LIST = (b"\x86\x27", 32)
+    """Hash of the metadata of the operations of one validation pass, ``Lr...``."""
+    OPERATION_METADATA_LIST_LIST = (b"\x1d\x9f\xb6", 32)
+    """Hash of the metadata of all the operations of a block, ``LLr...``."""
     PEER = (b"\x99\x67", 16)
     """Identity of a node on the network, ``id...``."""
     ED25519_PUBLIC = (b"\x0d\x0f\x25\xd9", 32)

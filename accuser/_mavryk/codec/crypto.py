@@ -48,13 +48,13 @@ def chain_id(genesis_block: str) -> str:
 
 def operation_list_hash(hashes: Sequence[str]) -> str:
     """Hash of the operations of one validation pass, from theirs."""
-    return encode(Kind.OPERATION_LIST, _merkle([decode(Kind.OPERATION, text) for text in hashes]))
+    return encode(Kind.OPERATION_LIST, merkle_root([decode(Kind.OPERATION, text) for text in hashes]))
 
 
 def operation_list_list_hash(hashes: Sequence[Sequence[str]]) -> str:
     """A header's ``operations_hash``, from the operations' hashes by validation pass."""
     passes = [decode(Kind.OPERATION_LIST, operation_list_hash(hashes_of_pass)) for hashes_of_pass in hashes]
-    return encode(Kind.OPERATION_LIST_LIST, _merkle(passes))
+    return encode(Kind.OPERATION_LIST_LIST, merkle_root(passes))
 
 
 def payload_hash(predecessor: str, payload_round: int, operation_hashes: Sequence[str]) -> str:
@@ -75,7 +75,8 @@ def payload_hash(predecessor: str, payload_round: int, operation_hashes: Sequenc
     )
 
 
-def _merkle(elements: Sequence[bytes]) -> bytes:
+def merkle_root(elements: Sequence[bytes]) -> bytes:
+    """The root of the tree of hashes over some elements."""
     # Generic_Merkle_tree of src/lib_crypto/blake2B.ml: a full binary tree, as if the last leaf
     # were repeated up to a power of two. `filler` is the subtree of such repetitions.
     if not elements:

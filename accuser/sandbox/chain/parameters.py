@@ -29,6 +29,8 @@ PASS_QUOTAS: Final = (
 
 MAX_OPERATION_SIZE: Final = 32 * 1024
 MAX_HEADER_SIZE: Final = 289
+GENESIS_HEADER_SIZE: Final = 115
+"""What the protocol of the genesis block allows the next header."""
 
 FIXED_CONSTANTS: Final[Mapping[str, object]] = {
     "proof_of_work_nonce_size": 8,
@@ -182,6 +184,11 @@ class Calendar:
     def cycle(self, level: int) -> int:
         """The cycle of a level; negative before the first protocol."""
         return (level - self.first_level) // self.parameters.blocks_per_cycle
+
+    def levels(self, cycle: int) -> range:
+        """The levels of a cycle."""
+        first = self.first_level + cycle * self.parameters.blocks_per_cycle
+        return range(first, first + self.parameters.blocks_per_cycle)
 
     def ends_cycle(self, level: int) -> bool:
         """Whether a level is the last of its cycle."""

@@ -11,7 +11,7 @@ import attrs
 from ..._mavryk.codec.bson import BsonError, encode
 from ..._mavryk.codec.crypto import Key, Watermark, watermark
 from ..._mavryk.codec.fields import ForgeError, dynamic, integer_bytes
-from ..._mavryk.codec.forge import FITNESS_VERSION, ShellHeader, rfc3339
+from ..._mavryk.codec.forge import FITNESS_VERSION, ShellHeader
 from ..._mavryk.protocol import GENESIS_PROTOCOL
 from ..chain.activation import Activation
 from .context import Context, Refusal, unreadable
@@ -41,7 +41,7 @@ async def activate(
     when = int(context.wall()) if timestamp is None else timestamp
     answer = await context.call(
         "POST",
-        f"/chains/{context.chain}/blocks/{context.block}/helpers/preapply/block?timestamp={rfc3339(when)}",
+        f"/chains/{context.chain}/blocks/{context.block}/helpers/preapply/block?timestamp={when}",
         {"protocol_data": {"protocol": GENESIS_PROTOCOL, **command.to_json()}, "operations": []},
     )
     shell = shell_header(answer)

@@ -213,7 +213,7 @@ class Baker:
         for operation in distinct.values():
             value: dict[str, Any] = {"protocol": protocol, **operation.to_json()}
             passes[operation.validation_pass].append(value)
-        when = rfc3339(self.constants.timestamp(head, round))
+        when = self.constants.timestamp(head, round)
         protocol_data: dict[str, Any] = {"protocol": protocol, **data.to_json()}
         answer = await self.context.call(
             "POST",

@@ -19,6 +19,7 @@ from ..._mavryk.codec.forge import parse_timestamp
 from ..._mavryk.protocol import GENESIS_PROTOCOL
 from ..chain.block import Network
 from .arguments import Arguments
+from .cors import Cors
 from .points import Point
 
 SANDBOX: Final = "sandbox"
@@ -103,6 +104,9 @@ class Config:
             rpc["listen-addrs"] = addresses
         for address in addresses:
             point(address, RPC_PORT)
+        for option, key in (("cors-origin", "cors-origin"), ("cors-header", "cors-headers")):
+            if values := arguments.values.get(option, []):
+                rpc[key] = values
         if (media_type := arguments.last("media-type")) is not None:
             if media_type not in ("json", "binary", "any"):
                 raise ConfigError(f"--media-type is json, binary or any, not {media_type}.")
@@ -198,6 +202,22 @@ class Config:
         """Seconds that a synchronised peer's head may be old."""
         return int(self.get("shell", "chain_validator", "latency", default=50))
 
+    def cors(self) -> Cors:
+        """Which pages may ask. Raises ``ConfigError``."""
+        lists = [self.get("rpc", name, default=[]) for name in ("cors-origin", "cors-headers")]
+        if not all(isinstance(texts, list) and all(isinstance(one, str) for one in texts) for texts in lists):
+            raise ConfigError("The configuration's cors-origin and cors-headers are lists of texts.")
+        return Cors.of(*lists)
+
+    @property
+    def history_mode(self) -> object:
+        """As the RPCs tell it; nothing is ever pruned here. Raises ``ConfigError``."""
+        given = self.get("shell", "history_mode", default="full")
+        if not isinstance(given, str):
+            return given
+        mode, _, cycles = given.partition(":")
+        return {mode: {"additional_cycles": int(cycles)}} if cycles.isdecimal() else mode
+
     def rpc_points(self) -> list[Point]:
         """Where to serve RPCs. Raises ``ConfigError``."""
         return [point(text, RPC_PORT) for text in self.get("rpc", "listen-addrs", default=[])]
@@ -205,6 +225,7 @@ class Config:
     def check(self) -> None:
         """Raise ``ConfigError`` for an address that is none."""
         self.rpc_points()
+        self.cors()
         self.net_point()
         self.bootstrap_peers()
 

@@ -190,6 +190,8 @@ async def serve(
         store=store,
         synchronisation=synchronisation,
         use_mempool=not config.get("p2p", "disable_mempool", default=False),
+        history_mode=config.history_mode,
+        settings=config.value,
     )
     await _tell_start(node, setup)
     try:
@@ -208,7 +210,7 @@ async def serve(
             peer_network = PeerNetwork(node, nursery, advertised, private, open_stream)
             for peer in peers:
                 nursery.start_soon(_accept, peer, peer_network)
-            handler = routes.router(node, peer_network, partial(system.say, 2))
+            handler = routes.router(node, peer_network, partial(system.say, 2), cors=config.cors())
             routes_config.register(handler, sink.replace)
             for client in clients:
                 value = {"host": client.host, "port": client.port, "acl_policy": "AllowAll"}

@@ -5,7 +5,8 @@ Nothing here waits but `Pacing`, which is about clients that open one stream aft
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -17,6 +18,8 @@ from ..chain.mempool import Class, Classified
 from . import render
 
 T = TypeVar("T")
+
+ShowBlock: TypeAlias = Callable[[Chain, Block], object]
 
 PACING_LIMIT: Final = 5.0
 """Seconds that a client may take from one stream to the next."""
@@ -122,6 +125,7 @@ class Feeds:
     _heads: dict[Feed, ProtocolFilter] = attrs.field(init=False, factory=dict)
     _silent: set[Feed] = attrs.field(init=False, factory=set)
     _applied: dict[Feed, ProtocolFilter] = attrs.field(init=False, factory=dict)
+    _others: dict[Feed, tuple[ProtocolFilter, ShowBlock]] = attrs.field(init=False, factory=dict)
     _operations: dict[Feed, OperationFilter] = attrs.field(init=False, factory=dict)
     _bootstrapping: dict[Feed, None] = attrs.field(init=False, factory=dict)
 
@@ -142,6 +146,10 @@ class Feeds:
         self.pacing.subscribed(wanted)
         return feed
 
+    def new_blocks(self, wanted: ProtocolFilter, show: ShowBlock) -> Feed:
+        """A stream of the same blocks, each shown in another form."""
+        return _register(self._others, (wanted, show))
+
     def operations(self, wanted: OperationFilter, present: list[Classified]) -> Feed:
         """A stream of operations: those of ``present`` first, in one item; ends with the head."""
         feed = _register(self._operations, wanted)
@@ -158,6 +166,9 @@ class Feeds:
 
     def block_applied(self, block: Block) -> None:
         """A block was found valid."""
+        for feed, (protocols, show) in tuple(self._others.items()):
+            if protocols.takes(block):
+                feed.push(show(self.chain, block))
         item = None
         for feed, wanted in tuple(self._applied.items()):
             if wanted.takes(block):

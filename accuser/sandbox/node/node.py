@@ -8,7 +8,7 @@ order is that of the changes. No clock or network of its own: time is a callable
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
@@ -71,6 +71,12 @@ class Node:
     store: BlockStore | None = None
     synchronisation: Synchronisation = attrs.field(factory=Synchronisation)
     use_mempool: bool = True
+    history_mode: object = "full"
+    """As the RPCs tell it; nothing is ever pruned here."""
+    settings: Mapping[str, object] = attrs.field(factory=dict)
+    """The node's configuration, as its file has it."""
+    started: float = attrs.field(init=False)
+    """When the node was made, in seconds since the epoch."""
     mempool: Mempool = attrs.field(init=False)
     feeds: Feeds = attrs.field(init=False)
     events: NodeEvents = attrs.field(init=False)
@@ -78,6 +84,7 @@ class Node:
     _lock: trio.Lock = attrs.field(init=False, factory=trio.Lock)
 
     def __attrs_post_init__(self) -> None:
+        self.started = self.clock()
         self.mempool = Mempool(self.chain)
         self.feeds = Feeds(self.chain)
         self.events = NodeEvents(self.emitter, self.clock)
@@ -126,6 +133,14 @@ class Node:
         if self.synchronisation.validated(peer, block.header.shell.timestamp, self.clock()):
             self.feeds.bootstrapped()
             await self.events.bootstrapped()
+
+    async def force_bootstrapped(self, *, bootstrapped: bool) -> None:
+        """Count as bootstrapped, or no longer, whatever the peers have told."""
+        async with self._lock:
+            before, self.synchronisation.is_bootstrapped = self.synchronisation.is_bootstrapped, bootstrapped
+            if bootstrapped and not before:
+                self.feeds.bootstrapped()
+                await self.events.bootstrapped()
 
     def _check_time(self, header: BlockHeader) -> None:
         if header.shell.timestamp > self.clock() + MAX_DRIFT:

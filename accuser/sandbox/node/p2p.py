@@ -57,6 +57,11 @@ class PeerNetwork:
     open_stream: Open = open_tcp
     points: dict[Point, PointInfo] = attrs.field(init=False, factory=dict)
     connections: dict[str, Connection] = attrs.field(init=False, factory=dict)
+    trusted_peers: set[str] = attrs.field(init=False, factory=set)
+    banned_peers: set[str] = attrs.field(init=False, factory=set)
+    sent_before: int = attrs.field(init=False, default=0)
+    """Bytes of connections that are over."""
+    received_before: int = attrs.field(init=False, default=0)
 
     def point(self, point: Point) -> PointInfo:
         """What is known of a point, which is known from now on."""
@@ -69,6 +74,13 @@ class PeerNetwork:
         if info.banned and info.running in self.connections:
             self.connections[info.running].scope.cancel()
         return info
+
+    def set_peer_acl(self, peer_id: str, acl: str) -> None:
+        """``trust``, ``ban`` or ``open`` a peer, wherever it is; a ban ends its connection."""
+        for names, word in ((self.trusted_peers, "trust"), (self.banned_peers, "ban")):
+            (names.add if acl == word else names.discard)(peer_id)
+        if acl == "ban":
+            self.kick(peer_id)
 
     def kick(self, peer_id: str) -> bool:
         """End the connection with a peer; whether there was one."""
@@ -167,9 +179,10 @@ class PeerNetwork:
             return "no motive"
         if (theirs.chain, theirs.genesis) != (network.chain_name, network.genesis_block):
             return "unknown chain"
-        if self.point(point).banned:
+        if self.point(point).banned or theirs.peer_id in self.banned_peers:
             return "banned"
-        if self.private and not self.point(point).trusted:
+        trusted = self.point(point).trusted or theirs.peer_id in self.trusted_peers
+        if self.private and not trusted:
             return "private mode"
         if theirs.peer_id in self.connections:
             return "already connected"
@@ -208,6 +221,8 @@ class PeerNetwork:
             await connection.run(lines)
         finally:
             del self.connections[peer_id]
+            self.sent_before += connection.sent
+            self.received_before += connection.received
             info.running = None
             info.last_disconnection = (peer_id, self.node.clock())
             await trio.aclose_forcefully(connection.stream)

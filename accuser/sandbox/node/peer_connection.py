@@ -46,6 +46,8 @@ class Outbox:
     """Lines for one peer. `push` never waits; too many bytes make it `full` for good."""
 
     full: trio.Event = attrs.field(init=False, factory=trio.Event)
+    sent: int = attrs.field(init=False, default=0)
+    """Bytes that the peer has taken."""
     _lines: deque[bytes] = attrs.field(init=False, factory=deque)
     _size: int = attrs.field(init=False, default=0)
     _wake: trio.Event = attrs.field(init=False, factory=trio.Event)
@@ -67,6 +69,7 @@ class Outbox:
             while self._lines:
                 line = self._lines.popleft()
                 await stream.send_all(line)
+                self.sent += len(line)
                 self._size -= len(line)
             self._wake = trio.Event()
             await self._wake.wait()
@@ -77,6 +80,8 @@ class Lines:
     """The lines that a stream brings."""
 
     stream: trio.abc.Stream
+    received: int = attrs.field(init=False, default=0)
+    """Bytes that were read."""
     _buffer: bytearray = attrs.field(init=False, factory=bytearray)
 
     async def next(self) -> bytes | None:
@@ -90,6 +95,7 @@ class Lines:
             if not data:
                 return None
             self._buffer += data
+            self.received += len(data)
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
@@ -114,6 +120,7 @@ class Connection:
     socket_port: int
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _outbox: Outbox = attrs.field(init=False, factory=Outbox)
+    _lines: Lines | None = attrs.field(init=False, default=None)
     _fetching: bool = attrs.field(init=False, default=False)
     _wanted: HeadIs | None = attrs.field(init=False, default=None)
 
@@ -121,6 +128,16 @@ class Connection:
     def peer_id(self) -> str:
         """The peer's identity."""
         return self.hello.peer_id
+
+    @property
+    def sent(self) -> int:
+        """Bytes that were sent since the handshake."""
+        return self._outbox.sent
+
+    @property
+    def received(self) -> int:
+        """Bytes that came, with those of the handshake."""
+        return 0 if self._lines is None else self._lines.received
 
     def head_changed(self, block: Block) -> None:
         """Tell the peer of our head."""
@@ -133,6 +150,7 @@ class Connection:
 
     async def run(self, lines: Lines) -> None:
         """Exchange messages until either side has enough."""
+        self._lines = lines
         with self.scope:
             try:
                 async with trio.open_nursery() as nursery:

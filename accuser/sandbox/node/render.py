@@ -7,8 +7,9 @@ Field by field what typed clients decode: they refuse a value with a field too m
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from ..._mavryk.codec.base58 import Kind, encode
 from ..._mavryk.codec.forge import full_header_json
 from ..._mavryk.codec.operations import Consensus, Operation
 from ..._mavryk.codec.votes import Ballot, Proposals
@@ -16,12 +17,14 @@ from ..chain.activation import Activation
 from ..chain.block import Block
 from ..chain.chain import Chain
 from ..chain.mempool import Class, Classified, Mempool
-from ..chain.parameters import MAX_HEADER_SIZE, MAX_OPERATION_SIZE, PASS_QUOTAS
+from ..chain.parameters import GENESIS_HEADER_SIZE, MAX_HEADER_SIZE, MAX_OPERATION_SIZE, PASS_QUOTAS
 from ..chain.preapply import Construction
 from ..chain.rights import Delegate
 from ..chain.trace import NodeError
 
 Json = dict[str, Any]
+
+NO_PROTOCOL: Final = encode(Kind.PROTOCOL, bytes(32))
 
 LEGACY_NAMES = {
     "preattestation": "preendorsement",
@@ -31,6 +34,11 @@ LEGACY_NAMES = {
     "double_preattestation_evidence": "double_preendorsement_evidence",
 }
 """What version 0 of an RPC calls the kinds of operations."""
+
+
+def protocol_of(block: Block) -> str:
+    """The protocol that a block names as its own; the genesis block has none."""
+    return NO_PROTOCOL if block.level == 0 else block.protocol
 
 
 def raw_header(block: Block) -> Json:
@@ -46,7 +54,7 @@ def raw_header(block: Block) -> Json:
 def header(chain: Chain, block: Block) -> Json:
     """The answer of ``/header``."""
     return {
-        "protocol": block.protocol,
+        "protocol": protocol_of(block),
         "chain_id": chain.network.chain_id,
         "hash": block.hash,
         **raw_header(block),
@@ -68,10 +76,15 @@ def applied_item(chain: Chain, block: Block) -> Json:
     }
 
 
+def valid_item(chain: Chain, block: Block) -> Json:
+    """An item of ``/monitor/valid_blocks``."""
+    return {"chain_id": chain.network.chain_id, **head_item(block)}
+
+
 def full_block(chain: Chain, block: Block, *, legacy: bool = False) -> Json:
     """The answer of a block's own RPC."""
     return {
-        "protocol": block.protocol,
+        "protocol": protocol_of(block),
         "chain_id": chain.network.chain_id,
         "hash": block.hash,
         "header": raw_header(block),
@@ -82,14 +95,16 @@ def full_block(chain: Chain, block: Block, *, legacy: bool = False) -> Json:
 
 def metadata(chain: Chain, block: Block) -> Json:
     """What the application of a block told."""
+    # The limits are those of the block that comes next.
+    is_last_of_genesis = block.state.calendar is None
     common: Json = {
-        "protocol": block.protocol,
+        "protocol": protocol_of(block),
         "next_protocol": block.state.protocol,
         "test_chain_status": {"status": "not_running"},
         "max_operations_ttl": chain.operations_ttl(block),
-        "max_operation_data_length": 0 if block.baker is None else MAX_OPERATION_SIZE,
-        "max_block_header_length": MAX_HEADER_SIZE,
-        "max_operation_list_length": [] if block.baker is None else list(PASS_QUOTAS),
+        "max_operation_data_length": 0 if is_last_of_genesis else MAX_OPERATION_SIZE,
+        "max_block_header_length": GENESIS_HEADER_SIZE if is_last_of_genesis else MAX_HEADER_SIZE,
+        "max_operation_list_length": [] if is_last_of_genesis else list(PASS_QUOTAS),
     }
     if block.baker is None:
         return common
@@ -109,7 +124,7 @@ def metadata(chain: Chain, block: Block) -> Json:
         "voting_period_info": block.state.amendment.info(block.level, calendar),
         "nonce_hash": data.seed_nonce_hash,
         "deactivated": [],
-        "balance_updates": list(block.updates),
+        **({"balance_updates": list(block.updates)} if block.updates else {}),
         "liquidity_baking_toggle_ema": 0,
         "adaptive_issuance_vote_ema": ledger.ema,
         **launch,
@@ -129,8 +144,16 @@ def operations(chain: Chain, block: Block, *, legacy: bool = False) -> list[list
     ]
 
 
-def _included(chain: Chain, block: Block, operation: Operation, *, legacy: bool) -> Json:
+def signed(operation: Operation) -> Json:
+    """An operation as its bytes tell it, where a signature of zeros cannot be told from none."""
     value = operation.to_json()
+    if operation.signature is not None and not any(operation.signature):
+        value.pop("signature", None)
+    return value
+
+
+def _included(chain: Chain, block: Block, operation: Operation, *, legacy: bool) -> Json:
+    value = signed(operation)
     (content,) = value["contents"]
     content["metadata"] = _receipt(block, operation)
     return {
@@ -147,8 +170,8 @@ def _receipt(block: Block, operation: Operation) -> Json:
         return {}
     if not isinstance(content, Consensus):
         culprit = block.forbids.get(operation.hash)
-        # What is lost is lost at the end of a cycle.
-        return {**({} if culprit is None else {"forbidden_delegate": culprit}), "balance_updates": []}
+        # What is lost is lost at the end of a cycle, and no updates are not shown.
+        return {} if culprit is None else {"forbidden_delegate": culprit}
     calendar = block.state.calendar
     assert calendar is not None
     owner = calendar.owner(content.level, content.slot)
@@ -162,6 +185,12 @@ def legacy_names(operation: Json) -> Json:
     contents = []
     for content in operation["contents"]:
         renamed = {**content, "kind": LEGACY_NAMES.get(content["kind"], content["kind"])}
+        if "metadata" in renamed:
+            power = f"{renamed['kind'].removesuffix('_with_dal')}_power"
+            told = renamed["metadata"].items()
+            renamed["metadata"] = {
+                power if name == "consensus_power" else name: value for name, value in told
+            }
         for name in ("op1", "op2"):
             if name in renamed:
                 inner = renamed[name]["operations"]
@@ -173,7 +202,7 @@ def legacy_names(operation: Json) -> Json:
 
 def monitored(entry: Classified, protocol: str, *, legacy: bool = False) -> Json:
     """An operation in an item of ``monitor_operations``."""
-    value = entry.operation.to_json()
+    value = signed(entry.operation)
     shown = {
         "hash": entry.operation.hash,
         "protocol": protocol,

@@ -1,11 +1,16 @@
-"""From a request to the handler of its path, and from what that returns or raises to an answer."""
+"""From a request to the handler of its path, and from what that returns or raises to an answer.
+
+A `Route` says everything about one RPC: its path, the parameters of its query with their types, and
+what serves it. The paths form a tree; variable parts are read on the way down it, by the types of
+`PATH_TYPES`, so a part that cannot be read is refused whatever would follow (``resto_directory.ml``).
+"""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from inspect import isawaitable
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import attrs
 
@@ -16,56 +21,95 @@ from ..._http.server import (
     Request,
     dump,
 )
-from ..._mavryk.codec.base58 import Base58Error, Kind, decode
 from ..._mavryk.codec.fields import ForgeError
 from ..chain.chain import UnknownBlock
 from ..chain.trace import NodeError
 from ..sink.descriptor import say
+from . import query
+from .cors import Cors
+from .query import Parameter, Type, Unreadable
 
-T = TypeVar("T")
-
-_BOOLEANS: Final = {
-    **dict.fromkeys(("", "yes", "true", "1"), True),
-    **dict.fromkeys(("no", "false", "0"), False),
+PATH_TYPES: Final[Mapping[str, Type]] = {
+    "chain": query.CHAIN,
+    "block": query.BLOCK,
+    "hash": query.BLOCK_HASH,
+    "protocol": query.PROTOCOL_HASH,
+    "pkh": query.KEY_HASH,
+    "other_pkh": query.KEY_HASH,
+    "contract": query.CONTRACT,
+    "entrypoint": query.TEXT,
+    "prefix": query.TEXT,
+    "level": query.LEVEL,
+    "pass": query.PASS,
+    "index": query.INDEX,
+    "big_map": query.BIG_MAP,
+    "script_expr": query.SCRIPT_EXPR,
+    "sapling": query.SAPLING,
+    "rollup": query.ROLLUP,
+    "commitment": query.COMMITMENT,
+    "peer": query.PEER,
+    "point": query.POINT,
+    "address": query.ADDRESS,
 }
+"""The types of the variable parts of paths, by their names."""
 
 
 @attrs.frozen
 class Call:
-    """A request and the variable parts of its path."""
+    """A request that was understood."""
 
     request: Request
-    variables: dict[str, str]
-
-    def flag(self, name: str, default: bool = False) -> bool:
-        """A query field that is a truth value; ``yes`` and ``no`` in upstream's words."""
-        return self.field(name, lambda text: _BOOLEANS[text.lower()], default)
-
-    def field(self, name: str, convert: Callable[[str], T], default: T) -> T:
-        """A query field that may be absent. Raises ``HttpFailure`` 400 if it is no such thing."""
-        values = self.fields(name, convert)
-        return values[0] if values else default
-
-    def fields(self, name: str, convert: Callable[[str], T]) -> list[T]:
-        """A query field that may be repeated. Raises ``HttpFailure`` 400."""
-        try:
-            return [convert(text) for text in self.request.query.get(name, [])]
-        except (ValueError, LookupError) as error:
-            raise HttpFailure(400, f"Failed to parse the query string: {name}: {error}\n") from error
-
-    def version(self, *known: str, default: int) -> int:
-        """The query field ``version``. Raises ``HttpFailure`` 400 for an unknown one."""
-
-        def convert(text: str) -> int:
-            if text not in known:
-                raise ValueError(f"Unsupported version {text} (supported versions {', '.join(known)})")
-            return int(text)
-
-        return self.field("version", convert, default)
+    variables: Mapping[str, Any]
+    """The variable parts of the path, read."""
+    query: Mapping[str, Any] = attrs.field(factory=dict)
+    """The parameters of the route, read; see `query.parse` for absent ones."""
 
 
 Handle = Callable[[Call], object]
 """Returns a JSON value, a `Feed` or an `Answer`, or something to await for it."""
+
+
+@attrs.frozen
+class Route:
+    """One RPC.
+
+    A part of the path such as ``{block}`` is variable, of the type in `PATH_TYPES`; ``*`` at the end
+    stands for any parts that may follow.
+    """
+
+    method: str
+    path: str
+    handle: Handle
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The path, taken apart."""
+        return tuple(part for part in self.path.split("/") if part)
+
+
+def get(path: str, handle: Handle, *parameters: Parameter) -> Route:
+    """A route that reads."""
+    return Route("GET", path, handle, parameters)
+
+
+def post(path: str, handle: Handle, *parameters: Parameter) -> Route:
+    """A route with a body."""
+    return Route("POST", path, handle, parameters)
+
+
+@attrs.define(eq=False)
+class Directory:
+    """What is below one place in the tree of paths: names, or one variable part."""
+
+    routes: dict[str, Route] = attrs.field(factory=dict)
+    """By method."""
+    names: dict[str, Directory] = attrs.field(factory=dict)
+    variable: str | None = None
+    below: Directory | None = None
+    """What follows the variable part."""
+    is_tail: bool = False
+    """Whether the routes take whatever parts may follow."""
 
 
 def to_stderr(text: str) -> None:
@@ -75,55 +119,113 @@ def to_stderr(text: str) -> None:
 
 @attrs.define(eq=False)
 class Router:
-    """The RPCs of a server, by method and path; a path part such as ``{block}`` is variable.
-
-    ``complain`` is told of what goes wrong in an RPC, and must not wait.
-    """
+    """The RPCs of a server. ``complain`` is told of what goes wrong in an RPC, and must not wait."""
 
     complain: Callable[[str], object] = to_stderr
-    _routes: list[tuple[str, tuple[str, ...], Handle]] = attrs.field(init=False, factory=list)
+    cors: Cors = attrs.field(factory=Cors)
+    root: Directory = attrs.field(init=False, factory=Directory)
 
-    def add(self, method: str, path: str, handle: Handle) -> None:
-        """Serve a path. Of several that match, the first one added is taken."""
-        self._routes.append((method, tuple(part for part in path.split("/") if part), handle))
+    def serve(self, routes: Iterable[Route]) -> None:
+        """Serve these, each in place of one of the same method and path."""
+        for route in routes:
+            place = self.root
+            for part in route.parts:
+                if part.startswith("{"):
+                    name = part[1:-1]
+                    assert place.variable in (None, name), f"{route.path}: {place.variable} is there"
+                    place.variable = name
+                    place.below = place.below or Directory()
+                    place = place.below
+                elif part == "*":
+                    place.is_tail = True
+                else:
+                    place = place.names.setdefault(part, Directory())
+            place.routes[route.method] = route
+
+    def add(self, method: str, path: str, handle: Handle, *parameters: Parameter) -> None:
+        """Serve one path."""
+        self.serve([Route(method, path, handle, parameters)])
+
+    def find(self, path: Iterable[str]) -> tuple[Directory, dict[str, Any]] | None:
+        """The place of a path, and its variable parts; None where there is none.
+
+        Raises:
+            HttpFailure: 400 for a variable part that is not of its type.
+        """
+        place, variables, seen = self.root, dict[str, Any](), []
+        for part in path:
+            if place.is_tail:
+                break
+            seen.append(part)
+            if place.below is not None and part not in place.names:
+                assert place.variable is not None
+                wanted = PATH_TYPES[place.variable]
+                try:
+                    variables[place.variable] = wanted.read(part)
+                except Unreadable as error:
+                    raise _bad_path(seen, wanted, error) from error
+                place = place.below
+            elif part in place.names:
+                place = place.names[part]
+            else:
+                return None
+        return place, variables
 
     async def __call__(self, request: Request) -> Answer | Feed:
         """Answer a request; the handler of an HTTP server."""
-        allowed = []
-        for method, pattern, handle in self._routes:
-            variables = _match(pattern, request.path)
-            if variables is None:
-                continue
-            if method == request.method:
-                return await _answer(handle, Call(request, variables), self.complain)
-            allowed.append(method)
-        if allowed:
-            raise HttpFailure(405, f"Allowed here: {', '.join(sorted(set(allowed)))}.\n")
-        return Answer(404, b"")
-
-
-def check_chain(chain_id: str, text: str) -> bool:
-    """Whether ``text`` names the chain of that id. Raises ``HttpFailure`` 400 if it names none at all."""
-    if text in ("main", chain_id):
-        return True
-    if text != "test":
+        if request.method == "OPTIONS":
+            return self._options(request)
+        if self.cors.refuses(request.headers):
+            return Answer(403, b"", headers=(("x-ocaml-resto-cors-error", "invalid host"),))
         try:
-            decode(Kind.CHAIN, text)
-        except Base58Error as error:
-            raise HttpFailure(400, f"Cannot parse chain identifier: {error}\n") from error
-    return False
+            answer = await self._serve(request)
+        except HttpFailure as failure:
+            answer = Answer(failure.status, failure.text.encode(), "text/plain; charset=utf-8")
+        if headers := self.cors.allow_origin(request.headers):
+            # Streams are held by those who feed them, and stay the same objects.
+            if isinstance(answer, Feed):
+                answer.headers = headers
+            else:
+                answer = attrs.evolve(answer, headers=(*answer.headers, *headers))
+        return answer
+
+    async def _serve(self, request: Request) -> Answer | Feed:
+        found = self.find(request.path)
+        if found is None or not found[0].routes:
+            return Answer(404, b"")
+        place, variables = found
+        route = place.routes.get(request.method)
+        if route is None:
+            return Answer(405, b"", headers=(("allow", ", ".join(sorted(place.routes))),))
+        try:
+            values = query.parse(route.parameters, request.query)
+        except Unreadable as error:
+            raise HttpFailure(400, f"Failed to parse the query string: {error}") from error
+        return await _answer(route.handle, Call(request, variables, values), self.complain)
+
+    def _options(self, request: Request) -> Answer:
+        """What a browser asks before it lets a page ask."""
+        found = self.find(request.path)
+        methods = sorted(found[0].routes) if found is not None else []
+        wanted = request.headers.get("access-control-request-method")
+        if "origin" in request.headers and wanted is not None:
+            methods = [method for method in methods if method == wanted]
+        if not methods:
+            return Answer(404, b"", headers=self.cors.allow_origin(request.headers))
+        return Answer(200, b"", headers=self.cors.preflight(request.headers, methods))
 
 
-def _match(pattern: tuple[str, ...], path: tuple[str, ...]) -> dict[str, str] | None:
-    if len(pattern) != len(path):
-        return None
-    variables = {}
-    for wanted, part in zip(pattern, path, strict=True):
-        if wanted.startswith("{"):
-            variables[wanted[1:-1]] = part
-        elif wanted != part:
-            return None
-    return variables
+def _bad_path(seen: list[str], wanted: Type, error: Unreadable) -> HttpFailure:
+    return HttpFailure(
+        400,
+        f'Failed to parsed an argument in path. After "{"/".join(seen)}", the value "{error}" '
+        f'is not acceptable for type "{wanted.name}"',
+    )
+
+
+def is_chain(chain_id: str, text: str) -> bool:
+    """Whether a chain identifier that was read names the chain of that id."""
+    return text in ("main", chain_id)
 
 
 async def _answer(handle: Handle, call: Call, complain: Callable[[str], object]) -> Answer | Feed:

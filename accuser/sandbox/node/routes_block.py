@@ -5,87 +5,89 @@ Sources: ``src/lib_shell_services/block_services.ml``, ``lib_plugin/RPC.ml`` of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from ..._http.server import Answer, HttpFailure
-from ..._mavryk.codec.base58 import (
-    Base58Error,
-    Kind,
-    decode,
-    encode,
-)
+from ..._http.server import HttpFailure
+from ..._mavryk.codec.base58 import Kind, encode
 from ..._mavryk.codec.fields import Fields, ForgeError
-from ..._mavryk.codec.forge import ProtocolData, parse_timestamp, rfc3339
+from ..._mavryk.codec.forge import ProtocolData, rfc3339
 from ..._mavryk.codec.operations import Operation
 from ..chain import preapply
 from ..chain.activation import ZERO_SIGNATURE, Activation
 from ..chain.block import Block
 from ..chain.chain import UnknownBlock
 from ..chain.parameters import Calendar
-from . import render, routes_ledger
+from ..chain.trace import PERMANENT, protocol_error
+from . import metadata_hashes, query, render, seeds
 from .node import Node
-from .router import Call, Handle, Router, check_chain
-from .routes_ledger import BlockHandle
+from .places import BLOCK, BlockHandle, calendar_of, on_block, rules_of
+from .query import Parameter, flag, many, once, versions
+from .router import Call, Route, get, post
 from .votes import VOTES, ShowVotes
 
-ROOT: Final = "/chains/{chain}/blocks/{block}"
 MAX_ROUND: Final = 64
 """How many rounds the baking rights tell unless asked otherwise."""
 
 _EXTRA: Final = ("protocol", "chain_id", "hash")
 """Fields that operations may have in requests beside their own."""
 
+_VERSION: Final = versions((0, "(deprecated)"), (1, "(default)"), default=1)
+_METADATA: Final = (_VERSION, flag("force_metadata"), once("metadata", query.METADATA))
+_DELEGATES: Final = (many("delegate", query.KEY_HASH), many("consensus_key", query.KEY_HASH))
+_LEVELS: Final = many("level", query.LEVEL)
+_RIGHTS: Final = (_LEVELS, once("cycle", query.CYCLE), *_DELEGATES)
 
-def register(routes: Router, node: Node) -> None:
-    """Add the RPCs."""
+
+def routes(node: Node) -> list[Route]:
+    """The RPCs."""
     shown, helpers = _Shown(node), _Helpers(node)
-    paths: dict[str, BlockHandle] = {
-        "": shown.block,
+    plain: dict[str, BlockHandle] = {
         "/hash": lambda call, block: block.hash,
         "/header": lambda call, block: render.header(node.chain, block),
         "/header/raw": lambda call, block: block.header.to_bytes().hex(),
         "/header/shell": lambda call, block: block.header.shell.to_json(),
         "/header/protocol_data": shown.protocol_data,
         "/header/protocol_data/raw": lambda call, block: block.header.protocol_data.hex(),
-        "/protocols": lambda call, block: {
-            "protocol": block.protocol,
-            "next_protocol": block.state.protocol,
-        },
+        "/protocols": lambda call, block: {"protocol": block.protocol, "next_protocol": block.state.protocol},
         "/resulting_context_hash": lambda call, block: block.resulting_context,
-        "/metadata": lambda call, block: render.metadata(node.chain, block),
-        "/operations": shown.operations,
-        "/operations/{pass}": shown.operations,
-        "/operations/{pass}/{index}": shown.operations,
-        "/operation_hashes": shown.operation_hashes,
-        "/operation_hashes/{pass}": shown.operation_hashes,
-        "/operation_hashes/{pass}/{index}": shown.operation_hashes,
+        "/metadata_hash": shown.metadata_hash,
+        "/operations_metadata_hash": shown.operations_metadata_hash,
         "/live_blocks": lambda call, block: sorted(node.chain.live_blocks(block)),
         "/helpers/round": lambda call, block: block.round,
-        "/helpers/current_level": helpers.current_level,
-        "/helpers/validators": helpers.validators,
-        "/helpers/baking_rights": helpers.baking_rights,
-        "/context/constants": helpers.constants,
-        **routes_ledger.paths(),
+        "/helpers/complete/{prefix}": helpers.complete,
         **{f"/votes/{name}": _vote(show) for name, show in VOTES.items()},
     }
-    for path, handle in paths.items():
-        routes.add("GET", ROOT + path, _on_block(node, handle))
-    routes.add("POST", ROOT + "/helpers/forge/operations", _on_block(node, helpers.forge_operations))
-    routes.add("POST", ROOT + "/helpers/preapply/block", _on_block(node, helpers.preapply_block))
-    routes.add("GET", "/chains/{chain}/blocks", _on_block(node, shown.heads))
-
-
-def _on_block(node: Node, handle: BlockHandle) -> Handle:
-    def handle_call(call: Call) -> object:
-        if not check_chain(node.chain.network.chain_id, call.variables["chain"]):
-            return Answer(404, b"")
-        try:
-            block = node.chain.resolve(call.variables.get("block", "head"))
-        except ValueError as error:
-            raise HttpFailure(400, f"Cannot parse block identifier: {error}\n") from error
-        return handle(call, block)
-
-    return handle_call
+    parts = ("", "/{pass}", "/{pass}/{index}")
+    for part in parts:
+        plain["/operation_hashes" + part] = shown.operation_hashes
+        plain["/operation_metadata_hashes" + part] = shown.operation_metadata_hashes
+    asked: list[tuple[str, BlockHandle, tuple[Parameter, ...]]] = [
+        ("", shown.block, _METADATA),
+        *(("/operations" + part, shown.operations, _METADATA) for part in parts),
+        ("/metadata", shown.metadata, (_VERSION,)),
+        ("/helpers/current_level", helpers.current_level, (once("offset", query.INT32, 0),)),
+        ("/helpers/levels_in_current_cycle", helpers.levels, (once("offset", query.INT32, 0),)),
+        ("/helpers/validators", helpers.validators, (_LEVELS, *_DELEGATES)),
+        ("/helpers/attestation_rights", helpers.attestation_rights, _RIGHTS),
+        (
+            "/helpers/baking_rights",
+            helpers.baking_rights,
+            (*_RIGHTS, once("max_round", query.UINT), flag("all")),
+        ),
+    ]
+    block_time = once("timestamp", query.DATE)
+    return [
+        *(get(BLOCK + path, on_block(node, handle)) for path, handle in plain.items()),
+        *(get(BLOCK + path, on_block(node, handle), *parameters) for path, handle, parameters in asked),
+        post(BLOCK + "/helpers/forge/operations", on_block(node, helpers.forge_operations)),
+        post(
+            BLOCK + "/helpers/preapply/block",
+            on_block(node, helpers.preapply_block),
+            flag("sort"),
+            block_time,
+        ),
+    ]
 
 
 class _Shown:
@@ -94,30 +96,36 @@ class _Shown:
         self.node = node
 
     def block(self, call: Call, block: Block) -> object:
-        legacy = call.version("0", "1", default=1) == 0
-        value = render.full_block(self.chain, block, legacy=legacy)
-        if call.request.query.get("metadata") == ["never"]:
+        value = render.full_block(self.chain, block, legacy=call.query["version"] == 0)
+        if call.query["metadata"] == "never":
             _drop_receipts(value["operations"])
         return value
+
+    def metadata(self, call: Call, block: Block) -> object:
+        return render.metadata(self.chain, block)
 
     def protocol_data(self, call: Call, block: Block) -> object:
         shell = block.header.shell.to_json()
         data = {name: value for name, value in render.raw_header(block).items() if name not in shell}
-        return {"protocol": block.protocol, **data}
+        return {"protocol": render.protocol_of(block), **data}
 
     def operations(self, call: Call, block: Block) -> object:
-        legacy = call.version("0", "1", default=1) == 0
-        operations = render.operations(self.chain, block, legacy=legacy)
-        if call.request.query.get("metadata") == ["never"]:
+        operations = render.operations(self.chain, block, legacy=call.query["version"] == 0)
+        if call.query["metadata"] == "never":
             _drop_receipts(operations)
         return _part(call, operations)
 
     def operation_hashes(self, call: Call, block: Block) -> object:
         return _part(call, [[operation.hash for operation in passed] for passed in block.operations])
 
-    def heads(self, call: Call, block: Block) -> object:
-        length = call.field("length", int, 1)
-        return [[below.hash for below, _ in zip(self.chain.branch(block), range(length), strict=False)]]
+    def operation_metadata_hashes(self, call: Call, block: Block) -> object:
+        return _part(call, metadata_hashes.of_operations(block, render.operations(self.chain, block)))
+
+    def operations_metadata_hash(self, call: Call, block: Block) -> object:
+        return metadata_hashes.of_all(block, render.operations(self.chain, block))
+
+    def metadata_hash(self, call: Call, block: Block) -> object:
+        return metadata_hashes.of_block(block, render.metadata(self.chain, block))
 
 
 class _Helpers:
@@ -125,35 +133,71 @@ class _Helpers:
         self.chain = node.chain
 
     def current_level(self, call: Call, block: Block) -> object:
-        return _calendar(block).level_info(block.level + call.field("offset", int, 0))
+        calendar, offset = calendar_of(block), call.query["offset"]
+        if offset < 0:
+            raise protocol_error(block.state.protocol, PERMANENT, "negative_level_offset")
+        level = block.level + offset
+        if level >= 2**31:
+            fields = {"level": block.level, "offset": offset}
+            raise protocol_error(block.state.protocol, PERMANENT, "negative_level_and_offset_sum", fields)
+        return calendar.level_info(level)
 
-    def constants(self, call: Call, block: Block) -> object:
-        return _calendar(block).parameters.constants()
+    def levels(self, call: Call, block: Block) -> object:
+        calendar = calendar_of(block)
+        cycle = calendar.cycle(block.level) + call.query["offset"]
+        if cycle < 0:
+            raise UnknownBlock(str(cycle))
+        levels = calendar.levels(cycle)
+        return {"first": levels[0], "last": levels[-1]}
 
     def validators(self, call: Call, block: Block) -> object:
-        calendar = _calendar(block)
-        wanted = _delegates(call)
+        calendar = calendar_of(block)
+        wanted = _filter(call)
         return [
             entry
-            for level in _levels(call, block.level)
+            for level in _levels(call, block, block.level)
             for entry in render.validators(level, calendar.slots(level), calendar.parameters.rights.delegates)
-            if wanted is None or entry["delegate"] in wanted
+            if wanted(entry["delegate"])
         ]
 
-    def baking_rights(self, call: Call, block: Block) -> object:
-        calendar = _calendar(block)
-        every = call.flag("all")
-        rounds = min(call.field("max_round", int, MAX_ROUND), calendar.parameters.rights.committee_size)
-        wanted = _delegates(call)
+    def attestation_rights(self, call: Call, block: Block) -> object:
+        calendar = calendar_of(block)
+        # Either filter lets somebody through here, each delegate being its own consensus key.
+        wanted = {*call.query["delegate"], *call.query["consensus_key"]}
         rights = []
-        for level in _levels(call, block.level + 1):
+        for level in _levels(call, block, block.level):
+            slots = calendar.slots(level).items()
+            delegates = [
+                {
+                    "delegate": pkh,
+                    "first_slot": own[0],
+                    "attestation_power": len(own),
+                    "consensus_key": pkh,
+                }
+                for pkh, own in sorted(slots, key=lambda one: one[1][0], reverse=True)
+                if not wanted or pkh in wanted
+            ]
+            right: dict[str, Any] = {"level": level, "delegates": delegates}
+            if level > block.level:
+                right["estimated_time"] = rfc3339(_estimate(calendar, block, level, 0))
+            if delegates or not wanted:
+                rights.append(right)
+        return rights
+
+    def baking_rights(self, call: Call, block: Block) -> object:
+        calendar, every = calendar_of(block), call.query["all"]
+        asked, most = call.query["max_round"], calendar.parameters.rights.committee_size
+        rounds = MAX_ROUND if asked is None else min(asked, most)
+        wanted = _filter(call)
+        rights = []
+        for level in _levels(call, block, block.level + 1):
             seen: set[str] = set()
             for at_round in range(rounds + 1):
                 baker = calendar.baker(level, at_round)
                 if baker is None or (baker.pkh in seen and not every):
                     continue
                 seen.add(baker.pkh)
-                if wanted is not None and baker.pkh not in wanted:
+                if not wanted(baker.pkh):
                     continue
                 right: dict[str, Any] = {"level": level, "delegate": baker.pkh, "round": at_round}
                 if level > block.level:
@@ -161,12 +205,21 @@ class _Helpers:
                 rights.append({**right, "consensus_key": baker.pkh})
         return rights
 
+    def complete(self, call: Call, block: Block) -> object:
+        """Hashes of blocks, operations and protocols that begin with some characters."""
+        prefix, known = call.variables["prefix"], {block.protocol, block.state.protocol}
+        for each in self.chain.branch(block):
+            known.add(each.hash)
+            known |= each.operation_hashes
+        known |= set(block.state.ledger.accounts)
+        return sorted(text for text in known if text.startswith(prefix))
+
     def forge_operations(self, call: Call, block: Block) -> object:
         return Operation.from_json(call.request.json(), ignore=_EXTRA).unsigned_bytes().hex()
 
     def preapply_block(self, call: Call, block: Block) -> object:
-        sort = call.flag("sort")
-        timestamp = call.field("timestamp", parse_timestamp, block.header.shell.timestamp)
+        sort, timestamp = call.query["sort"], call.query["timestamp"]
+        timestamp = block.header.shell.timestamp if timestamp is None else timestamp
         fields = Fields(call.request.json())
         data = fields.value("protocol_data")
         passes = fields.items("operations")
@@ -195,43 +248,35 @@ def _estimate(calendar: Calendar, block: Block, level: int, at_round: int) -> in
     return parameters.timestamp(time, before, at_round)
 
 
-def _calendar(block: Block) -> Calendar:
-    if block.state.calendar is None:
-        # Upstream has no such RPC before a protocol with delegates is active.
-        raise UnknownBlock(block.hash)
-    return block.state.calendar
+def _levels(call: Call, block: Block, default: int) -> list[int]:
+    """The levels asked for, each once, in their order whatever the query's.
+
+    Raises:
+        NodeError: a level is in a cycle whose rights are not known.
+        HttpFailure: a level is below the first one of the chain.
+    """
+    calendar, wanted = calendar_of(block), set(call.query["level"])
+    cycle = call.query.get("cycle")
+    if cycle is not None:
+        seeds.check_known(block, calendar, rules_of(block), cycle)
+        wanted.update(calendar.levels(cycle))
+    levels = sorted(wanted) or [default]
+    if levels[0] < calendar.first_level:
+        # An assertion of the protocol fails.
+        raise HttpFailure(500, "(Assert_failure src/proto/lib_protocol/level_repr.ml)")
+    for level in levels:
+        seeds.check_known(block, calendar, rules_of(block), calendar.cycle(level))
+    return levels
 
 
-def _levels(call: Call, default: int) -> list[int]:
-    """The levels asked for, each once, in their order whatever the query's."""
-    return sorted(set(call.fields("level", _level))) or [default]
-
-
-def _delegates(call: Call) -> set[str] | None:
-    """Those that both filters let through, each delegate being its own consensus key; None for all."""
-    named = [set(call.fields(name, _public_key_hash)) for name in ("delegate", "consensus_key")]
-    return set.intersection(*filter(None, named)) if any(named) else None
-
-
-def _public_key_hash(text: str) -> str:
-    for kind in (Kind.MV1, Kind.MV2, Kind.MV3):
-        try:
-            decode(kind, text)
-        except Base58Error:
-            continue
-        return text
-    raise ValueError(f"{text[:100]!r} is no public key hash")
+def _filter(call: Call) -> Callable[[str], bool]:
+    """Who is let through by both filters, each delegate being its own consensus key."""
+    delegates, keys = call.query["delegate"], call.query["consensus_key"]
+    return lambda pkh: (not delegates or pkh in delegates) and (not keys or pkh in keys)
 
 
 def _vote(show: ShowVotes) -> BlockHandle:
-    return lambda call, block: show(block, _calendar(block))
-
-
-def _level(text: str) -> int:
-    level = int(text)
-    if not 0 <= level < 2**31:
-        raise ValueError(text)
-    return level
+    return lambda call, block: show(block, calendar_of(block))
 
 
 def _operations(values: object) -> list[Operation]:
@@ -247,12 +292,10 @@ def _part(call: Call, value: list[Any]) -> object:
     part: Any = value
     for name in ("pass", "index"):
         if name in call.variables:
-            text = call.variables[name]
-            if not text.isdecimal():
-                raise HttpFailure(400, f"Invalid list offset ({text})\n")
-            if int(text) >= len(part):
-                raise UnknownBlock(text)
-            part = part[int(text)]
+            index = call.variables[name]
+            if not 0 <= index < len(part):
+                raise UnknownBlock(str(index))
+            part = part[index]
     return part
 
 

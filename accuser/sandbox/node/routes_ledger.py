@@ -1,6 +1,6 @@
-"""The RPCs of a block about delegates and contracts: what they own, and what they are accused of.
+"""The RPCs of a block about delegates: what they own, how they vote, and what they are accused of.
 
-Amounts are texts, in mumav. Sources: ``lib_protocol/{delegate_services,contract_services}.ml``,
+Amounts are texts, in mumav. Sources: ``lib_protocol/{delegate_services,voting_services}.ml``,
 ``lib_plugin/RPC.ml``.
 """
 
@@ -11,21 +11,19 @@ from typing import Final
 
 import attrs
 
-from ..._http.server import HttpFailure
-from ..._mavryk.codec.base58 import is_key_hash
+from ..._mavryk.codec.votes import MAX_PROPOSALS
 from ..chain import slashing
 from ..chain.block import Block
-from ..chain.chain import UnknownBlock
-from ..chain.economy import Economy, economy
+from ..chain.economy import Economy
 from ..chain.ledger import Account, Denunciation, Ledger, stakes
 from ..chain.parameters import MAX_SLASHING_PERIOD, Calendar
+from ..chain.state import State
 from ..chain.trace import TEMPORARY, NodeError, protocol_error
-from .router import Call
-
-BlockHandle = Callable[[Call, Block], object]
-
-MAX_PROPOSALS: Final = 20
-"""Which a delegate may make in a period; nobody makes one here."""
+from . import participation
+from .node import Node
+from .places import BLOCK, BlockHandle, calendar_of, on_block, rules_of, since_boreas
+from .query import flag
+from .router import Call, Route, get
 
 _NO_STAKERS: Final = {
     "limit_of_staking_over_baking_millionth": 0,
@@ -33,19 +31,25 @@ _NO_STAKERS: Final = {
 }
 
 
-def paths() -> dict[str, BlockHandle]:
-    """The paths below that of a block, and what serves them."""
-    found: dict[str, BlockHandle] = {
-        "/context/denunciations": _all_denunciations,
-        "/context/delegates": _list,
-        "/context/delegates/{pkh}": _on_delegate(_info),
-        "/context/delegates/{pkh}/is_forbidden": _is_forbidden,
+_LISTED: Final = ("active", "inactive", "with_minimal_stake", "without_minimal_stake")
+
+
+def routes(node: Node) -> list[Route]:
+    """The RPCs."""
+    delegates = BLOCK + "/context/delegates"
+    served = {
+        "": _on_delegate(_info),
+        "/is_forbidden": since_boreas(_is_forbidden),
+        "/participation": _participation(node),
+        **{f"/{name}": _on_delegate(handle) for name, handle in _PARTS.items()},
+        **{f"/{name}": since_boreas(_on_delegate(handle)) for name, handle in _SINCE_BOREAS.items()},
     }
-    for name, handle in {**_PARTS, **_SINCE_BOREAS}.items():
-        found[f"/context/delegates/{{pkh}}/{name}"] = _on_delegate(handle, atlas=name in _PARTS)
-    for name, show in _CONTRACT.items():
-        found[f"/context/contracts/{{pkh}}/{name}"] = _on_contract(show)
-    return found
+    return [
+        get(BLOCK + "/context/denunciations", on_block(node, _all_denunciations)),
+        get(delegates, on_block(node, _list), *(flag(name) for name in _LISTED)),
+        *(get(f"{delegates}/{{pkh}}{path}", on_block(node, handle)) for path, handle in served.items()),
+        get(BLOCK + "/votes/proposal_count/{pkh}", on_block(node, _proposal_count)),
+    ]
 
 
 @attrs.frozen(eq=False)
@@ -53,10 +57,14 @@ class _View:
     """A delegate, as a block left it."""
 
     account: Account
-    ledger: Ledger
+    state: State
     calendar: Calendar
     rules: Economy
     level: int
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.state.ledger
 
     @property
     def cycle(self) -> int:
@@ -64,45 +72,31 @@ class _View:
 
 
 def _list(call: Call, block: Block) -> object:
-    ledger, rules = block.state.ledger, _rules(block)
-    active, inactive = call.flag("active"), call.flag("inactive")
-    if inactive and not active:
-        return []
-    rich, poor = call.flag("with_minimal_stake"), call.flag("without_minimal_stake")
+    ledger, rules = block.state.ledger, rules_of(block)
+    active, inactive = call.query["active"], call.query["inactive"]
+    rich, poor = call.query["with_minimal_stake"], call.query["without_minimal_stake"]
     return [
-        one.pkh for one in ledger.delegates() if rich == poor or (one.total >= rules.minimal_stake) == rich
+        one.pkh
+        for one in ledger.delegates()
+        # Nobody is deactivated here. Both filters of a pair together mean none.
+        if (active or not inactive) and (rich == poor or (one.total >= rules.minimal_stake) == rich)
     ]
 
 
 def _is_forbidden(call: Call, block: Block) -> object:
-    pkh = _pkh(call)
-    if _rules(block).is_atlas:
-        raise UnknownBlock(block.hash)
-    return block.state.is_forbidden(pkh)
+    return block.state.is_forbidden(call.variables["pkh"])
 
 
-def _on_delegate(handle: Callable[[_View], object], *, atlas: bool = True) -> BlockHandle:
-    def handle_call(call: Call, block: Block) -> object:
-        pkh, rules, state = _pkh(call), _rules(block), block.state
-        if rules.is_atlas and not atlas:
-            raise UnknownBlock(block.hash)
-        account = state.ledger.accounts.get(pkh)
-        if account is None or not account.is_delegate:
-            raise _not_registered(state.protocol, pkh, balance=handle is _PARTS["full_balance"])
-        assert state.calendar is not None
-        return handle(_View(account, state.ledger, state.calendar, rules, block.level))
-
-    return handle_call
+def _on_delegate(handle: Callable[[_View], object]) -> BlockHandle:
+    return lambda call, block: handle(_view(call, block, balance=handle is _PARTS["full_balance"]))
 
 
-def _on_contract(show: Callable[[Account], object]) -> BlockHandle:
-    def handle_call(call: Call, block: Block) -> object:
-        account = block.state.ledger.accounts.get(_pkh(call))
-        if account is None:
-            raise UnknownBlock(block.hash)
-        return show(account)
-
-    return handle_call
+def _view(call: Call, block: Block, *, balance: bool = False) -> _View:
+    pkh, rules, state = call.variables["pkh"], rules_of(block), block.state
+    account = state.ledger.accounts.get(pkh)
+    if account is None or not account.is_delegate:
+        raise _not_registered(state.protocol, pkh, balance=balance)
+    return _View(account, state, calendar_of(block), rules, block.level)
 
 
 def _info(view: _View) -> object:
@@ -130,17 +124,43 @@ def _frozen_deposits(view: _View) -> str:
 
 
 def _least(view: _View) -> dict[str, object]:
-    account = view.account
-    shown: dict[str, object] = {"amount": str(account.least_spendable(view.level, view.calendar))}
-    if account.least_at is not None and view.calendar.cycle(account.least_at) == view.cycle:
-        shown["level"] = view.calendar.level_info(account.least_at)
+    account, calendar = view.account, view.calendar
+    shown: dict[str, object] = {"amount": str(account.least_spendable(view.level, calendar))}
+    # What never changed is as it was when the chain began.
+    at = calendar.first_level if account.least_at is None else account.least_at
+    if calendar.cycle(at) == view.cycle:
+        shown["level"] = calendar.level_info(at)
     return shown
 
 
 def _voting_info(view: _View) -> dict[str, object]:
     if not view.account.listed:
         return {}
-    return {"voting_power": str(view.account.listed), "remaining_proposals": MAX_PROPOSALS}
+    votes, own = view.state.amendment, view.account.pkh
+    shown: dict[str, object] = {"voting_power": str(view.account.listed)}
+    if votes.kind in ("exploration", "promotion") and own in votes.ballots:
+        shown["current_ballot"] = votes.ballots[own]
+    if votes.kind == "proposal":
+        proposed = [proposal for proposal, supporters in votes.supporters.items() if own in supporters]
+        if proposed:
+            shown["current_proposals"] = sorted(proposed)
+        if left := MAX_PROPOSALS - len(proposed):
+            shown["remaining_proposals"] = left
+    return shown
+
+
+def _proposal_count(call: Call, block: Block) -> object:
+    calendar_of(block)
+    supporters = block.state.amendment.supporters.values()
+    return sum(call.variables["pkh"] in those for those in supporters)
+
+
+def _participation(node: Node) -> BlockHandle:
+    def handle(call: Call, block: Block) -> object:
+        view = _view(call, block)
+        return participation.of_delegate(node.chain, block, view.calendar, view.rules, view.account.pkh)
+
+    return handle
 
 
 def _baking_power(view: _View) -> str:
@@ -158,8 +178,7 @@ def _unstaked(view: _View) -> object:
 
 
 def _all_denunciations(call: Call, block: Block) -> object:
-    if _rules(block).is_atlas:
-        raise UnknownBlock(block.hash)
+    calendar_of(block)
     pending = sorted(block.state.ledger.pending, key=lambda one: one.misbehaviour.delegate)
     return [{"slashed_delegate": one.misbehaviour.delegate, **_denunciation(one)} for one in pending]
 
@@ -200,6 +219,7 @@ _PARTS: Final[dict[str, Callable[[_View], object]]] = {
     "current_baking_power": _baking_power,
     "voting_info": _voting_info,
     "consensus_key": lambda view: {"active": {"pkh": view.account.pkh, "pk": view.account.public_key}},
+    "stakers": lambda view: [{"staker": view.account.pkh, "frozen_deposits": str(view.account.frozen)}],
     "active_staking_parameters": lambda view: _NO_STAKERS,
     "pending_staking_parameters": lambda view: [],
 }
@@ -209,26 +229,6 @@ _SINCE_BOREAS: Final[dict[str, Callable[[_View], object]]] = {
     "denunciations": _denunciations,
     "estimated_shared_pending_slashed_amount": _estimate,
 }
-
-_CONTRACT: Final[dict[str, Callable[[Account], object]]] = {
-    "balance": lambda account: str(account.spendable),
-    "full_balance": lambda account: str(account.total),
-    "staked_balance": lambda account: str(account.frozen) if account.is_delegate else None,
-}
-
-
-def _rules(block: Block) -> Economy:
-    if block.state.calendar is None:
-        # Upstream has no such RPC before a protocol with delegates is active.
-        raise UnknownBlock(block.hash)
-    return economy(block.state.calendar.parameters, block.state.protocol)
-
-
-def _pkh(call: Call) -> str:
-    text = call.variables["pkh"]
-    if is_key_hash(text):
-        return text
-    raise HttpFailure(400, f"Failed to parse argument 'pkh' ({text!r}): not a public key hash\n")
 
 
 def _not_registered(protocol: str, pkh: str, *, balance: bool) -> NodeError:

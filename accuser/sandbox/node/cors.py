@@ -1,0 +1,58 @@
+"""Which pages of other origins a browser may let at the node (``resto``'s ``cors.ml``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+Headers = tuple[tuple[str, str], ...]
+
+DEFAULT_HEADERS: Final = ("Content-Type",)
+"""What pages may send unless the configuration says other things."""
+
+
+@attrs.frozen
+class Cors:
+    """The origins that are let in, ``*`` for all, and the headers that their pages may send."""
+
+    origins: Sequence[str] = ()
+    headers: Sequence[str] = DEFAULT_HEADERS
+
+    @classmethod
+    def of(cls, origins: Sequence[str], headers: Sequence[str]) -> Cors:
+        """From a configuration; without headers, the default ones."""
+        return cls(tuple(origins), tuple(headers) or DEFAULT_HEADERS)
+
+    def refuses(self, request: Mapping[str, str]) -> bool:
+        """Whether a request is for a host that is none of the origins, where there are origins at all.
+
+        Args:
+            request: its headers, by names in lower case.
+        """
+        return bool(self.origins) and self._matching(request.get("host", "")) is None
+
+    def allow_origin(self, request: Mapping[str, str]) -> Headers:
+        """The headers of an answer."""
+        origin = request.get("origin")
+        allowed = None if origin is None else self._matching(origin)
+        return () if allowed is None else (("access-control-allow-origin", allowed),)
+
+    def preflight(self, request: Mapping[str, str], methods: Sequence[str]) -> Headers:
+        """The headers of an answer to ``OPTIONS``, for a path that has these methods."""
+        return (
+            ("access-control-allow-methods", ",".join(methods)),
+            ("access-control-allow-headers", ",".join(self.headers)),
+            *self.allow_origin(request),
+        )
+
+    def _matching(self, origin: str) -> str | None:
+        """The longest of the allowed origins that this one is, or is below."""
+        found = [
+            one
+            for one in self.origins
+            if one in ("*", origin) or origin.startswith(one.removesuffix("/") + "/")
+        ]
+        named = [one for one in found if one != "*"]
+        return max(named, key=len) if named else ("*" if found else None)
