@@ -71,6 +71,13 @@ def scenarios(session: nox.Session) -> None:
 
 
 @nox.session
+def openapi(session: nox.Session) -> None:
+    """Judge a sandbox node by upstream's specifications in DIR, and write the table of the docs."""
+    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.openapi", *session.posargs)
+
+
+@nox.session
 def endurance(session: nox.Session) -> None:
     """Keep an accuser running beside a node that is killed; arguments go to ``tests/tools/endurance.py``."""
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))

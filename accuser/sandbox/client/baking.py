@@ -241,9 +241,12 @@ class Baker:
         for value in values:
             try:
                 operation = Operation.from_json(value, ignore=POOL_FIELDS)
+                if operation.signature is None:
+                    # What has no signature is signed by zeros in its bytes.
+                    operation = attrs.evolve(operation, signature=ZERO_SIGNATURE)
             except ForgeError:
                 continue
-            if operation.signature is not None and _fits(operation, head):
+            if _fits(operation, head):
                 pool.append(operation)
         return pool
 

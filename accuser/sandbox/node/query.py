@@ -265,7 +265,7 @@ def _block(text: str) -> str:
             following = "" if len(parts) == 1 else f"{sign}{offset}"
             if _is_block_hash(base):
                 return base + following
-            level = number(base, 32)
+            level = number(base if following else text, 32)
             if level is not None and level >= 0:
                 return "genesis" if level == 0 else f"{level}{following}"
     raise Unreadable(f"Cannot parse block identifier: {text}")

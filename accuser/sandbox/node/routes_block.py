@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import attrs
+
 from ..._http.server import HttpFailure
 from ..._mavryk.codec.base58 import Kind, encode
 from ..._mavryk.codec.fields import Fields, ForgeError
@@ -282,10 +284,12 @@ def _vote(show: ShowVotes) -> BlockHandle:
 def _operations(values: object) -> list[Operation]:
     if not isinstance(values, list):
         raise ForgeError("/operations", "not a list of lists")
-    operations = [Operation.from_json(value, ignore=_EXTRA) for value in values]
-    if any(operation.signature is None for operation in operations):
-        raise ForgeError("/operations", "an operation has no signature")
-    return operations
+    operations = (Operation.from_json(value, ignore=_EXTRA) for value in values)
+    # No signature has the bytes of one of zeros.
+    return [
+        one if one.signature is not None else attrs.evolve(one, signature=ZERO_SIGNATURE)
+        for one in operations
+    ]
 
 
 def _part(call: Call, value: list[Any]) -> object:

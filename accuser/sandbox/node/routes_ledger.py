@@ -77,7 +77,7 @@ def _list(call: Call, block: Block) -> object:
     rich, poor = call.query["with_minimal_stake"], call.query["without_minimal_stake"]
     return [
         one.pkh
-        for one in ledger.delegates()
+        for one in reversed(ledger.delegates())
         # Nobody is deactivated here. Both filters of a pair together mean none.
         if (active or not inactive) and (rich == poor or (one.total >= rules.minimal_stake) == rich)
     ]

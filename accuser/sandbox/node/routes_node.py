@@ -22,7 +22,9 @@ COMMIT: Final = "sandbox"
 _ENVIRONMENTS: Final = {Protocol.ATLAS.hash: 11, Protocol.BOREAS.hash: 12, Protocol.ALPHA.hash: 12}
 """The version of the environment that each protocol is compiled against (``MAVRYK_PROTOCOL``)."""
 
-_EMBEDDED: Final = (GENESIS_PROTOCOL, DEMO_PROTOCOL)
+NOOPS_PROTOCOL: Final = "ProtoDemoNoopsDemoNoopsDemoNoopsDemoNoopsDemo6XBoYp"
+
+_EMBEDDED: Final = (GENESIS_PROTOCOL, DEMO_PROTOCOL, NOOPS_PROTOCOL)
 """Protocols of the first environment that every node has besides; ours only knows their names."""
 
 _STATM: Final = Path("/proc/self/statm")

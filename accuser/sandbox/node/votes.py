@@ -1,4 +1,7 @@
-"""What the RPCs under ``/votes`` tell (``lib_protocol/voting_services.ml``)."""
+"""What the RPCs under ``/votes`` tell (``lib_protocol/voting_services.ml``).
+
+Lists of delegates are in the order of upstream's folds over its storage, the last key first.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ def _ballots(block: Block, calendar: Calendar) -> object:
 
 
 def _ballot_list(block: Block, calendar: Calendar) -> object:
-    ballots = sorted(block.state.amendment.ballots.items())
+    ballots = sorted(block.state.amendment.ballots.items(), reverse=True)
     return [{"pkh": pkh, "ballot": ballot} for pkh, ballot in ballots]
 
 
 def _listings(block: Block, calendar: Calendar) -> object:
-    powers = sorted(calendar.voting_powers.items())
+    powers = sorted(calendar.voting_powers.items(), reverse=True)
     return [{"pkh": pkh, "voting_power": str(power)} for pkh, power in powers]
 
 

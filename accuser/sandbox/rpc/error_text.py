@@ -167,6 +167,14 @@ _PROTOCOL_TEXTS: Final[Mapping[str, _Text]] = {
             "allowed to bake/preattest/attest."
         ),
     ),
+    "delegate_service.balance_rpc_on_non_delegate": (
+        "temporary",
+        lambda error: (
+            f"The implicit account ({error['pkh']}) whose balance was requested is not a registered "
+            "delegate. To get the balance of this account you can use the "
+            f"../context/contracts/{error['pkh']}/balance RPC."
+        ),
+    ),
     "delegate.not_registered": (
         "temporary",
         lambda error: (

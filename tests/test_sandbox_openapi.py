@@ -1,0 +1,144 @@
+"""Upstream's specifications and recorded answers, where they are beside this folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from accuser import CommandFailed, Node, Protocol, open_client, open_node, open_sandbox
+from accuser._mavryk.codec.crypto import ACTIVATOR, BOOTSTRAP
+from accuser.sandbox.node import routes
+from accuser.sandbox.node.node import Node as SandboxNode
+from accuser.sandbox.node.p2p import PeerNetwork
+from accuser.sandbox.node.router import Directory
+from tests.support.nodes import peer_id
+
+from .openapi import ALONE, PAGE, judged, specified, table
+
+ROOT: Final = Path(__file__).parent.parent
+RECORDED: Final = Path(os.environ.get("RECORDED_RPC", ROOT.parent / "shared" / "recorded-rpc"))
+
+pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"upstream's files are not in {RECORDED}")
+
+PROTOCOLS: Final = pytest.mark.parametrize(
+    "protocol", [Protocol.ATLAS, Protocol.BOREAS], ids=lambda one: one.tag
+)
+
+
+def test_every_answer_is_of_the_specified_schema() -> None:
+    pytest.importorskip("jsonschema")
+    verdicts = judged(RECORDED)
+    assert [(one.rpc.path, one.note) for one in verdicts if one.word == "wrong"] == []
+    assert sum(one.word == "missing" for one in verdicts) <= 20
+    assert table(verdicts) in PAGE.read_text(), "nox -s openapi writes it"
+
+
+def place(root: Directory, path: str) -> Directory | None:
+    """Where a path of a specification leads in the tree of ours."""
+    found: Directory | None = root
+    for part in path.split("/")[1:]:
+        if found is None or not part:
+            return found
+        found = found.below if part.startswith("{") else found.names.get(part, found.below)
+    return found
+
+
+async def test_every_query_field_of_the_specifications_is_declared() -> None:
+    node = SandboxNode(peer_id(1))
+    router = routes.router(node, PeerNetwork(node, None))  # type: ignore[arg-type]  # nothing is connected
+    compared = 0
+    for rpc in specified(RECORDED):
+        found = place(router.root, rpc.path.replace("main", "{chain}"))
+        if found is not None and "GET" in found.routes:
+            names = {parameter.name for parameter in found.routes["GET"].parameters}
+            assert names == set(rpc.queries), rpc.path
+            compared += bool(names)
+    assert compared > 25
+
+
+# Recorded answers
+
+
+def questions(protocol: Protocol, part: str) -> list[tuple[str, str]]:
+    """The paths of a recording, and what was answered."""
+    text = (RECORDED / f"{protocol.tag}-{part}.txt").read_text()
+    asked = re.split(r"^\./mavkit-client rpc get '?([^'\n]*)'?\n", text, flags=re.M)
+    return list(zip(asked[1::2], asked[2::2], strict=True))
+
+
+def masked(text: str) -> str:
+    """A text with the kinds of keys and addresses in their places, and white space put together."""
+    text = re.sub(r"\bmv[1-4]\w{33}\b", "[PUBLIC_KEY_HASH]", text)
+    text = re.sub(r"\bKT1\w{33}\b", "[CONTRACT_HASH]", text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def with_pkh(path: str, pkh: str) -> str:
+    return path.replace("[PUBLIC_KEY_HASH]", pkh)
+
+
+async def compare(node: Node, client: Any, asked: list[tuple[str, str]], pkh: str) -> None:
+    """Ask anew, and compare."""
+    for path, answer in asked:
+        if answer.startswith("Fatal error:"):
+            with pytest.raises(CommandFailed) as caught:
+                await client.command("rpc", "get", with_pkh(path, pkh))
+            assert masked(caught.value.stderr) == masked(answer), path
+        else:
+            ours = masked(json.dumps(await node.rpc("get", with_pkh(path, pkh))))
+            assert json.loads(ours) == json.loads(masked(answer)), path
+
+
+@PROTOCOLS
+async def test_recorded_answers_after_the_activation(protocol: Protocol) -> None:
+    async with (
+        open_sandbox() as sandbox,
+        open_node(toolchain=sandbox.toolchain, arguments=ALONE) as node,
+        open_client(node) as client,
+    ):
+        await client.activate_protocol(protocol)
+        await compare(node, client, questions(protocol, "adaptive_issuance"), BOOTSTRAP[0].pkh)
+        asked = questions(protocol, "delegates")
+        refused = [one for one in asked if one[1].startswith("Fatal error")]
+        await compare(node, client, [one for one in asked if one not in refused], BOOTSTRAP[0].pkh)
+        await compare(node, client, refused, ACTIVATOR.pkh)
+        assert len(refused) > 5
+
+
+@PROTOCOLS
+async def test_recorded_answers_about_votes(protocol: Protocol) -> None:
+    noops = "ProtoDemoNoopsDemoNoopsDemoNoopsDemoNoopsDemo6XBoYp"
+    constants = {"blocks_per_cycle": 4, "cycles_per_voting_period": 1, "nonce_revelation_threshold": 3}
+    async with (
+        open_sandbox() as sandbox,
+        open_node(toolchain=sandbox.toolchain, arguments=ALONE) as node,
+        open_client(node) as client,
+    ):
+        await client.activate_protocol(protocol, parameters=constants)
+        asked = questions(protocol, "votes")
+        await client.submit_proposals(noops)
+        await client.bake_for()
+        await compare(node, client, asked[:9], BOOTSTRAP[0].pkh)
+        await client.bake_for(count=2)
+        for delegate, ballot in zip(BOOTSTRAP, ("yay", "nay", "pass"), strict=False):
+            await client.submit_ballot(noops, ballot, delegate=delegate.alias)  # type: ignore[arg-type]
+        await client.bake_for()
+        for path, answer in asked[9:]:
+            ours = json.loads(masked(json.dumps(await node.rpc("get", path))))
+            assert without_rewards(ours) == without_rewards(json.loads(masked(answer))), path
+
+
+def without_rewards(value: Any) -> Any:
+    """Powers without what was paid for the blocks: who bakes how much is drawn otherwise."""
+    if isinstance(value, list):
+        return [without_rewards(one) for one in value]
+    if isinstance(value, dict):
+        return {name: without_rewards(one) for name, one in value.items()}
+    if isinstance(value, str) and re.fullmatch(r"\d{13,}", value):
+        return int(value) // 100_000_000
+    return value
