@@ -54,6 +54,9 @@ PATH_TYPES: Final[Mapping[str, Type]] = {
 """The types of the variable parts of paths, by their names."""
 
 
+_METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
 @attrs.frozen
 class Call:
     """A request that was understood."""
@@ -175,6 +178,8 @@ class Router:
         """Answer a request; the handler of an HTTP server."""
         if request.method == "OPTIONS":
             return self._options(request)
+        if request.method not in _METHODS:
+            return Answer(501, b"", headers=self.cors.allow_origin(request.headers))
         if self.cors.refuses(request.headers):
             return Answer(403, b"", headers=(("x-ocaml-resto-cors-error", "invalid host"),))
         try:
