@@ -48,7 +48,7 @@ def place(root: Directory, path: str) -> Directory | None:
     return found
 
 
-async def test_every_query_field_of_the_specifications_is_declared() -> None:
+def test_every_query_field_of_the_specifications_is_declared() -> None:
     node = SandboxNode(peer_id(1))
     router = routes.router(node, PeerNetwork(node, None))  # type: ignore[arg-type]  # nothing is connected
     compared = 0

@@ -152,6 +152,11 @@ async def standing(
         nursery.cancel_scope.cancel()
 
 
+async def status(stand: Stand, path: str) -> int:
+    """The status of the answer to a GET."""
+    return (await stand.client.request("GET", path)).status
+
+
 async def until(condition: Callable[[], bool]) -> None:
     with trio.fail_after(10):
         while not condition():
