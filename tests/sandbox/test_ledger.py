@@ -647,6 +647,10 @@ async def test_what_is_told_of_nobody() -> None:
         assert describe(answer.json()[1]).startswith("The provided public key hash (mv1XL")
         assert (await stand.client.request("GET", f"{root}/delegates/{nobody}")).status == 500
         # Nobody is asked whether it is a delegate here.
+        for name in ("denunciations", "pending_staking_parameters"):
+            assert await stand.get(f"{root}/delegates/{nobody}/{name}") == []
+        limits = await stand.get(f"{root}/delegates/{nobody}/active_staking_parameters")
+        assert limits["limit_of_staking_over_baking_millionth"] == 0
         assert await stand.get(f"{root}/delegates/{nobody}/is_forbidden") is False
         assert await stand.get(f"{root}/contracts/{nobody}/balance") == "0"
         assert (await stand.client.request("GET", f"{root}/delegates/mv1x/is_forbidden")).status == 400

@@ -49,10 +49,6 @@ class Cors:
 
     def _matching(self, origin: str) -> str | None:
         """The longest of the allowed origins that this one is, or is below."""
-        found = [
-            one
-            for one in self.origins
-            if one in ("*", origin) or origin.startswith(one.removesuffix("/") + "/")
-        ]
+        found = [one for one in self.origins if one in ("*", origin) or origin.startswith(one + "/")]
         named = [one for one in found if one != "*"]
         return max(named, key=len) if named else ("*" if found else None)

@@ -40,6 +40,9 @@ def routes(node: Node) -> list[Route]:
     served = {
         "": _on_delegate(_info),
         "/is_forbidden": since_boreas(_is_forbidden),
+        "/denunciations": since_boreas(_denunciations),
+        "/active_staking_parameters": _of_anybody(_NO_STAKERS),
+        "/pending_staking_parameters": _of_anybody([]),
         "/participation": _participation(node),
         **{f"/{name}": _on_delegate(handle) for name, handle in _PARTS.items()},
         **{f"/{name}": since_boreas(_on_delegate(handle)) for name, handle in _SINCE_BOREAS.items()},
@@ -183,9 +186,19 @@ def _all_denunciations(call: Call, block: Block) -> object:
     return [{"slashed_delegate": one.misbehaviour.delegate, **_denunciation(one)} for one in pending]
 
 
-def _denunciations(view: _View) -> object:
-    own = view.account.pkh
-    return [_denunciation(one) for one in view.ledger.pending if one.misbehaviour.delegate == own]
+def _denunciations(call: Call, block: Block) -> object:
+    pending = block.state.ledger.pending
+    return [_denunciation(one) for one in pending if one.misbehaviour.delegate == call.variables["pkh"]]
+
+
+def _of_anybody(value: object) -> BlockHandle:
+    """What holds for every public key hash, whether it is a delegate or not."""
+
+    def handle(call: Call, block: Block) -> object:
+        calendar_of(block)
+        return value
+
+    return handle
 
 
 def _denunciation(one: Denunciation) -> dict[str, object]:
@@ -220,13 +233,10 @@ _PARTS: Final[dict[str, Callable[[_View], object]]] = {
     "voting_info": _voting_info,
     "consensus_key": lambda view: {"active": {"pkh": view.account.pkh, "pk": view.account.public_key}},
     "stakers": lambda view: [{"staker": view.account.pkh, "frozen_deposits": str(view.account.frozen)}],
-    "active_staking_parameters": lambda view: _NO_STAKERS,
-    "pending_staking_parameters": lambda view: [],
 }
 
 _SINCE_BOREAS: Final[dict[str, Callable[[_View], object]]] = {
     "min_delegated_in_current_cycle": _least,
-    "denunciations": _denunciations,
     "estimated_shared_pending_slashed_amount": _estimate,
 }
 
