@@ -74,7 +74,7 @@ def scenarios(session: nox.Session) -> None:
 def openapi(session: nox.Session) -> None:
     """Judge a sandbox node by upstream's specifications in DIR, and write the table of the docs."""
     session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.openapi", *session.posargs)
+    session.run("python", "-m", "tests.tools.openapi", *session.posargs)
 
 
 @nox.session

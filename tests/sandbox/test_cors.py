@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from accuser._http.client.server import Feed
+from accuser._http.server import Feed
 
 from accuser._http.client import HttpClient
 from accuser.sandbox.node.arguments import parse

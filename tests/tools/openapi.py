@@ -1,6 +1,6 @@
 """Ask a sandbox node every GET that upstream's OpenAPI specifications name, and judge the answers.
 
-``python -m tests.openapi DIR`` reads ``{shell,boreas,boreas-mempool}-openapi.json`` in DIR, prints what
+``python -m tests.tools.openapi DIR`` reads ``{shell,boreas,boreas-mempool}-openapi.json`` in DIR, prints what
 is right, missing and wrong, and writes the table in ``docs/sandbox.md``; with ``--check`` it writes
 nothing. The exit status is 1 if an answer is wrong.
 
@@ -29,7 +29,7 @@ from accuser._mavryk.codec.base58 import Kind, encode
 from accuser._mavryk.codec.crypto import BOOTSTRAP
 from accuser._mavryk.protocol import GENESIS_PROTOCOL
 
-PAGE: Final = Path(__file__).parent.parent / "docs" / "sandbox.md"
+PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "sandbox.md"
 BEGIN: Final = "<!-- openapi: begin; written by `nox -s openapi -- DIR` -->"
 END: Final = "<!-- openapi: end -->"
 PREFIXES: Final = {

@@ -18,9 +18,9 @@ from accuser.sandbox.node.p2p import PeerNetwork
 from accuser.sandbox.node.router import Directory
 from tests.support.nodes import peer_id
 
-from .openapi import ALONE, PAGE, PREFIXES, judged, table
+from ..tools.openapi import ALONE, PAGE, PREFIXES, judged, table
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parent.parent.parent
 RECORDED: Final = Path(os.environ.get("RECORDED_RPC", ROOT.parent / "shared" / "recorded-rpc"))
 
 pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"upstream's files are not in {RECORDED}")
