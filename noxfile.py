@@ -41,12 +41,15 @@ for _version in nox.project.python_versions(PROJECT):
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Run the property tests with ten thousand examples each."""
+    """Run the property tests with ten thousand examples each, and 20,000 mangled recordings."""
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
     env = {"HYPOTHESIS_PROFILE": "nightly"}
-    session.run(
-        "pytest", "tests/stream/test_properties.py", "-o", "faulthandler_timeout=0", *session.posargs, env=env
+    tests = (
+        "tests/stream/test_properties.py",
+        "tests/stream/test_steps.py",
+        "tests/recording/test_mangled.py",
     )
+    session.run("pytest", *tests, "-o", "faulthandler_timeout=0", *session.posargs, env=env)
 
 
 @nox.session

@@ -114,6 +114,8 @@ class RecordingError(AccuserError):
 
     path: Path
     reason: str
+    line: int | None = None
+    """Number of the line that is no entry, from 1 on; None if the fault is no line's."""
 
     def __str__(self) -> str:
         return f"recording {self.path}: {self.reason}"

@@ -11,21 +11,15 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
 
+from .._recording.entries import Entry
 from .._recording.reader import read_entries
 from .align import aligned
-from .tracks import (
-    CompareRules,
-    Entry,
-    Hash,
-    Key,
-    Moment,
-    tracks_of,
-)
+from .tracks import CompareRules, Hash, Key, Moment, Tracks, text_of
 
 
 @attrs.frozen
@@ -89,17 +83,17 @@ def compare(a: str | Path, b: str | Path, rules: CompareRules | None = None) -> 
     Raises:
         RecordingError: one of them is no recording.
     """
-    entries_a, entries_b = (list(read_entries(Path(path))) for path in (a, b))
-    return compare_entries(entries_a, entries_b, rules)
+    return compare_entries(read_entries(Path(a)), read_entries(Path(b)), rules)
 
 
-def compare_entries(a: Sequence[Entry], b: Sequence[Entry], rules: CompareRules | None = None) -> Comparison:
-    """As `compare`, of entries as ``docs/recording.md`` has them."""
-    rules = rules or CompareRules()
-    tracks_a, tracks_b = tracks_of(a, rules), tracks_of(b, rules)
+def compare_entries(a: Iterable[Entry], b: Iterable[Entry], rules: CompareRules | None = None) -> Comparison:
+    """As `compare`, of the entries of two recordings."""
+    tracks = Tracks(rules or CompareRules())
+    tracks_a, tracks_b = tracks.of(a), tracks.of(b)
     both = [(key, tracks_a.get(key, []), tracks_b.get(key, [])) for key in sorted({**tracks_a, **tracks_b})]
     symbols_a, symbols_b = _symbols(both)
     found = []
+    texts: dict[str, str] = {}
     for key, one, other in both:
         said_a = [moment.said(symbols_a) for moment in one]
         said_b = [moment.said(symbols_b) for moment in other]
@@ -107,8 +101,8 @@ def compare_entries(a: Sequence[Entry], b: Sequence[Entry], rules: CompareRules 
         for x, y in aligned(said_a, said_b):
             time_a = None if x is None else one[x].time
             time_b = None if y is None else other[y].time
-            text, _ = said_a[x] if x is not None else said_b[y or 0]
-            lines.append(Line(text, time_a, time_b))
+            text = text_of(said_a[x] if x is not None else said_b[y or 0])
+            lines.append(Line(texts.setdefault(text, text), time_a, time_b))
         found.append(Track(*key, tuple(lines)))
     return Comparison(tuple(found))
 
@@ -124,7 +118,7 @@ def _symbols(
     alike: list[tuple[Moment, Moment]] = []
     for _, one, other in both:
         for x, y in aligned([moment.shape for moment in one], [moment.shape for moment in other]):
-            if x is not None and y is not None:
+            if x is not None and y is not None and one[x].hashes:
                 alike.append((one[x], other[y]))
     pairs: Counter[tuple[Hash, Hash]] = Counter()
     for a, b in sorted(alike, key=lambda pair: pair[0].time):
@@ -136,7 +130,7 @@ def _symbols(
     symbols: tuple[dict[Hash, str], dict[Hash, str]] = {}, {}
     counts: Counter[str] = Counter()
     for side in (0, 1):
-        moments = [moment for tracks in both for moment in (tracks[1], tracks[2])[side]]
+        moments = [moment for tracks in both for moment in (tracks[1], tracks[2])[side] if moment.hashes]
         for moment in sorted(moments, key=operator.attrgetter("time")):
             for found in moment.hashes:
                 if found not in symbols[side]:

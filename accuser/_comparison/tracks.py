@@ -6,12 +6,28 @@ it says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
 
+from .._recording.entries import (
+    Entry,
+    Exit,
+    Happened,
+    Head,
+    Line,
+    OfDaemon,
+    Piece,
+    Ready,
+    Restart,
+    Signal,
+    Start,
+    Wait,
+)
+from .._stream.event import Event
 from ..events import find
 from .normal import (
     Name,
@@ -20,7 +36,8 @@ from .normal import (
     normal_value,
 )
 
-Entry = Mapping[str, Any]
+T = TypeVar("T")
+
 Order = Literal["section", "session"]
 """Within what the order of events is compared; see `CompareRules`."""
 
@@ -56,86 +73,110 @@ Key = tuple[str, int, str]
 Hash = tuple[str, str]
 """Its kind, and how it was written."""
 Said = tuple[str, tuple[str, ...]]
-"""A text, and apart from it the symbols in it, since a daemon may well print ``block#1`` itself."""
+"""A shape, and apart from it the symbols in it, since a daemon may well print ``block#1`` itself."""
+
+# What stands around the kind and the number of a hash in a shape. Where daemons write it themselves,
+# it is doubled.
+_MARK: Final = "\ufdd0"
+_PLACE: Final = re.compile(f"{_MARK}([^{_MARK}]+){_MARK}([0-9]+){_MARK}|{_MARK}{_MARK}")
 
 
 @attrs.frozen
 class Moment:
-    """One entry of a track."""
+    """One entry of a track; without its value, since very many are held at once."""
 
     time: float
-    shape: Said
-    """With each hash as its kind alone."""
+    shape: str
+    """Its text, with the kind of a hash and its number in `hashes` in the place of each."""
     hashes: tuple[Hash, ...]
     """In the order of the text."""
-    _label: str
-    _value: Any
-    _ignored: frozenset[str]
-
-    @classmethod
-    def of(cls, time: float, label: str, value: Any, ignored: frozenset[str]) -> Moment:
-        """Make one; ``value`` is None for a label alone."""
-        hashes: list[Hash] = []
-
-        def name(kind: str, text: str) -> str:
-            hashes.append((kind, text))
-            return f"<{kind}>"
-
-        text = _text(label, value, name, ignored)
-        shape = (text, tuple(f"<{kind}>" for kind, _ in hashes))
-        return cls(time, shape, tuple(hashes), label, value, ignored)
 
     def said(self, symbols: Mapping[Hash, str]) -> Said:
         """With the symbols of its hashes."""
-        if not self.hashes:
-            return self.shape
-        text = _text(self._label, self._value, lambda kind, text: symbols[kind, text], self._ignored)
-        return text, tuple(symbols[found] for found in self.hashes)
+        return self.shape, tuple([symbols[found] for found in self.hashes])
+
+
+def text_of(said: Said) -> str:
+    """The text of a moment for people."""
+    shape, symbols = said
+    return _PLACE.sub(lambda place: symbols[int(place[2])] if place[1] else _MARK, shape)
+
+
+@attrs.define
+class Tracks:
+    """Sorts entries into tracks; equal texts are held once over all that is given."""
+
+    rules: CompareRules
+    _known: dict[Any, Any] = attrs.field(factory=dict, init=False)
+
+    def of(self, entries: Iterable[Entry]) -> dict[Key, list[Moment]]:
+        """The entries of a recording in tracks: what each part of each session did, in order."""
+        tracks: dict[Key, list[Moment]] = {}
+        for entry in entries:
+            if isinstance(entry, Head):
+                continue
+            for part, label, value in _parts(entry, self.rules):
+                moment = self._moment(entry.t, label, value)
+                tracks.setdefault((entry.daemon, entry.session, part), []).append(moment)
+        return tracks
+
+    def _moment(self, time: float, label: str, value: Any) -> Moment:
+        hashes: list[Hash] = []
+
+        def name(kind: str, text: str) -> str:
+            # Numbered, so that two hashes that are keys of one object remain two keys.
+            hashes.append(self._once((kind, text)))
+            return f"{_MARK}{kind}{_MARK}{len(hashes) - 1}{_MARK}"
+
+        text = _text(label, value, name, self.rules.ignore_fields)
+        return Moment(time, self._once(text), tuple(hashes))
+
+    def _once(self, value: T) -> T:
+        known: T = self._known.setdefault(value, value)
+        return known
 
 
 def _text(label: str, value: Any, name: Name, ignored: frozenset[str]) -> str:
-    text = normal_text(label, name)
-    return text if value is None else f"{text} {as_text(normal_value(value, name, ignored))}"
+    text = normal_text(label.replace(_MARK, _MARK * 2), name)
+    if value is None:
+        return text
+    if _MARK in as_text(value):
+        value = _doubled(value)
+    return f"{text} {as_text(normal_value(value, name, ignored))}"
 
 
-def tracks_of(entries: Sequence[Entry], rules: CompareRules) -> dict[Key, list[Moment]]:
-    """The entries of a recording in tracks: what each part of each session did, in order."""
-    tracks: dict[Key, list[Moment]] = {}
-    for entry in entries:
-        for part, label, value in _parts(entry, rules):
-            key = (entry["daemon"], entry["session"], part)
-            moment = Moment.of(entry["t"], label, value, rules.ignore_fields)
-            tracks.setdefault(key, []).append(moment)
-    return tracks
+def _doubled(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(_MARK, _MARK * 2)
+    if isinstance(value, dict):
+        return {_doubled(key): _doubled(content) for key, content in value.items()}
+    return [_doubled(item) for item in value] if isinstance(value, list) else value
 
 
-def _parts(entry: Entry, rules: CompareRules) -> Iterator[tuple[str, str, Any]]:
-    match entry["type"]:
-        case "event":
-            yield from _event(entry["item"]["fd-sink-item.v0"], rules)
-        case "malformed":
-            yield "events" if rules.order == "session" else "malformed", "malformed", entry["reason"]
-        case "start":
-            yield "life", "start", {"kind": entry["kind"], "protocol": entry["protocol"]}
-        case "ready":
+def _parts(entry: OfDaemon, rules: CompareRules) -> Iterator[tuple[str, str, Any]]:
+    match entry:
+        case Happened(event=event):
+            yield from _event(event, rules)
+        case Piece(reason=reason):
+            yield "events" if rules.order == "session" else "malformed", "malformed", reason
+        case Start(kind=kind, protocol=protocol):
+            yield "life", "start", {"kind": kind, "protocol": protocol}
+        case Ready():
             yield "life", "ready", None
-        case "signal":
-            yield "life", "signal", entry["signal"]
-        case "restart":
-            yield "life", "restart", {"status": entry["status"], "attempt": entry["attempt"]}
-        case "exit":
-            yield "life", "exit", entry["status"]
-        case "line" if rules.lines:
-            yield entry["stream"], entry["text"], None
-        case "wait" if rules.waits:
-            where = {} if entry["where"] is None else {"where": entry["where"]}
-            yield "waits", entry["what"], {**where, "outcome": entry["outcome"]}
+        case Signal(signal=name):
+            yield "life", "signal", name
+        case Restart(status=status, attempt=attempt):
+            yield "life", "restart", {"status": status, "attempt": attempt}
+        case Exit(status=status):
+            yield "life", "exit", status
+        case Line(stream=stream, text=text) if rules.lines:
+            yield stream, text, None
+        case Wait(what=what, where=where, outcome=outcome) if rules.waits:
+            yield "waits", what, {**({} if where is None else {"where": where}), "outcome": outcome}
 
 
-def _event(item: Mapping[str, Any], rules: CompareRules) -> Iterator[tuple[str, str, Any]]:
-    payload, section = item["event"], ".".join(item["section"])
-    single = isinstance(payload, dict) and len(payload) == 1
-    name, value = next(iter(payload.items())) if single else ("event", payload)
+def _event(event: Event, rules: CompareRules) -> Iterator[tuple[str, str, Any]]:
+    name, value, section = event.name or "event", event.value, ".".join(event.section)
     if _matches(name, rules.ignore_events) or any(
         section == ignored or section.startswith(f"{ignored}.") or fnmatchcase(section, ignored)
         for ignored in rules.ignore_sections

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
-import msgspec
 import trio
 
-from .._engine.readiness import ReadyEvent, Stream
+from .._engine.readiness import ReadyEvent
 from .._engine.transcript import EVENTS_LIMIT, State, Transcript
-from .._errors import RecordingError
+from .._errors import RecordingError, UnknownProtocol
 from .._mavryk.protocol import Protocol
-from .._recording.reader import Entry, read_entries
+from .._recording.entries import Exit, Happened, Head, Line, OfDaemon, Piece, Ready, Start
+from .._recording.reader import read_entries
 from .._recording.writer import Recorder
 from .._unwrap import plain_errors
 from .observed import Observed
@@ -49,7 +49,7 @@ class Replay(Observed):
     in a new session, as they did.
     """
 
-    _entries: list[Entry]
+    _entries: list[OfDaemon]
 
     def __attrs_post_init__(self) -> None:
         self._session = self._new_session()
@@ -90,25 +90,24 @@ class Replay(Observed):
             trio.lowlevel.remove_instrument(lull)
             self._session.end()
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: OfDaemon) -> None:
         session = self._session
-        match entry["type"]:
-            case "start":
+        match entry:
+            case Start(pid=pid):
                 if session.state is State.ENDED:
                     session = self._session = self._new_session()
                 session.state = State.RUNNING
-                session.pid = entry["pid"]
-            case "event":
-                session.take_events(msgspec.json.encode(entry["item"]) + b"\n")
-            case "malformed":
-                session.take_events(bytes.fromhex(entry["raw"]) + b"\n")
-            case "line":
-                stream: Stream = "stderr" if entry["stream"] == "stderr" else "stdout"
-                session.take_lines(stream, entry["text"].encode() + b"\n")
-            case "ready":
+                session.pid = pid
+            case Happened(item=item):
+                session.take_events(item + b"\n")
+            case Piece(data=data):
+                session.take_events(data + b"\n")
+            case Line(stream=stream, text=text):
+                session.take_lines(stream, text.encode() + b"\n")
+            case Ready():
                 session.become_ready()
-            case "exit":
-                session.status = entry["status"]
+            case Exit(status=status):
+                session.status = status
                 session.end()
 
 
@@ -123,22 +122,32 @@ def replay(path: str | Path, daemon: str | None = None) -> Replay:
         RecordingError: it is no recording, or has no such daemon, or several to choose from.
     """
     path = Path(path)
-    entries = list(read_entries(path))
-    starts = {entry["daemon"]: entry for entry in reversed(entries) if entry["type"] == "start"}
+    starts: dict[str, Start] = {}
+    entries: dict[str, list[OfDaemon]] = {}
+    for entry in read_entries(path):
+        if isinstance(entry, Head):
+            continue
+        if isinstance(entry, Start):
+            starts.setdefault(entry.daemon, entry)
+        if daemon is None or daemon == entry.daemon:
+            entries.setdefault(entry.daemon, []).append(entry)
     if daemon is None and len(starts) == 1:
         (daemon,) = starts
     if daemon is None or daemon not in starts:
         raise RecordingError(path, f"it has the daemons {', '.join(sorted(starts)) or '(none)'}; name one")
     start = starts[daemon]
-    protocol = None if start["protocol"] is None else Protocol.parse(start["protocol"])
+    try:
+        protocol = None if start.protocol is None else Protocol.parse(start.protocol)
+    except UnknownProtocol as error:
+        raise RecordingError(path, f"{daemon}: {error}") from error
     return Replay(
         name=daemon,
         color="",
-        kind=start["kind"],
+        kind=start.kind,
         protocol=protocol,
         wait_timeout=None,
         unknown_events=True,
-        entries=[entry for entry in entries if entry.get("daemon") == daemon],
+        entries=entries[daemon],
     )
 
 

@@ -16,7 +16,7 @@ import logging
 import math
 import shlex
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,6 +29,7 @@ from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
 from .._logs import log
 from .._report import signal_name
+from .._stream.decoding import decode_steps
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .interrupt import on_interrupt
@@ -266,23 +267,33 @@ class Session(Transcript):
         framer = self.make_framer()
         try:
             while data := await stream.receive_some(READ_SIZE):
-                if block := framer.feed(bytes(data)):
-                    self._guarded(self.take_events, block)
+                for start in range(0, len(data), framer.step):
+                    if start:
+                        await _let_others_go_on()
+                    if block := framer.feed(bytes(data[start : start + framer.step])):
+                        await self._take_steps(self.take_records, decode_steps(block))
         finally:
             if block := framer.finish():
-                self._guarded(self.take_events, block)
+                await self._take_steps(self.take_records, decode_steps(block))
 
     async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
         framer = Framer(MAX_LINE)
         try:
             while data := await stream.receive_some(READ_SIZE):
                 if block := framer.feed(bytes(data)):
-                    self._guarded(self.take_lines, name, block)
+                    await self._take_steps(self.take_lines, _with(name, self.line_steps(name, block)))
                 if not self.ready.is_set():
                     self._guarded(self.peek_line, name, framer.pending)
         finally:
             if block := framer.finish():
-                self._guarded(self.take_lines, name, block)
+                await self._take_steps(self.take_lines, _with(name, self.line_steps(name, block)))
+
+    async def _take_steps(self, take: Callable[..., None], steps: Iterable[tuple[object, ...]]) -> None:
+        """Take what was read, and let others go on between two steps; cancelled or not, all of it."""
+        for number, step in enumerate(steps):
+            if number:
+                await _let_others_go_on()
+            self._guarded(take, *step)
 
     def _guarded(self, take: Callable[..., None], *arguments: object) -> None:
         # A fault in what is done with the output must not end its reading.
@@ -303,6 +314,15 @@ class Session(Transcript):
         """Say that nothing more will come, to everybody who waits."""
         self._child = None
         super().end()
+
+
+async def _let_others_go_on() -> None:
+    # Not cancellable: what has been read must not get lost.
+    await trio.lowlevel.cancel_shielded_checkpoint()
+
+
+def _with(name: Stream, blocks: Iterable[bytes]) -> Iterator[tuple[Stream, bytes]]:
+    return ((name, block) for block in blocks)
 
 
 async def _shielded(close: Callable[[], Awaitable[None]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ import trio
 from .._errors import HandlerFailed, MalformedEvent
 from .._logs import log
 from .._recording.writer import Recorder
-from .._stream.decoding import decode_block, decode_lines
+from .._stream.decoding import decode_block, decode_lines, decode_steps, line_steps
 from .._stream.event import Event, Malformed, Record
 from .._stream.history import History
 from .readiness import Ready, ReadyEvent, ReadyLine, Stream
@@ -99,9 +99,13 @@ class Transcript:
 
     def take_events(self, block: bytes) -> None:
         """Take whole lines of the event stream."""
-        records = decode_block(block)
-        self.events.publish(block, len(records), records)
-        self.recorder.events(records)
+        for raw, records in decode_steps(block):
+            self.take_records(raw, records)
+
+    def take_records(self, raw: bytes, records: list[Record]) -> None:
+        """Take a step of the event stream: its bytes, and what they decode to."""
+        self.events.publish(raw, len(records), records)
+        self.recorder.events(raw, records)
         wanted = self.ready_when
         if (
             isinstance(wanted, ReadyEvent)
@@ -110,24 +114,35 @@ class Transcript:
         ):
             self.become_ready()
         handlers = tuple(self.handlers.events)
+        if len(handlers) == 1 and self.failure is None:
+            records = self._tell(handlers[0], records)
         for record in records:
             if isinstance(record, Malformed):
                 self._report(record)
             else:
                 for handler in handlers:
-                    # Not `call`: a step of Python for each event is what throughput is made of.
-                    try:
-                        if self.failure is None:
-                            handler(record)
-                    except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
-                        self._failed(handler, record.name or "an event without a name", error)
+                    self.call(handler, record, record.name or "an event without a name")
+
+    def _tell(self, handler: Callable[[Event], object], records: list[Record]) -> list[Record]:
+        """Call a handler with events, as far as none fails and none is malformed; return the others."""
+        # A step of Python for each event is what throughput is made of.
+        told = 0
+        record: Record
+        for record in records:
+            if record.__class__ is Malformed or self.failure is not None:
+                break
+            told += 1
+            try:
+                handler(record)  # type: ignore[arg-type]
+            except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+                self._failed(handler, record.name or "an event without a name", error)
+        return records[told:]
 
     def take_lines(self, stream: Stream, block: bytes) -> None:
         """Take whole lines of output."""
         history: History[str] = getattr(self, stream)
         handlers: list[Callable[[str], object]] = getattr(self.handlers, stream)
-        listened = handlers or history.watched or self._awaits_line(stream) or self.recorder.recording
-        if listened or logging.getLogger("accuser").isEnabledFor(logging.DEBUG):
+        if self._listened(stream):
             lines = decode_lines(block)
             history.publish(block, len(lines), lines)
             self.recorder.lines(stream, lines)
@@ -139,6 +154,16 @@ class Transcript:
         else:
             history.publish(block, block.count(b"\n") + (block[-1:] != b"\n"), None)
         self._tails[stream] = (self._tails[stream] + block[-TAIL_BYTES:])[-TAIL_BYTES:]
+
+    def line_steps(self, stream: Stream, block: bytes) -> Iterable[bytes]:
+        """Cut lines of output into blocks, each of which `take_lines` takes in a short time."""
+        return line_steps(block) if self._listened(stream) else (block,)
+
+    def _listened(self, stream: Stream) -> bool:
+        history: History[str] = getattr(self, stream)
+        listened = getattr(self.handlers, stream) or history.watched or self._awaits_line(stream)
+        recorded = self.recorder.recording is not None
+        return bool(listened) or recorded or logging.getLogger("accuser").isEnabledFor(logging.DEBUG)
 
     def peek_line(self, stream: Stream, line: str | bytes) -> None:
         """Look whether a line, complete or not, says that the daemon is ready.

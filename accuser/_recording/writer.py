@@ -1,25 +1,37 @@
-"""Recordings: one JSON object a line, in the order in which things happened.
+"""Writes recordings: one JSON object a line, in the order in which things happened.
 
-The schema is described in ``docs/recording.md``; `VERSION` is raised when a reader of it would
-have to change.
+The schema is described in ``docs/recording.md``.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 
 import attrs
 import msgspec
 
 from .._files import writing
+from .._stream.decoding import with_bytes
 from .._stream.event import Malformed, Record
-
-VERSION: Final = 1
+from .entries import (
+    VERSION,
+    EventLine,
+    Exit,
+    Head,
+    Line,
+    OnFile,
+    Piece,
+    Ready,
+    Restart,
+    Signal,
+    Start,
+    Wait,
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -47,7 +59,7 @@ class Recording:
                 self._file = os.open(self.path, flags, 0o644)
             if not begun:
                 self._start = time.monotonic()
-                self.write([{"type": "recording", "version": VERSION, "started": time.time()}])
+                self.write([Head(version=VERSION, started=time.time())])
         self._users += 1
         try:
             yield
@@ -58,16 +70,24 @@ class Recording:
                 os.close(self._file)
                 self._file = None
 
-    def write(self, entries: Sequence[dict[str, Any]]) -> None:
-        """Append entries, all with the time of now. Nothing is written while no session runs.
+    @property
+    def now(self) -> float:
+        """Seconds since the recording began."""
+        return self.since_begin(time.monotonic())
+
+    def since_begin(self, moment: float) -> float:
+        """Seconds from the begin of the recording to a moment of `time.monotonic`."""
+        return round(moment - self._start, 6)
+
+    def write(self, entries: Sequence[OnFile]) -> None:
+        """Append entries. Nothing is written while no session runs.
 
         Raises:
             DirectoryError: the disk is full, or the file cannot be written for another reason.
         """
         if self._file is None:
             return
-        now = round(time.monotonic() - self._start, 6)
-        data = memoryview(b"".join(_encode({"t": now, **entry}) + b"\n" for entry in entries))
+        data = memoryview(b"".join(_encode(entry) + b"\n" for entry in entries))
         with writing(self.path):
             while data:
                 data = data[os.write(self._file, data) :]
@@ -81,49 +101,56 @@ class Recorder:
     session: int
     recording: Recording | None
 
-    def _write(self, *entries: dict[str, Any]) -> None:
-        if self.recording is not None and entries:
-            where = {"daemon": self.daemon, "session": self.session}
-            self.recording.write([{**where, **entry} for entry in entries])
+    def _write(self, entry: Callable[..., OnFile], /, **fields: object) -> None:
+        if self.recording is not None:
+            where = {"t": self.recording.now, "daemon": self.daemon, "session": self.session}
+            self.recording.write([entry(**where, **fields)])
 
     def started(self, kind: str, protocol: str | None, command: Sequence[str], pid: int) -> None:
         """The process was spawned."""
-        self._write({"type": "start", "kind": kind, "protocol": protocol, "command": command, "pid": pid})
+        self._write(Start, kind=kind, protocol=protocol, command=tuple(command), pid=pid)
 
-    def events(self, records: Sequence[Record]) -> None:
-        """Events and malformed pieces were read."""
-        if self.recording is not None:
-            self._write(*map(_entry, records))
+    def events(self, raw: bytes, records: Sequence[Record]) -> None:
+        """Events and malformed pieces were read: a step of the stream, and what it decodes to."""
+        if self.recording is not None and records:
+            now = self.recording.now
+            self.recording.write(
+                [self._entry(now, item, record) for item, record in with_bytes(raw, records)]
+            )
 
-    def lines(self, stream: str, lines: Sequence[str]) -> None:
+    def _entry(self, now: float, item: bytes, record: Record) -> OnFile:
+        daemon, session = self.daemon, self.session
+        if isinstance(record, Malformed):
+            raw = record.raw.hex()
+            return Piece(t=now, daemon=daemon, session=session, reason=record.reason, raw=raw)
+        return EventLine(t=now, daemon=daemon, session=session, item=msgspec.Raw(item))
+
+    def lines(self, stream: Literal["stdout", "stderr"], lines: Sequence[str]) -> None:
         """Lines of output were read."""
-        if self.recording is not None:
-            self._write(*({"type": "line", "stream": stream, "text": line} for line in lines))
+        if self.recording is not None and lines:
+            now, daemon, session = self.recording.now, self.daemon, self.session
+            self.recording.write(
+                [Line(t=now, daemon=daemon, session=session, stream=stream, text=line) for line in lines]
+            )
 
     def ready(self) -> None:
         """The daemon is ready."""
-        self._write({"type": "ready"})
+        self._write(Ready)
 
     def signal(self, name: str) -> None:
         """A signal was sent to its group."""
-        self._write({"type": "signal", "signal": name})
+        self._write(Signal, signal=name)
 
     def wait(self, what: str, where: str | None, begun: float, outcome: str) -> None:
         """A wait has ended: satisfied, timed out, terminated, cancelled or failed."""
         if self.recording is not None:
-            start = round(begun - self.recording._start, 6)
-            self._write({"type": "wait", "what": what, "where": where, "begun": start, "outcome": outcome})
+            start = self.recording.since_begin(begun)
+            self._write(Wait, what=what, where=where, begun=start, outcome=outcome)
 
     def restart(self, status: int | None, attempt: int, delay: float) -> None:
         """The session before has ended unasked, and this one is to come after ``delay`` seconds."""
-        self._write({"type": "restart", "status": status, "attempt": attempt, "delay": delay})
+        self._write(Restart, status=status, attempt=attempt, delay=delay)
 
     def exited(self, status: int) -> None:
         """The process has ended."""
-        self._write({"type": "exit", "status": status})
-
-
-def _entry(record: Record) -> dict[str, Any]:
-    if isinstance(record, Malformed):
-        return {"type": "malformed", "reason": record.reason, "raw": record.raw.hex()}
-    return {"type": "event", "item": record.full()}
+        self._write(Exit, status=status)

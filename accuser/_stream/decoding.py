@@ -1,12 +1,15 @@
 """Bytes of an event pipe into records. Pure: no I/O, no trio.
 
 Invariants:
-1. A record never depends on how the bytes were cut: framers give whole lines, `decode_block` looks
+1. A record never depends on how the bytes were cut: framers give whole lines, `decode_steps` looks
    at each line alone.
-2. `decode_block` is a function: the history keeps the bytes and decodes them again when asked.
+2. `decode_block` is a function: the history keeps the bytes and decodes them again when asked. The
+   bytes of a step decode to the records of that step.
 3. No bytes vanish: what is no event is a `Malformed` record. (JSON's own rules hold within an item:
    of a key that is there twice the last counts, and keys that the sink does not have are ignored.)
 4. A framer holds no more than ``max_line`` bytes, and looks at each byte a bounded number of times.
+5. A step looks at each of its bytes a bounded number of times, and gives no more than some hundred
+   records unless all its lines are items. So whoever takes a step at a time is never held up for long.
 
 Lines end in LF alone; U+0085 and U+2028 occur raw inside items (recorded events ``20-strings``).
 
@@ -18,50 +21,107 @@ may by chance be an item that nobody wrote (recorded events ``52-four-writers``)
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from .event import Event, Malformed, Record
+from .event import Event, Item, Malformed, Record, decode_item
 from .framing import _OVERSIZED, STRAY
+from .nesting import MAX_DEPTH, too_deep
 
 ITEM_START: Final = b'{"fd-sink-item.v0":'
 
+STEP_LINES: Final = 128
+"""Lines that are decoded together once one of a block is no item: a malformed one takes some 10 us here,
+and about as much again to be told of."""
+
+_STEP_BYTES: Final = 65536
 _OVERSIZED_LINE: Final = re.compile(re.escape(_OVERSIZED) + rb"([0-9]{1,20})\0(.*)", re.DOTALL)
 _MALFORMED_JSON: Final = re.compile(r"JSON is malformed: (.*) \(byte ([0-9]+)\)")
-
-
-class _Item(msgspec.Struct, gc=False, rename={"item": "fd-sink-item.v0"}):
-    item: Event
 
 
 _BLANK: Final = b" \t\r"
 _NETSTRING: Final = re.compile(rb"[0-9]+:" + re.escape(ITEM_START))
 _CUT_NETSTRING: Final = "a netstring that is cut off, or of another length than it says"
 _NO_NETSTRING: Final = "not a netstring of an item"
+_TOO_DEEP: Final = "nested too deeply"
+_CHECKED_FROM: Final = 2 * MAX_DEPTH
+"""Bytes from which on a line can have too many levels."""
 
-_decoder: Final = msgspec.json.Decoder(_Item)
 _json: Final = json.JSONDecoder()
 
 
 def decode_block(block: bytes) -> list[Record]:
     """Decode whole lines into records, in order. Blank lines give none."""
+    return [record for _, records in decode_steps(block) for record in records]
+
+
+def decode_steps(block: bytes) -> Iterable[tuple[bytes, list[Record]]]:
+    """Decode whole lines a step at a time: the bytes of each step, and their records.
+
+    Nearly always one step has it all. The bytes of steps are those of the block, with line ends in the
+    place of others, where a line with several pieces was parted, and without blank lines.
+    """
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        del lines[-1]
+    items = _items(lines, len(block))
+    return _in_groups(lines) if items is None else ((block, items),)
+
+
+def _items(lines: Sequence[bytes], size: int = _STEP_BYTES) -> list[Record] | None:
+    """Give the events of lines each of which is an item; None if one is not."""
     try:
-        items: list[Record] = [line.item for line in _decoder.decode_lines(block)]
+        # Nearly all lines are so short that their nesting need not be looked at.
+        if size > _CHECKED_FROM and max(map(len, lines)) > _CHECKED_FROM and any(map(too_deep, lines)):
+            return None
+        return [decode_item(line).item for line in lines]
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        pass
-    else:
-        # msgspec lets an item go on over several lines, which cutting between them would undo.
-        if len(items) == block.count(b"\n") + (block[-1:] not in (b"\n", b"")):
-            return items
+        return None
+
+
+def _in_groups(lines: Sequence[bytes]) -> Iterator[tuple[bytes, list[Record]]]:
+    for start in range(0, len(lines), STEP_LINES):
+        group = lines[start : start + STEP_LINES]
+        items = _items(group) if len(lines) > STEP_LINES else None
+        if items is not None:
+            yield b"\n".join(group), items
+        else:
+            yield from _one_by_one(group)
+
+
+def _one_by_one(lines: Sequence[bytes]) -> Iterator[tuple[bytes, list[Record]]]:
+    pieces: list[bytes] = []
     records: list[Record] = []
-    for line in block.split(b"\n"):
-        _decode_line(line, records.append)
-    return records
+    size = 0
+    for line in lines:
+        for piece, found in _decode_line(line):
+            pieces.append(piece)
+            records += found
+            size += len(piece)
+            if size >= _STEP_BYTES or len(records) >= STEP_LINES:
+                yield b"\n".join(pieces), records
+                pieces, records, size = [], [], 0
+    if pieces:
+        yield b"\n".join(pieces), records
+
+
+def with_bytes(step: bytes, records: Sequence[Record]) -> Iterator[tuple[bytes, Record]]:
+    """Each record of a step with its bytes: of an event, those of its item and no others."""
+    lines = [line for line in step.split(b"\n") if line.strip(_BLANK)]
+    if len(lines) == len(records):  # so that each line has one
+        yield from zip((line.strip(_BLANK) for line in lines), records, strict=True)
+        return
+    for line in lines:
+        for piece, found in _decode_line(line):
+            for record in found:
+                yield piece[: _object_end(piece) if len(found) > 1 else None].strip(_BLANK), record
 
 
 def decode_lines(block: bytes) -> list[str]:
@@ -73,79 +133,115 @@ def decode_lines(block: bytes) -> list[str]:
     return [_cut_line(line) if line.startswith(mark) else line for line in lines]
 
 
+def line_steps(block: bytes, count: int = STEP_LINES) -> Iterator[bytes]:
+    """Cut lines of output into blocks of at most ``count``."""
+    start = end = 0
+    while start < len(block):
+        for _ in range(count):
+            end = block.find(b"\n", end) + 1
+            if not end:
+                yield block[start:] if start else block
+                return
+        yield block[start:end]
+        start = end
+
+
 def _cut_line(line: str) -> str:
     size, _, excerpt = line[len(_OVERSIZED) :].partition("\0")
     return f"{excerpt}... (a line of {size} bytes)"
 
 
-def _decode_line(line: bytes, found: Callable[[Record], None]) -> None:
+def _decode_line(line: bytes) -> Iterator[tuple[bytes, list[Record]]]:
+    """The pieces of a line, each with its records, which it gives as a line of its own, too."""
     if not line.strip(_BLANK):
         return
     if line.startswith(b"\0"):
         if match := _OVERSIZED_LINE.fullmatch(line):
             size = match[1].decode()
-            found(Malformed(match[2], f"a line of {size} bytes, which is more than any item has"))
+            yield line, [Malformed(match[2], f"a line of {size} bytes, which is more than any item has")]
             return
         if line.startswith(STRAY):
             raw = line[len(STRAY) :]
-            found(Malformed(raw, _CUT_NETSTRING if _NETSTRING.match(raw) else _NO_NETSTRING))
+            yield line, [Malformed(raw, _CUT_NETSTRING if _NETSTRING.match(raw) else _NO_NETSTRING)]
             return
-    first = _decode_piece(line)
-    starts = [] if isinstance(first, Event) else _item_starts(line)
-    if not starts:
-        found(first)
+    start = line.find(ITEM_START)
+    # The reason why a whole line is no item is told only where it has no pieces.
+    first = _decode_piece(line) if start < 0 else _event_of(line)
+    if start < 0 or isinstance(first, Event):
+        yield line, [first] if first is not None else []
         return
     # An item may be glued to the tail of one whose writing was aborted (recorded events
     # 45-reader-died-inside-large-event). Inside a JSON string the quotes of the mark would be
     # escaped, so each mark begins an item.
-    if line[: starts[0]].strip(_BLANK):
-        found(_decode_piece(line[: starts[0]]))
-    for start, end in zip(starts, [*starts[1:], len(line)], strict=True):
-        _decode_item(line[start:end], found)
+    if (before := line[:start]).strip(_BLANK):
+        yield before, [_decode_piece(before)]
+    while start >= 0:
+        following = line.find(ITEM_START, start + 1)
+        piece = line[start:] if following < 0 else line[start:following]
+        yield piece, _decode_item(piece)
+        start = following
 
 
-def _decode_item(piece: bytes, found: Callable[[Record], None]) -> None:
+def _decode_item(piece: bytes) -> list[Record]:
     record = _decode_piece(piece)
     end = 0 if isinstance(record, Event) else _object_end(piece)
-    if end and isinstance(item := _decode_piece(piece[:end]), Event):
-        found(item)
-        found(Malformed(piece[end:], "not an item, after one on the same line"))
-    else:
-        found(record)
+    if end and isinstance(item := _event_of(piece[:end]), Event):
+        return [item, Malformed(piece[end:], "not an item, after one on the same line")]
+    return [record]
 
 
 def _object_end(piece: bytes) -> int:
-    """Where the JSON object that a piece begins with ends; 0 if it does not."""
+    """Where the item that a piece begins with ends; 0 if it begins with none, or has nothing else."""
     try:
-        # Latin-1 keeps positions; whether the object is UTF-8 is msgspec's to say.
-        return _json.raw_decode(piece.decode("latin-1"))[1]
-    except (ValueError, RecursionError):
-        return 0
-
-
-def _item_starts(line: bytes) -> list[int]:
-    starts = []
-    position = line.find(ITEM_START)
-    while position >= 0:
-        starts.append(position)
-        position = line.find(ITEM_START, position + 1)
-    return starts
+        decode_item(piece)
+    except (msgspec.MsgspecError, ValueError) as error:
+        match = _MALFORMED_JSON.fullmatch(str(error))
+        if match and match[1] == "trailing characters":
+            return len(piece[: int(match[2]) - 1].rstrip())  # it counts from 1 here
+        if "out of range" in str(error):
+            with contextlib.suppress(ValueError, RecursionError):
+                # Latin-1 keeps positions; whether the object is UTF-8 is msgspec's to say.
+                return _json.raw_decode(piece.decode("latin-1"))[1]
+    except RecursionError:
+        pass
+    return 0
 
 
 def is_item(piece: bytes) -> bool:
     """Whether the bytes are exactly one item."""
-    return isinstance(_decode_piece(piece), Event)
+    return _event_of(piece) is not None
+
+
+def _event_of(piece: bytes) -> Event | None:
+    if too_deep(piece):
+        return None
+    try:
+        return decode_item(piece).item
+    except RecursionError:
+        return _on_a_fresh_stack(piece)
+    except (msgspec.MsgspecError, ValueError) as error:
+        return _decode_large_numbers(piece) if "out of range" in str(error) else None
 
 
 def _decode_piece(piece: bytes) -> Record:
-    try:
-        return _decoder.decode(piece).item
-    except RecursionError:
-        return Malformed(piece.rstrip(b"\r"), "nested too deeply")
-    except (msgspec.MsgspecError, ValueError) as error:
-        if "out of range" in str(error) and (item := _decode_large_numbers(piece)):
-            return item
-        return Malformed(piece.rstrip(b"\r"), _reason(piece, error))
+    event = _event_of(piece)
+    return Malformed(piece.rstrip(b"\r"), _reason(piece)) if event is None else event
+
+
+def _on_a_fresh_stack(piece: bytes) -> Event | None:
+    """Decode what the caller's stack has no room for: up to Python 3.11 its depth counts, too."""
+    found: list[Event] = []
+
+    def decode() -> None:
+        try:
+            found.append(decode_item(piece).item)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return
+
+    thread = threading.Thread(target=decode, name="accuser decoder")
+    thread.start()
+    thread.join()
+    return found[0] if found else None
 
 
 def _decode_large_numbers(piece: bytes) -> Event | None:
@@ -154,14 +250,16 @@ def _decode_large_numbers(piece: bytes) -> Event | None:
     The sink writes the largest float so, rounded up to 16 digits (recorded events ``23-numbers``).
     """
     try:
-        item = msgspec.convert(json.loads(piece, parse_constant=_refuse), _Item).item
+        item = msgspec.convert(json.loads(piece, parse_constant=_refuse), Item).item
         return item if math.isfinite(item.timestamp) else None
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None
 
 
-def _reason(piece: bytes, error: Exception) -> str:
+def _reason(piece: bytes) -> str:
     """Say in words why the bytes are no item: no UTF-8, no JSON, or other JSON."""
+    if too_deep(piece):
+        return _TOO_DEEP
     try:
         piece.decode()
     except UnicodeDecodeError as bad:
@@ -178,10 +276,13 @@ def _reason(piece: bytes, error: Exception) -> str:
         cut = str(broken) == "Input data was truncated"
         return "cut off: it ends inside of a JSON text" if cut else f"not JSON: {broken}"
     except RecursionError:
-        return "nested too deeply"
-    if "matching regex" in str(error):
-        return "not an item: its time_stamp is no number"
-    return f"JSON, but not an item: {error}"
+        return _TOO_DEEP
+    try:
+        decode_item(piece)
+    except (msgspec.MsgspecError, ValueError) as error:
+        if "matching regex" not in str(error):
+            return f"JSON, but not an item: {error}"
+    return "not an item: its time_stamp is no number"
 
 
 def _near(piece: bytes, position: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
@@ -28,6 +28,8 @@ class Framer:
     Of a longer one the first bytes and the size are kept.
     """
 
+    step: ClassVar[int] = 65536
+    """Bytes that are fed at once where nobody is to be held up."""
     max_line: int = MAX_ITEM
     _held: bytearray = attrs.field(factory=bytearray, init=False)
     _skipped: int = attrs.field(default=0, init=False)

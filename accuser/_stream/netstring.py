@@ -7,7 +7,7 @@ A mixture that by chance is as long as its beginning says remains unnoticed: not
 Invariants:
 1. An item counts if it is whole: digits, colon, that many bytes, of which the last is ``}``, comma,
    and no beginning of another netstring inside.
-2. All bytes between items that count are one piece, which becomes one malformed record.
+2. All bytes between items that count are malformed records, one a line.
 3. The result never depends on how the bytes were cut.
 4. No more than two items of ``max_line`` bytes are held; each byte is looked at a bounded number of
    times.
@@ -18,7 +18,7 @@ quotes are escaped, and a colon follows no digit elsewhere.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
@@ -43,6 +43,8 @@ class NetstringFramer:
     Every item becomes a line, every stray piece a line that is marked as such.
     """
 
+    step: ClassVar[int] = 4096
+    """Bytes that are fed at once where nobody is to be held up: a beginning takes some 30 us."""
     max_line: int = MAX_ITEM
     _held: bytearray = attrs.field(factory=bytearray, init=False)
     """What is not decided: the bytes from the end of the last item, or stray piece, on."""
@@ -54,6 +56,8 @@ class NetstringFramer:
     """How far beginnings have been looked for."""
     _tried: int = attrs.field(default=0, init=False)
     """Lengths up to this one do not fit the first item."""
+    _strayed: bool = attrs.field(default=False, init=False)
+    """Whether bytes were dropped since the last item."""
     _stray: bytearray = attrs.field(factory=bytearray, init=False)
     _stray_size: int = attrs.field(default=0, init=False)
 
@@ -70,7 +74,7 @@ class NetstringFramer:
         lines: list[bytes] = []
         while self._step(lines, final=True):
             pass
-        self._drop(len(self._held))
+        self._drop(lines, len(self._held))
         self._end_stray(lines)
         return b"".join(lines)
 
@@ -85,7 +89,7 @@ class NetstringFramer:
             self._body = body
         if self._body < 0:
             # The margin may have the first part of a beginning.
-            self._drop(max(0, len(self._held) - _MARGIN))
+            self._drop(lines, max(0, len(self._held) - _MARGIN))
             return False
         if self._next < 0:
             self._next = self._find_beginning()
@@ -110,7 +114,7 @@ class NetstringFramer:
         else:
             decided = True
         if decided:
-            self._skip(final)
+            self._skip(lines, final)
         return decided
 
     def _find_beginning(self) -> int:
@@ -133,7 +137,7 @@ class NetstringFramer:
     def _whole_length(self) -> int:
         """The length before the first item; 0 if it may not be all of it, or is none."""
         start = self._digits(self._body)
-        if self._stray_size or start > 0 or self._held[:1] == b"0":
+        if self._strayed or start > 0 or self._held[:1] == b"0":
             return 0
         length = int(self._held[: self._body - 1])
         return length if length <= self.max_line else 0
@@ -150,34 +154,43 @@ class NetstringFramer:
 
     def _take(self, lines: list[bytes], length: int) -> None:
         """The first item has this length: give it, and what is before it."""
-        self._drop(self._body - 1 - len(str(length)))
+        self._drop(lines, self._body - 1 - len(str(length)))
         self._end_stray(lines)
+        self._strayed = False
         lines.append(b"%s\n" % self._held[self._body : self._body + length])
         self._forget(self._body + length + 1)
 
-    def _skip(self, final: bool) -> None:
+    def _skip(self, lines: list[bytes], final: bool) -> None:
         """The first beginning is none of an item that counts."""
         if self._next >= 0:
             # Of the next length's digits the first ones may still belong here.
-            self._drop(self._digits(self._next))
+            self._drop(lines, self._digits(self._next))
         else:
             self._body = -1
-            self._drop(len(self._held) if final else max(0, len(self._held) - _MARGIN))
+            self._drop(lines, len(self._held) if final else max(0, len(self._held) - _MARGIN))
 
-    def _drop(self, size: int) -> None:
+    def _drop(self, lines: list[bytes], size: int) -> None:
         """So many bytes are stray."""
-        self._stray_size += size
-        if self._stray_size <= self.max_line:
-            self._stray += self._held[:size]
-        else:
-            self._stray = (self._stray[:EXCERPT] + self._held[: min(size, EXCERPT)])[:EXCERPT]
+        self._strayed = self._strayed or size > 0
+        first, *others = bytes(self._held[:size]).split(b"\n")
+        self._stray_goes_on(first)
+        for piece in others:
+            self._end_stray(lines)
+            self._stray_goes_on(piece)
         self._forget(size)
+
+    def _stray_goes_on(self, piece: bytes) -> None:
+        self._stray_size += len(piece)
+        if self._stray_size <= self.max_line:
+            self._stray += piece
+        else:
+            self._stray = (self._stray[:EXCERPT] + piece[:EXCERPT])[:EXCERPT]
 
     def _end_stray(self, lines: list[bytes]) -> None:
         if self._stray_size > self.max_line:
-            lines.append(oversized(self._stray.partition(b"\n")[0], self._stray_size) + b"\n")
-        else:
-            lines.extend(STRAY + piece + b"\n" for piece in self._stray.split(b"\n") if piece.strip())
+            lines.append(oversized(self._stray, self._stray_size) + b"\n")
+        elif self._stray.strip():
+            lines.append(STRAY + self._stray + b"\n")
         self._stray, self._stray_size = bytearray(), 0
 
     def _forget(self, size: int) -> None:

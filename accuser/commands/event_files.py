@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import attrs
-import msgspec
 
+from .._errors import RecordingError
+from .._recording.entries import Entry as Recorded
+from .._recording.entries import Happened, Piece
+from .._recording.reader import Parser
 from .._stream.decoding import ITEM_START, decode_block
 from .._stream.event import Malformed, Record
 from .._stream.framing import Framer
@@ -41,14 +45,24 @@ class Entry:
 class Reader:
     """Takes the bytes as they come, cut anywhere."""
 
+    path: Path = Path("-")
+    """What errors name."""
     kind: Kind | None = attrs.field(default=None, init=False)
     """None until enough has come."""
     _framer: Framer | NetstringFramer = attrs.field(factory=Framer, init=False)
     _held: bytes = attrs.field(default=b"", init=False)
     """What came before the kind was known."""
+    _parser: Parser = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._parser = Parser(self.path)
 
     def feed(self, data: bytes) -> list[Entry]:
-        """Give the entries that the bytes complete."""
+        """Give the entries that the bytes complete.
+
+        Raises:
+            RecordingError: a line of a recording is no entry.
+        """
         if self.kind is None:
             data, self._held = self._held + data, b""
             self.kind = _kind(data)
@@ -62,13 +76,21 @@ class Reader:
     def finish(self) -> list[Entry]:
         """Give the entries that the end of the file leaves."""
         entries = self.feed(b"\n") if self.kind is None and self._held.strip() else []
-        return entries + self._entries(self._framer.finish())
+        block = self._framer.finish()
+        try:
+            return entries + self._entries(block)
+        except RecordingError:
+            if self._parser.line == 1:
+                raise
+            # The recording process was killed while it wrote.
+            return [*entries, Entry(Malformed(block, "cut off: no entry of a recording"))]
 
     def _entries(self, block: bytes) -> list[Entry]:
         if not block:
             return []
         if self.kind is Kind.RECORDING:
-            return [entry for line in block.split(b"\n") if line.strip() for entry in _recorded(line)]
+            lines = block.removesuffix(b"\n").split(b"\n")
+            return [entry for line in lines for entry in _shown(self._parser.parse(line))]
         return [Entry(record) for record in decode_block(block)]
 
 
@@ -84,15 +106,9 @@ def _kind(data: bytes) -> Kind | None:
     return Kind.LINES
 
 
-def _recorded(line: bytes) -> Iterator[Entry]:
-    try:
-        entry: Any = msgspec.json.decode(line)
-        daemon = entry.get("daemon")
-        if entry["type"] == "event":
-            for record in decode_block(msgspec.json.encode(entry["item"])):
-                yield Entry(record, daemon)
-        elif entry["type"] == "malformed":
-            yield Entry(Malformed(bytes.fromhex(entry["raw"]), entry["reason"]), daemon)
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        # The recording process may have been killed while it wrote.
-        yield Entry(Malformed(line, "no entry of a recording"))
+def _shown(entry: Recorded | None) -> Iterator[Entry]:
+    match entry:
+        case Happened(event=event, daemon=daemon):
+            yield Entry(event, daemon)
+        case Piece(data=data, reason=reason, daemon=daemon):
+            yield Entry(Malformed(data, reason), daemon)

@@ -15,6 +15,7 @@ import attrs
 import click
 import trio
 
+from .._errors import RecordingError
 from .._logs import wants_color
 from .._stream.event import Event, Malformed
 from ..events import find
@@ -121,7 +122,11 @@ class Show:
 
     wanted: Wanted
     style: Style
-    reader: Reader = attrs.field(factory=Reader, init=False)
+    path: Path = Path("-")
+    reader: Reader = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.reader = Reader(self.path)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write what is wanted."""
@@ -130,10 +135,18 @@ class Show:
             click.echo("\n".join(lines), color=wants_color(sys.stdout))
 
     def to_the_end(self, descriptor: int) -> None:
-        """Show everything, up to the end of the file."""
+        """Show everything, up to the end of the file.
+
+        Raises:
+            RecordingError: it is empty, or a recording with a line that is no entry.
+        """
+        read = 0
         while data := os.read(descriptor, READ_SIZE):
+            read += len(data)
             self.write(self.reader.feed(data))
         self.write(self.reader.finish())
+        if not read:
+            raise RecordingError(self.path, "it is empty: neither a recording nor what a sink wrote")
 
     async def follow(self, descriptor: int) -> None:
         """Show everything, and go on with what is added, until cancelled.
@@ -143,7 +156,7 @@ class Show:
         position = 0
         while True:
             if os.fstat(descriptor).st_size < position:
-                position, self.reader = os.lseek(descriptor, 0, os.SEEK_SET), Reader()
+                position, self.reader = os.lseek(descriptor, 0, os.SEEK_SET), Reader(self.path)
             if data := os.read(descriptor, READ_SIZE):
                 position += len(data)
                 self.write(self.reader.feed(data))
@@ -170,7 +183,7 @@ item a line, or netstrings. Its beginning tells which.
 Exit status:
   0  the file was shown to its end, or --follow was stopped
   1  it cannot be read: the message says why
-  2  a wrong argument""",
+  2  a wrong argument, an empty file, or a recording with a line that is no entry""",
 )
 @click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
@@ -215,12 +228,12 @@ def events(
     as_json: bool,
 ) -> None:
     """Show the events in a file, or on standard input."""
-    show = Show(Wanted(names, level, sections, daemons), Style(as_json, long))
-    if str(file) == "-":
-        # The end of a pipe says that nothing will be added.
-        show.to_the_end(sys.stdin.fileno())
-        return
+    show = Show(Wanted(names, level, sections, daemons), Style(as_json, long), file)
     try:
+        if str(file) == "-":
+            # The end of a pipe says that nothing will be added.
+            show.to_the_end(sys.stdin.fileno())
+            return
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if follow:
@@ -229,6 +242,8 @@ def events(
                 show.to_the_end(descriptor)
         finally:
             os.close(descriptor)
+    except RecordingError as error:
+        raise click.UsageError(str(error)) from error
     except BrokenPipeError:
         raise  # of the output
     except OSError as error:

@@ -17,6 +17,7 @@ import attrs
 from .._daemons.daemon import Daemon
 from .._daemons.node import Node
 from .._files import safe_name
+from .._recording.entries import Line
 from .._recording.reader import read_entries
 from .._recording.writer import Recording
 from .._report import signal_name
@@ -138,11 +139,11 @@ def _write_logs(recording: Path) -> None:
     with contextlib.ExitStack() as stack:
         files = {}
         for entry in read_entries(recording):
-            if entry["type"] == "line":
-                name = f"{safe_name(entry['daemon'])}-{entry['stream']}.log"
+            if isinstance(entry, Line):
+                name = f"{safe_name(entry.daemon)}-{entry.stream}.log"
                 if name not in files:
                     files[name] = stack.enter_context((recording.parent / name).open("w", encoding="utf-8"))
-                files[name].write(f"{entry['t']:.3f} {entry['text']}\n")
+                files[name].write(f"{entry.t:.3f} {entry.text}\n")
 
 
 def _fresh(parent: Path, test: str) -> Path:

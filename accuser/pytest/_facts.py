@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import attrs
 
 from .._engine.explain import short
+from .._recording.entries import Entry, Exit, Happened, Head, Line, Piece, Ready, Signal, Start, Wait
 from .._report import describe_status
+from .._stream.event import Event
 
 LAST_EVENTS: Final = 8
 LAST_LINES: Final = 12
@@ -73,42 +75,35 @@ class DaemonFacts:
         return f"{how}, after {', '.join(sent)} from here" if sent else f"{how}, without a signal from here"
 
 
-def facts_of(entries: Iterable[Mapping[str, Any]]) -> list[DaemonFacts]:
+def facts_of(entries: Iterable[Entry]) -> list[DaemonFacts]:
     """Gather the facts, the daemons in the order of their first starts."""
     daemons: dict[str, DaemonFacts] = {}
     for entry in entries:
-        if "daemon" not in entry:
+        if isinstance(entry, Head):
             continue
-        daemon = daemons.setdefault(entry["daemon"], DaemonFacts(entry["daemon"]))
-        match entry["type"]:
-            case "start":
-                waits, sessions = daemon.waits, daemon.sessions + 1
-                daemon = daemons[daemon.name] = DaemonFacts(
-                    daemon.name, entry["kind"], tuple(entry["command"]), entry["pid"], sessions
-                )
-                daemon.waits = waits
-            case "ready":
+        daemon = daemons.setdefault(entry.daemon, DaemonFacts(entry.daemon))
+        match entry:
+            case Start(kind=kind, command=command, pid=pid):
+                begun = DaemonFacts(daemon.name, kind, command, pid, daemon.sessions + 1)
+                begun.waits = daemon.waits
+                daemons[daemon.name] = begun
+            case Ready():
                 daemon.ready = True
-            case "event":
-                daemon.events.append(_event(entry["item"]))
-            case "malformed":
-                daemon.events.append(f"malformed: {entry['reason']}")
-            case "line":
-                daemon.lines.append(entry["text"])
-            case "signal":
-                daemon.signals.append(entry["signal"])
-            case "exit":
-                daemon.status = entry["status"]
-            case "wait" if entry["outcome"] != "satisfied":
-                seconds = entry["t"] - entry["begun"]
-                where, outcome = entry["where"], entry["outcome"]
-                daemon.waits.append(OpenWait(daemon.name, entry["what"], where, seconds, outcome))
+            case Happened(event=event):
+                daemon.events.append(_event(event))
+            case Piece(reason=reason):
+                daemon.events.append(f"malformed: {reason}")
+            case Line(text=text):
+                daemon.lines.append(text)
+            case Signal(signal=name):
+                daemon.signals.append(name)
+            case Exit(status=status):
+                daemon.status = status
+            case Wait(outcome=outcome) if outcome != "satisfied":
+                seconds = entry.t - entry.begun
+                daemon.waits.append(OpenWait(daemon.name, entry.what, entry.where, seconds, outcome))
     return list(daemons.values())
 
 
-def _event(item: Mapping[str, Any]) -> str:
-    payload = item.get("fd-sink-item.v0", item).get("event")
-    if isinstance(payload, dict) and len(payload) == 1:
-        ((name, value),) = payload.items()
-        return f"{name} {short(value)}"
-    return short(payload)
+def _event(event: Event) -> str:
+    return f"{event.name} {short(event.value)}" if event.name else short(event.value)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
 import msgspec
 
+from .._recording.entries import (
+    Entry,
+    Happened,
+    Head,
+    Line,
+    OfDaemon,
+    Signal,
+    Start,
+    Wait,
+    own_fields,
+    type_of,
+)
 from ..events import find
 
 KINDS: Final = ("start", "ready", "event", "malformed", "line", "signal", "wait", "restart", "exit")
@@ -36,7 +48,7 @@ class TimelineData:
     """What an entry says beyond the columns, as JSON."""
 
 
-def timeline_data(entries: Iterable[Mapping[str, Any]], title: str) -> TimelineData:
+def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
     """Put the entries of a recording into columns.
 
     Times are whole microseconds; those of the column are differences to the entry before.
@@ -50,34 +62,43 @@ def timeline_data(entries: Iterable[Mapping[str, Any]], title: str) -> TimelineD
     begun: list[tuple[int, int]] = []
     shows: list[tuple[int, int]] = []
     texts: list[str] = []
-    started, before = 0.0, 0
-    for entry in sorted(entries, key=_time):
-        kind = entry["type"]
-        if kind == "recording":
-            started = entry["started"]
-        if kind not in KINDS or "daemon" not in entry:
-            continue  # fields and types may be added within a version
+    started = 0.0
+    for entry in entries:
+        if isinstance(entry, Head):
+            started = entry.started
+            continue
+        kind = type_of(entry)
         name, said = _said(entry)
-        index, now = len(texts), _microseconds(entry["t"])
+        index = len(texts)
         daemon = daemons.setdefault(
-            entry["daemon"], {"index": len(daemons), "name": entry["daemon"], "kind": "", "protocol": None}
+            entry.daemon, {"index": len(daemons), "name": entry.daemon, "kind": "", "protocol": None}
         )
-        if kind == "start":
-            daemon.update(kind=entry["kind"], protocol=entry["protocol"])
+        if isinstance(entry, Start):
+            daemon.update(kind=entry.kind, protocol=entry.protocol)
         if name not in names:
             names[name] = len(names)
             tones.append(_tone(kind, name))
-        if kind == "wait":
-            begun.append((index, _microseconds(entry["begun"])))
-        if kind == "event":
-            found = _block(name, said["value"], levels)
+        if isinstance(entry, Wait):
+            begun.append((index, _microseconds(entry.begun)))
+        if isinstance(entry, Happened):
+            found = _block(name, entry.event.value, levels)
             if found is not None:
                 shows.append((index, blocks.setdefault(found, len(blocks))))
-        row = (KINDS.index(kind), daemon["index"], entry["session"], names[name], now - before)
+        row = (KINDS.index(kind), daemon["index"], entry.session, names[name], _microseconds(entry.t))
         for column, value in zip(columns.values(), row, strict=True):
             column.append(value)
-        before = now
         texts.append(msgspec.json.encode(said).decode())
+    times = columns["time"]
+    # Nearly always they are in order; then nothing is sorted.
+    order = sorted(range(len(times)), key=times.__getitem__)
+    place = {index: position for position, index in enumerate(order) if index != position}
+    if place:
+        columns = {key: [column[index] for index in order] for key, column in columns.items()}
+        texts = [texts[index] for index in order]
+        begun = sorted((place.get(index, index), value) for index, value in begun)
+        shows = sorted((place.get(index, index), value) for index, value in shows)
+    times = columns["time"]
+    columns["time"] = [now - before for now, before in zip(times, [0, *times], strict=False)]
     head = {
         "title": title,
         "started": started,
@@ -94,36 +115,27 @@ def timeline_data(entries: Iterable[Mapping[str, Any]], title: str) -> TimelineD
     return TimelineData(head, texts)
 
 
-def _time(entry: Mapping[str, Any]) -> float:
-    time: float = entry["t"]
-    return time
-
-
 def _microseconds(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
-def _said(entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _said(entry: OfDaemon) -> tuple[str, dict[str, Any]]:
     """Its name, and what else it says."""
-    match entry["type"]:
-        case "event":
-            item = entry["item"]["fd-sink-item.v0"]
-            payload = item["event"]
-            single = isinstance(payload, dict) and len(payload) == 1
-            name, value = next(iter(payload.items())) if single else ("event", payload)
-            said = {"section": ".".join(item["section"]), "time_stamp": item["time_stamp"], "value": value}
-            return name, said
-        case "line":
-            return entry["stream"], {"text": entry["text"]}
-        case "signal":
-            return entry["signal"], {}
-        case "wait":
-            return f"wait: {entry['outcome']}", {
-                key: entry[key] for key in ("what", "where", "outcome", "begun")
+    match entry:
+        case Happened(event=event):
+            said = {
+                "section": ".".join(event.section),
+                "time_stamp": event.time_stamp,
+                "value": event.value,
             }
-        case kind:
-            passed_over = ("t", "type", "daemon", "session")
-            return kind, {key: value for key, value in entry.items() if key not in passed_over}
+            return event.name or "event", said
+        case Line():
+            return entry.stream, {"text": entry.text}
+        case Signal():
+            return entry.signal, {}
+        case Wait():
+            return f"wait: {entry.outcome}", own_fields(entry)
+    return type_of(entry), own_fields(entry)
 
 
 def _tone(kind: str, name: str) -> int:

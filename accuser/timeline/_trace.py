@@ -13,6 +13,21 @@ from typing import Any, Final
 
 import msgspec
 
+from .._recording.entries import (
+    Entry,
+    Exit,
+    Happened,
+    Head,
+    Line,
+    Piece,
+    Ready,
+    Restart,
+    Signal,
+    Start,
+    Wait,
+    own_fields,
+    type_of,
+)
 from .._recording.reader import read_entries
 
 _LIFE: Final = "life"
@@ -31,7 +46,7 @@ def timeline_trace(path: str | Path) -> str:
     return msgspec.json.encode(trace).decode()
 
 
-def trace_events(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def trace_events(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     """The entries of a recording as trace events; sessions are spans from start to exit."""
     threads: dict[tuple[str, str], tuple[int, int]] = {}
     processes: dict[str, int] = {}
@@ -49,48 +64,42 @@ def trace_events(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return {"pid": pid, "tid": tid}
 
     for entry in entries:
-        kind, now = entry["type"], round(entry["t"] * 1_000_000)
-        if "daemon" not in entry:
+        if isinstance(entry, Head):
             continue
+        now = round(entry.t * 1_000_000)
         last = max(last, now)
-        daemon, session = entry["daemon"], entry["session"]
-        instant = {"ph": "i", "ts": now, "s": "t"}
-        match kind:
-            case "start":
-                span = {"ph": "X", "name": f"session {session}", "cat": "session", "ts": now}
-                args = {"command": entry["command"], "pid": entry["pid"], "protocol": entry["protocol"]}
+        daemon, session = entry.daemon, entry.session
+        instant: dict[str, Any] = {"ph": "i", "ts": now, "s": "t"}
+        match entry:
+            case Start():
+                span: dict[str, Any] = {"ph": "X", "name": f"session {session}", "cat": "session", "ts": now}
+                args = {"command": entry.command, "pid": entry.pid, "protocol": entry.protocol}
                 open_sessions[daemon, session] = {**span, **place(daemon, _LIFE), "args": args}
-            case "exit":
+            case Exit():
                 if (daemon, session) in open_sessions:
                     span = open_sessions.pop((daemon, session))
-                    span["args"]["status"] = entry["status"]
+                    span["args"]["status"] = entry.status
                     found.append({**span, "dur": now - span["ts"]})
-            case "event":
-                item = entry["item"]["fd-sink-item.v0"]
-                payload = item["event"]
-                single = isinstance(payload, dict) and len(payload) == 1
-                name, value = next(iter(payload.items())) if single else ("event", payload)
-                where = place(daemon, ".".join(item["section"]) or "(no section)")
-                found.append({**instant, "name": name, "cat": "event", **where, "args": {"value": value}})
-            case "wait":
+            case Happened(event=event):
+                where = place(daemon, ".".join(event.section) or "(no section)")
+                args = {"value": event.value}
+                found.append(
+                    {**instant, "name": event.name or "event", "cat": "event", **where, "args": args}
+                )
+            case Wait():
                 waits += 1
-                where = {**place(daemon, "waits"), "cat": "wait", "id": waits, "name": entry["what"]}
-                args = {"where": entry["where"], "outcome": entry["outcome"]}
-                begun = round(entry["begun"] * 1_000_000)
+                where = {**place(daemon, "waits"), "cat": "wait", "id": waits, "name": entry.what}
+                args = {"where": entry.where, "outcome": entry.outcome}
+                begun = round(entry.begun * 1_000_000)
                 found.append({"ph": "b", "ts": begun, **where, "args": args})
                 found.append({"ph": "e", "ts": now, **where})
-            case "line":
-                where = place(daemon, entry["stream"])
-                found.append({**instant, "name": entry["text"], "cat": "output", **where})
-            case "ready" | "signal" | "restart" | "malformed":
-                said = {
-                    key: value
-                    for key, value in entry.items()
-                    if key not in ("t", "type", "daemon", "session")
-                }
-                name = entry.get("signal", kind)
-                where = place(daemon, _LIFE)
-                found.append({**instant, "name": name, "cat": kind, **where, "args": said})
+            case Line():
+                where = place(daemon, entry.stream)
+                found.append({**instant, "name": entry.text, "cat": "output", **where})
+            case Ready() | Signal() | Restart() | Piece():
+                name = entry.signal if isinstance(entry, Signal) else type_of(entry)
+                where = {**place(daemon, _LIFE), "args": own_fields(entry)}
+                found.append({**instant, "name": name, "cat": type_of(entry), **where})
     for span in open_sessions.values():
         found.append({**span, "dur": last - span["ts"]})
     found.sort(key=_time)

@@ -197,7 +197,7 @@ def test_lines_wherever_they_are_cut() -> None:
         (b"{}\n", Kind.LINES, 1),
         (item("a.v0"), Kind.LINES, 1),
         (b'{"type":"recording","version":1}\n{"type":"event","daemon":"d","item":', Kind.RECORDING, 1),
-        (b'{"type":"recording"}\n[]\n{"type":"event"}\n{"type":"exit"}\n', Kind.RECORDING, 2),
+        (b'{"type":"recording","version":1}\n{"type":"of later","n":1}\n', Kind.RECORDING, 0),
     ],
 )
 def test_beginnings_and_broken_ends(data: bytes, kind: Kind | None, count: int) -> None:

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accuser import CompareRules, RecordingError, compare
+from accuser import CompareRules, Comparison, RecordingError, compare
 from accuser._comparison.align import aligned
 from accuser._comparison.compare import compare_entries
 from accuser._comparison.normal import normal_text
 from tests.commands.test_cli import accuser
+from tests.support.recordings import parsed
 
 Entry = dict[str, Any]
 
@@ -34,13 +35,17 @@ def event(name: str, value: Any, daemon: str = "node1", section: str = "node.mai
     return {"t": t, "daemon": daemon, "session": 1, "type": "event", "item": {"fd-sink-item.v0": item}}
 
 
+def compared(a: list[Entry], b: list[Entry], rules: CompareRules | None = None) -> Comparison:
+    return compare_entries(parsed(a), parsed(b), rules)
+
+
 def texts(a: list[Entry], b: list[Entry], **rules: Any) -> list[str]:
-    comparison = compare_entries(a, b, CompareRules(**rules))
+    comparison = compared(a, b, CompareRules(**rules))
     return [line.sign + line.text for track in comparison.tracks for line in track.lines]
 
 
 def equal(a: list[Entry], b: list[Entry], **rules: Any) -> bool:
-    return compare_entries(a, b, CompareRules(**rules)).equal
+    return compared(a, b, CompareRules(**rules)).equal
 
 
 # What happened, as (daemon, section, name, hashes, level), for runs that are drawn at random.
@@ -122,7 +127,7 @@ def test_two_hashes_that_became_one_are_a_difference(happened: list[Any], one: i
 @given(happenings, happenings)
 def test_an_alignment_has_every_entry_in_order(first: list[Any], second: list[Any]) -> None:
     a, b = run(first, FIRST), run(second, FIRST)
-    comparison = compare_entries(a, b)
+    comparison = compared(a, b)
     for track in comparison.tracks:
         times = [line.a for line in track.lines if line.a is not None]
         assert times == sorted(times)
@@ -137,7 +142,7 @@ def test_an_alignment_has_every_entry_in_order(first: list[Any], second: list[An
 @given(happenings.filter(bool), st.data())
 def test_what_is_missing_is_the_difference(happened: list[Any], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(happened) - 1))
-    comparison = compare_entries(run(happened, FIRST), run(happened[:index] + happened[index + 1 :], FIRST))
+    comparison = compared(run(happened, FIRST), run(happened[:index] + happened[index + 1 :], FIRST))
     assert comparison.differences >= 1
     assert not comparison.equal
 
@@ -255,10 +260,10 @@ def test_lives_lines_and_waits() -> None:
 def test_long_recordings_are_aligned_too() -> None:
     a = [event("seen.v0", number % 7) for number in range(30_000)]
     assert equal(a, [*a])
-    comparison = compare_entries(a, [*a[:100], event("new.v0", 1), *a[100:20_000], *a[20_001:]])
+    comparison = compared(a, [*a[:100], event("new.v0", 1), *a[100:20_000], *a[20_001:]])
     assert comparison.differences == 2
     # All of it differs.
-    comparison = compare_entries(a[:3000], [event("new.v0", 1)] * 3000)
+    comparison = compared(a[:3000], [event("new.v0", 1)] * 3000)
     assert comparison.differences == 6000
 
 

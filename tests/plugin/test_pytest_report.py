@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from accuser import DaemonExited, EventTimeout, TerminatedBeforeEvent
-from accuser.pytest._facts import LAST_EVENTS, LAST_LINES, facts_of
+from accuser.pytest._facts import LAST_EVENTS, LAST_LINES, DaemonFacts, facts_of
 from accuser.pytest._text import section, summary
 from tests.support.projects import Project, project
+from tests.support.recordings import parsed
 
 __all__ = ["project"]  # a fixture of this module
+
+
+def facts_of_parsed(entries: Iterable[dict[str, Any]]) -> list[DaemonFacts]:
+    return facts_of(parsed(entries))
 
 
 def entry(kind: str, daemon: str = "accuser1", /, **fields: Any) -> dict[str, Any]:
@@ -21,7 +27,7 @@ def start(daemon: str = "accuser1", pid: int = 7) -> dict[str, Any]:
 
 
 def event(name: str, value: object) -> dict[str, Any]:
-    return entry("event", item={"fd-sink-item.v0": {"event": {name: value}}})
+    return entry("event", item={"fd-sink-item.v0": {"time_stamp": 1.5, "event": {name: value}}})
 
 
 def wait(outcome: str, what: str = "x.v0") -> dict[str, Any]:
@@ -29,7 +35,7 @@ def wait(outcome: str, what: str = "x.v0") -> dict[str, Any]:
 
 
 def test_the_last_session_counts_and_all_waits() -> None:
-    (facts,) = facts_of(
+    (facts,) = facts_of_parsed(
         [
             {"t": 0.0, "type": "recording", "version": 1},
             start(),
@@ -54,7 +60,7 @@ def test_the_last_session_counts_and_all_waits() -> None:
 def test_only_the_last_words_are_kept() -> None:
     events = [event(f"e{n}.v0", n) for n in range(100)]
     lines = [entry("line", stream="stdout", text=f"line {n}") for n in range(100)]
-    (facts,) = facts_of([start(), *events, *lines])
+    (facts,) = facts_of_parsed([start(), *events, *lines])
     assert (len(facts.events), facts.events[-1]) == (LAST_EVENTS, "e99.v0 99")
     assert (len(facts.lines), facts.lines[-1]) == (LAST_LINES, "line 99")
 
@@ -62,7 +68,7 @@ def test_only_the_last_words_are_kept() -> None:
 def test_who_ended_a_daemon() -> None:
     def ended(*signals: str, status: int) -> tuple[bool, list[str], str]:
         sent = [entry("signal", signal=name) for name in signals]
-        (facts,) = facts_of([start(), *sent, entry("exit", status=status)])
+        (facts,) = facts_of_parsed([start(), *sent, entry("exit", status=status)])
         return facts.ended_unasked, facts.stopped_with, facts.end
 
     assert ended(status=-9) == (True, [], "killed by SIGKILL, without a signal from here")
@@ -78,7 +84,7 @@ def test_who_ended_a_daemon() -> None:
 
 
 def test_a_summary_has_ten_lines_at_the_most_and_begins_with_the_cause() -> None:
-    daemons = facts_of(
+    daemons = facts_of_parsed(
         [
             item
             for name in ("accuser1", "accuser2", "accuser3")
@@ -117,7 +123,9 @@ def test_a_summary_has_ten_lines_at_the_most_and_begins_with_the_cause() -> None
 
 def test_the_section_tells_of_each_daemon() -> None:
     silent = {**start("node1", 9), "kind": "node"}
-    text = section(facts_of([start(), event("e.v0", {"n": 1}), entry("ready"), silent]), "mavryk: sandbox")
+    text = section(
+        facts_of_parsed([start(), event("e.v0", {"n": 1}), entry("ready"), silent]), "mavryk: sandbox"
+    )
     assert text.splitlines() == [
         "mavryk: sandbox",
         "",

@@ -132,7 +132,7 @@ async def test_a_handler_that_fails_in_a_replay(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (None, "cannot be read"),
-        (b"", "has the daemons \\(none\\)"),
+        (b"", "it is empty"),
         (b"words\n", "line 1 is no entry"),
         (b'{"type":"recording","version":99,"t":0}\n', "does not begin as a recording of version 1"),
         (b'{"type":"recording","version":1,"t":0}\nwords\n{"type":"x"}\n', "line 2 is no entry"),

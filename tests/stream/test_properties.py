@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from typing import Any
 
 import trio
@@ -22,10 +21,6 @@ from accuser._engine.waits import Mark, Search, events_from
 from accuser._recording.writer import Recorder
 from accuser._stream.framing import Framer
 from accuser._stream.watch import Watch, value_of
-
-settings.register_profile("default", max_examples=150, deadline=None)
-settings.register_profile("nightly", max_examples=10_000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 NAMES = ("a.v0", "b.v0", "c.v0")
 GARBAGE = ("garbage", '{"x":1}', '{"fd-sink-item.v0":{"section":[]}}', "", "\0")

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import accuser._recording.entries as entries_of
+from accuser._recording.reader import parse_entry
+
 Entry = dict[str, Any]
+
+
+def parsed(entries: Iterable[Entry]) -> list[entries_of.Entry]:
+    """The entries as the reader of recordings gives them."""
+    found = [parse_entry(json.dumps(entry).encode()) for entry in entries]
+    return [entry for entry in found if entry is not None]
+
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 

@@ -22,6 +22,7 @@ from tests.support.recordings import (
     block,
     eventful,
     of,
+    parsed,
     start,
     wait,
     write,
@@ -146,7 +147,7 @@ def test_a_recording_that_was_cut_has_a_page(tmp_path: Path) -> None:
     entries = [of(0.5, "node1", "ready"), of(0.6, "node1", "line", stream="stdout", text="x")]
     head, _ = read(page(tmp_path, entries))
     assert head["daemons"] == [{"name": "node1", "kind": "", "protocol": None}]
-    assert timeline_data([{"t": 0.0, "type": "to come", "daemon": "node1"}], "t").texts == []
+    assert timeline_data(parsed([{"t": 0.0, "type": "to come", "daemon": "node1"}]), "t").texts == []
 
 
 def test_a_trace_is_one_that_viewers_read(tmp_path: Path) -> None:
