@@ -25,7 +25,7 @@ CHUNK: Final = 100
 """Pieces that a flood writes at once."""
 
 
-class Player:
+class _Player:
     """The daemon. Its methods are the verbs."""
 
     def __init__(self, uri: str) -> None:
@@ -151,4 +151,4 @@ def write(descriptor: int, data: bytes) -> None:
 
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
-    Player(os.environ.get("MAVRYK_EVENTS_CONFIG", "")).play(json.loads(sys.argv[1]))
+    _Player(os.environ.get("MAVRYK_EVENTS_CONFIG", "")).play(json.loads(sys.argv[1]))
