@@ -25,11 +25,11 @@ from accuser._hosts.owner.guardian_main import (
     VARIABLE,
     has_key,
     parse_ps,
-    parse_stat,
     process,
     processes,
 )
 from accuser._hosts.owner.workspace import Workspace
+from accuser._hosts.proc import parse_stat
 from tests.support.standin import FOLLOWS_SIGTERM, open_standin, write_standin
 
 ROOT = Path(__file__).parent.parent.parent
@@ -483,7 +483,8 @@ async def test_fifos_and_directories_go_and_other_things_of_their_names_stay(
 
 def test_processes_are_read_whatever_their_names() -> None:
     rest = "S 7 42 40 0 -1 4194304 1 0 0 0 1 2 3 4 20 0 1 0 987654 1 2"
-    assert parse_stat(f"43 (a) b (c)) {rest}\n") == (42, "S", "987654")
+    assert parse_stat(f"43 (a) b (c)) {rest}\n") == (43, 7, 42, "S", "987654", 10, 2)
+    assert parse_stat("cat: /proc/11/stat: No such process\n") is None
     assert parse_ps("  43    42 S+   Mon Nov 23 03:16:13 2026\n 1 1 Ss Sun Nov  1 00:00:00 2026\n") == {
         43: (42, "S", "Mon_Nov_23_03:16:13_2026"),
         1: (1, "S", "Sun_Nov_1_00:00:00_2026"),

@@ -13,7 +13,7 @@ from accuser import (
     Protocol,
     StatsUnavailable,
 )
-from accuser._hosts import usage as _stats
+from accuser._hosts import proc
 from accuser._hosts.usage import (
     Machine,
     Usage,
@@ -103,7 +103,7 @@ async def test_what_does_not_run_has_no_statistics(tmp_path: Path) -> None:
 
 async def test_a_system_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
-        monkeypatch.setattr(_stats, "PROC", tmp_path / "none")
+        monkeypatch.setattr(proc, "PROC", str(tmp_path / "none"))
         with pytest.raises(StatsUnavailable, match="read from /proc, which Linux has") as caught:
             await accuser.stats()
         assert caught.value.daemon == accuser.name

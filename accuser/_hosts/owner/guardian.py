@@ -33,7 +33,8 @@ from typing import Final
 import attrs
 import trio
 
-from .guardian_main import HAS_PROC, VARIABLE, process
+from ..proc import HAS_PROC
+from .guardian_main import VARIABLE, process
 
 GRACE: Final = 10.0
 """Seconds between SIGTERM and SIGKILL when the owner is gone: less than the owner would give, since
