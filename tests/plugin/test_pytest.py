@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from accuser import Protocol
+from accuser._hosts import selection
+from accuser.pytest import _options
 from accuser.pytest._choice import choose, description
 from tests.support.projects import PLUGIN, Project, project
 
@@ -287,7 +289,7 @@ def test_the_marker_multiplies_tests(project: Project, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text", "said"),
     [
-        (("--mavkit=/no/such",), "", "--mavkit /no/such: there is no such folder; or say sandbox, or auto"),
+        (("--mavkit=/no/such",), "", "--mavkit /no/such: '/no/such' is neither 'sandbox' nor a folder"),
         (("--mavryk-protocol=babylon",), "def test(protocol): pass", "unknown protocol 'babylon'"),
         (
             (),
@@ -324,6 +326,14 @@ def executables(folder: Path, *protocols: Protocol) -> Path:
         (place / name).write_text("#!/bin/sh\necho 1234abcd '(21.3)'\n")
         (place / name).chmod(0o755)
     return place
+
+
+def test_the_plugin_and_the_commands_take_the_same_words(tmp_path: Path) -> None:
+    for word in ("sandbox", "installed", str(tmp_path)):
+        chosen = choose(word, [Protocol.BOREAS])
+        assert chosen.toolchain == selection.toolchain_called(word)
+        assert chosen.mavkit == (None if word == "sandbox" else chosen.toolchain)
+    assert _options.DEFAULT_PROTOCOL == selection.DEFAULT_PROTOCOL
 
 
 def test_what_is_installed_is_found_and_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
