@@ -250,8 +250,14 @@ def run(
     view.live = not plain and view.console.is_terminal and not view.console.is_dumb_terminal
     view.listen()
     view.say(f"{name}: {protocol.accuser_binary} ({toolchain}), watching {endpoint.url}")
+    stopped = _keep_running(Work(view, cast(EventLevel, event_level), metrics, page), record)
+    view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")
+
+
+def _keep_running(work: Work, record: Path | None) -> str:
+    """Do the work until a signal stops it; return the signal's name. Raises what the command says then."""
     try:
-        stopped = until_stopped(Work(view, cast(EventLevel, event_level), metrics, page).do)
+        return until_stopped(work.do)
     except DaemonExited as error:
         raise GaveUp(str(error)) from error
     except DirectoryError as error:
@@ -261,6 +267,5 @@ def run(
         raise click.ClickException(text) from error
     finally:
         # Kept for whoever looks at a failed block; a service that fails would fill the disk with them.
-        if (left := accuser._workspace.made) is not None:
+        if (left := work.view.accuser._workspace.made) is not None:
             shutil.rmtree(left, ignore_errors=True)
-    view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")
