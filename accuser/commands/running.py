@@ -254,8 +254,8 @@ def run(
     view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")
 
 
-def _keep_running(work: Work, record: Path | None) -> str:
-    """Do the work until a signal stops it; return the signal's name. Raises what the command says then."""
+def _keep_running(work: Work, record: Path | None) -> str | None:
+    """As `until_stopped`, with the errors that the command says, and without what would fill a disk."""
     try:
         return until_stopped(work.do)
     except DaemonExited as error:

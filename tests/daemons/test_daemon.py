@@ -35,13 +35,9 @@ from accuser import (
     open_accuser,
     open_node,
 )
+from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
-from tests.support.standin import (
-    FOLLOWS_SIGTERM,
-    NODE,
-    open_standin,
-    write_standin,
-)
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 COUNTS = """
 ready()
@@ -90,10 +86,10 @@ async def test_the_command_line_and_environment_are_upstreams(tmp_path: Path) ->
     """
     os.environ["KEPT"] = "yes"
     try:
-        async with open_standin(tmp_path, body, preserved_levels=3) as accuser:
+        async with ScriptedDaemon(body).open(folder=tmp_path, preserved_levels=3) as accuser:
             argv, sink, kept = await accuser.wait_for("seen.v0", since=accuser.start_mark())
             base_dir = str(accuser.base_dir)
-            assert argv == ["-E", NODE.url, "--base-dir", base_dir, "run", "--preserved-levels", "3"]
+            assert argv == ["-E", NO_NODE.url, "--base-dir", base_dir, "run", "--preserved-levels", "3"]
             assert sink == f"file-descriptor-path://{accuser.event_pipe}?section-prefix=:info"
             assert kept == "yes"
             assert accuser.event_pipe.name == "accuser1-event-pipe"
@@ -110,9 +106,9 @@ async def test_the_event_level_of_a_run_holds_for_a_restart(tmp_path: Path) -> N
         event("seen.v0", json.dumps(os.environ["MAVRYK_EVENTS_CONFIG"].partition("?")[2]))
         until_term()
     """
-    path = write_standin(tmp_path, body)
+    path = ScriptedDaemon(body).write(tmp_path)
     async with open_accuser(
-        Protocol.BOREAS, NODE, path=path, event_level="debug", unknown_events=True
+        Protocol.BOREAS, NO_NODE, path=path, event_level="debug", unknown_events=True
     ) as accuser:
         for _ in range(2):
             assert await accuser.wait_for("seen.v0", since=accuser.start_mark()) == "section-prefix=:debug"
@@ -126,7 +122,9 @@ async def test_the_last_section_level_given_comes_first_in_the_query(tmp_path: P
         event("seen.v0", json.dumps(os.environ["MAVRYK_EVENTS_CONFIG"].partition("?")[2]))
         until_term()
     """
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, body), unknown_events=True)
+    accuser = Accuser(
+        Protocol.BOREAS, NO_NODE, path=ScriptedDaemon(body).write(tmp_path), unknown_events=True
+    )
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
         await accuser.run(event_sections_levels=(("s1", "debug"), ("s2", "none")), task_status=task_status)
@@ -139,7 +137,7 @@ async def test_the_last_section_level_given_comes_first_in_the_query(tmp_path: P
 
 
 def test_names_and_colors_cycle_and_given_ones_take_no_place() -> None:
-    accusers = [Accuser(Protocol.BOREAS, NODE, name=name) for name in (None, "mine", None, None)]
+    accusers = [Accuser(Protocol.BOREAS, NO_NODE, name=name) for name in (None, "mine", None, None)]
     assert [accuser.name for accuser in accusers] == ["accuser1", "mine", "accuser2", "accuser3"]
     assert [accuser.color for accuser in accusers] == [
         "\033[43m\033[30m",
@@ -156,7 +154,7 @@ async def test_standard_input_stays_open(tmp_path: Path) -> None:
         event("input.v0", "true" if select.select([0], [], [], 0)[0] else "false")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         assert await accuser.wait_for("input.v0", since=accuser.start_mark()) is False
 
 
@@ -164,14 +162,14 @@ async def test_standard_input_stays_open(tmp_path: Path) -> None:
 
 
 async def test_a_filter_chooses_and_converts(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         start = accuser.start_mark()
         doubled = await accuser.wait_for("count.v0", lambda n: n * 2 if n > 2 else None, since=start)
         assert doubled == 6
 
 
 async def test_full_gives_the_whole_item(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         item = await accuser.wait_for("count.v0", since=accuser.start_mark(), full=True)
     assert item == {
         "fd-sink-item.v0": {"hostname": "h", "time_stamp": 1.5, "section": ["s"], "event": {"count.v0": 0}}
@@ -179,7 +177,9 @@ async def test_full_gives_the_whole_item(tmp_path: Path) -> None:
 
 
 async def test_a_wait_registered_before_the_run_is_honoured(tmp_path: Path) -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, COUNTS), unknown_events=True)
+    accuser = Accuser(
+        Protocol.BOREAS, NO_NODE, path=ScriptedDaemon(COUNTS).write(tmp_path), unknown_events=True
+    )
     early = accuser.expect("count.v0")
     async with trio.open_nursery() as nursery:
         await nursery.start(accuser.run)
@@ -188,7 +188,7 @@ async def test_a_wait_registered_before_the_run_is_honoured(tmp_path: Path) -> N
 
 
 async def test_an_expectation_begins_with_the_call(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         last = accuser.expect("last.v0")
         await accuser.terminate()
         assert await last == "words"
@@ -197,20 +197,20 @@ async def test_an_expectation_begins_with_the_call(tmp_path: Path) -> None:
 
 
 async def test_an_expectation_around_a_block_waits_at_its_end(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         async with accuser.expect("last.v0") as last:
             await accuser.terminate()
         assert last.value == "words"
 
 
 def test_the_value_of_an_expectation_before_its_end_is_an_error() -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE, unknown_events=True)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, unknown_events=True)
     with pytest.raises(RuntimeError, match="not been awaited"):
         _ = accuser.expect("any.v0").value
 
 
 async def test_a_filter_that_raises_hurts_its_own_wait_alone(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         start = accuser.start_mark()
         with pytest.raises(ZeroDivisionError) as caught:
             await accuser.wait_for("count.v0", lambda n: 1 // n, since=start)
@@ -219,7 +219,7 @@ async def test_a_filter_that_raises_hurts_its_own_wait_alone(tmp_path: Path) -> 
 
 
 async def test_a_wait_that_times_out_tells_the_facts(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         with pytest.raises(EventTimeout) as caught:
             await accuser.wait_for(
                 "count.v0", lambda n: None, where="never", since=accuser.start_mark(), timeout=0.05
@@ -233,7 +233,7 @@ async def test_a_wait_that_times_out_tells_the_facts(tmp_path: Path) -> None:
 
 
 async def test_waits_end_with_the_daemon_after_its_last_event(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser, trio.open_nursery() as nursery:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser, trio.open_nursery() as nursery:
         order: list[str] = []
 
         async def wait_for_last() -> None:
@@ -255,7 +255,7 @@ async def test_waits_end_with_the_daemon_after_its_last_event(tmp_path: Path) ->
 
 
 async def test_a_wait_on_a_daemon_that_has_ended_fails_at_once(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.terminate()
         for wait in (accuser.wait_for("any.v0", timeout=None), accuser.wait_for_ready(timeout=None)):
             with pytest.raises(TerminatedBeforeEvent) as caught:
@@ -264,7 +264,7 @@ async def test_a_wait_on_a_daemon_that_has_ended_fails_at_once(tmp_path: Path) -
 
 
 async def test_subscribers_see_everything_and_the_end(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         async with accuser.subscribe(since=accuser.start_mark()) as events:
             await accuser.wait_for("count.v0", lambda n: n == 4 or None, since=accuser.start_mark())
             await accuser.terminate()
@@ -283,7 +283,9 @@ async def test_handlers_hear_of_events_and_lines_over_restarts(tmp_path: Path) -
         until_term()
     """
     heard: list[Any] = []
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, body), unknown_events=True)
+    accuser = Accuser(
+        Protocol.BOREAS, NO_NODE, path=ScriptedDaemon(body).write(tmp_path), unknown_events=True
+    )
     accuser.on_event(lambda event: heard.append((event.name, event.value, event.timestamp, event.section)))
     accuser.on_stdout(heard.append)
     accuser.on_stderr(heard.append)
@@ -306,7 +308,7 @@ async def test_a_handler_that_raises_ends_the_block_and_is_named(tmp_path: Path)
         raise KeyError("oh")
 
     with pytest.raises(HandlerFailed) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
             accuser.on_event(broken)
             await accuser.restart()
             await trio.sleep_forever()
@@ -320,7 +322,7 @@ async def test_a_handler_that_raises_ends_the_block_and_is_named(tmp_path: Path)
 
 async def test_an_exit_in_a_handler_leaves_no_process(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
             accuser.on_event(lambda event: sys.exit(3))
             await accuser.restart()
             await trio.sleep_forever()
@@ -339,7 +341,7 @@ async def test_a_fault_of_a_logging_handler_ends_the_session_and_leaves_no_proce
     logger.setLevel(logging.DEBUG)
     try:
         with pytest.raises(OSError, match="the log is full") as caught:
-            async with open_standin(tmp_path, "ready(); line('to be logged'); until_term()"):
+            async with ScriptedDaemon("ready(); line('to be logged'); until_term()").open(folder=tmp_path):
                 await trio.sleep_forever()
     finally:
         logger.removeHandler(handler)
@@ -349,7 +351,7 @@ async def test_a_fault_of_a_logging_handler_ends_the_session_and_leaves_no_proce
 
 async def test_events_are_logged_and_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "accuser")
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         accuser.log_events(max_length=3)
         await accuser.terminate()
     assert '[accuser1] Received event: last.v0 = "wo[...]' in caplog.messages
@@ -357,11 +359,11 @@ async def test_events_are_logged_and_cut(tmp_path: Path, caplog: pytest.LogCaptu
 
 async def test_output_is_logged_with_the_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "accuser")
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, name="guard") as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, name="guard") as accuser:
         path = accuser.event_pipe.parent / "guard"
     lines = caplog.messages
     assert "[guard] Waiting for protocol 002-PtBoreas to start..." in lines
-    assert any(line.endswith(f"-E {NODE.url} --base-dir {path} run") for line in lines)
+    assert any(line.endswith(f"-E {NO_NODE.url} --base-dir {path} run") for line in lines)
 
 
 # Output that nobody asked for.
@@ -376,17 +378,17 @@ async def test_a_flood_on_both_streams_does_not_stop_the_daemon(tmp_path: Path) 
         event("done.v0")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
 
 
 async def test_readiness_without_a_line_end_counts(tmp_path: Path) -> None:
     body = """
-        opened()
+        open_pipe()
         os.write(1, READY.encode())
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         assert accuser.state == "running"
 
 
@@ -395,7 +397,7 @@ async def test_readiness_without_a_line_end_counts(tmp_path: Path) -> None:
 
 async def test_terminate_and_kill_do_nothing_twice_or_before_the_start(tmp_path: Path) -> None:
     accuser = Accuser(
-        Protocol.BOREAS, NODE, path=write_standin(tmp_path, FOLLOWS_SIGTERM), unknown_events=True
+        Protocol.BOREAS, NO_NODE, path=ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path), unknown_events=True
     )
     await accuser.terminate()
     await accuser.kill()
@@ -413,7 +415,7 @@ async def test_terminate_and_kill_do_nothing_twice_or_before_the_start(tmp_path:
 
 
 async def test_kill_delivers_what_was_written(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, COUNTS) as accuser:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         await accuser.wait_for("count.v0", lambda n: n == 4 or None, since=accuser.start_mark())
         await accuser.kill()
         assert accuser.exit_status == -signal.SIGKILL
@@ -421,14 +423,14 @@ async def test_kill_delivers_what_was_written(tmp_path: Path) -> None:
 
 
 async def test_a_daemon_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, IGNORES_SIGTERM) as accuser:
+    async with ScriptedDaemon(IGNORES_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.wait_for("started.v0", since=accuser.start_mark())
         await accuser.terminate(timeout=0.1)
         assert accuser.exit_status == -signal.SIGKILL
 
 
 async def test_a_stopped_daemon_terminates(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.wait_for("started.v0", since=accuser.start_mark())
         accuser.pause()
         await accuser.terminate()
@@ -446,7 +448,7 @@ async def test_the_whole_group_ends(tmp_path: Path) -> None:
         until_term()
         os._exit(127)
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         grandchild = await accuser.wait_for("child.v0", since=accuser.start_mark())
         await accuser.terminate()
         assert accuser.exit_status == 127
@@ -461,7 +463,7 @@ async def test_an_exit_that_nobody_asked_for_ends_the_block(tmp_path: Path) -> N
         sys.exit(3)
     """
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(tmp_path, body):
+        async with ScriptedDaemon(body).open(folder=tmp_path):
             await trio.sleep_forever()
     error = caught.value
     assert (error.daemon, error.status, error.tail) == ("accuser1", 3, ("what went wrong",))
@@ -471,7 +473,7 @@ async def test_an_exit_that_nobody_asked_for_ends_the_block(tmp_path: Path) -> N
 
 async def test_an_exit_before_readiness_says_why(tmp_path: Path) -> None:
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(tmp_path, "line('bad start', 2); os.kill(os.getpid(), 9)"):
+        async with ScriptedDaemon("line('bad start', 2); os.kill(os.getpid(), 9)").open(folder=tmp_path):
             pytest.fail("it is not ready")
     assert caught.value.status == -signal.SIGKILL
     assert "killed by SIGKILL" in str(caught.value)
@@ -481,7 +483,7 @@ async def test_an_exit_before_readiness_says_why(tmp_path: Path) -> None:
 
 async def test_a_wait_that_an_exit_ends_has_it_as_its_cause(tmp_path: Path) -> None:
     with pytest.raises(TerminatedBeforeEvent) as caught:
-        async with open_standin(tmp_path, "ready(); sys.exit(3)") as accuser:
+        async with ScriptedDaemon("ready(); sys.exit(3)").open(folder=tmp_path) as accuser:
             await accuser.wait_for("never.v0")
     assert caught.value.status == 3
     assert isinstance(caught.value.__cause__, DaemonExited)
@@ -489,7 +491,7 @@ async def test_a_wait_that_an_exit_ends_has_it_as_its_cause(tmp_path: Path) -> N
 
 
 async def test_an_exit_that_may_be_is_no_error(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, "ready(); sys.exit(3)", may_exit=True) as accuser:
+    async with ScriptedDaemon("ready(); sys.exit(3)").open(folder=tmp_path, may_exit=True) as accuser:
         with pytest.raises(TerminatedBeforeEvent):
             await accuser.wait_for("never.v0")
     assert accuser.exit_status == 3
@@ -497,7 +499,7 @@ async def test_an_exit_that_may_be_is_no_error(tmp_path: Path) -> None:
 
 async def test_an_error_in_the_block_stops_the_daemon_and_keeps_its_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mine") as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
             raise ValueError("mine")
     assert gone(accuser.pid)
     assert accuser.exit_status == 127
@@ -507,21 +509,21 @@ async def test_an_error_in_the_block_stops_the_daemon_and_keeps_its_files(tmp_pa
 @pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.02, 0.05, 0.1])
 async def test_cancelling_at_any_time_leaves_nothing(tmp_path: Path, delay: float) -> None:
     with trio.move_on_after(delay) as scope:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM):
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path):
             await trio.sleep_forever()
     assert scope.cancelled_caught
 
 
 async def test_cancelling_at_every_checkpoint_of_a_start_leaves_nothing(tmp_path: Path) -> None:
     """The n-th checkpoint of the task is the one that is cancelled, for every n to the end."""
-    path = write_standin(tmp_path, FOLLOWS_SIGTERM)
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
     for count in range(100):
         instrument = _CancelAtStep(count)
         with trio.CancelScope() as scope:
             instrument.scope = scope
             trio.lowlevel.add_instrument(instrument)
             try:
-                async with open_accuser(Protocol.BOREAS, NODE, path=path):
+                async with open_accuser(Protocol.BOREAS, NO_NODE, path=path):
                     pass
             finally:
                 instrument.stop()
@@ -550,7 +552,7 @@ class _CancelAtStep(trio.abc.Instrument):
 
 
 async def test_cancelling_terminate_lets_the_stop_go_on(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         with trio.CancelScope() as scope:
             scope.cancel()
             await accuser.terminate()
@@ -562,7 +564,7 @@ async def test_cancelling_terminate_lets_the_stop_go_on(tmp_path: Path) -> None:
 
 
 async def test_restart_keeps_handlers_and_ends_waits(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         names: list[str] = []
         accuser.on_event(lambda event: names.append(event.name))
         first, pending = accuser.pid, accuser.expect("never.v0")
@@ -577,14 +579,14 @@ async def test_restart_keeps_handlers_and_ends_waits(tmp_path: Path) -> None:
 
 
 async def test_restart_of_an_ended_daemon_runs_it_in_its_block(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.terminate()
         await accuser.restart()
         assert accuser.running
 
 
 async def test_restarts_of_an_ended_daemon_that_overlap_are_one(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.terminate()
         pids: list[int | None] = []
 
@@ -602,7 +604,7 @@ async def test_restarts_of_an_ended_daemon_that_overlap_are_one(tmp_path: Path) 
 
 
 async def test_terminate_wins_over_the_restart_of_an_ended_daemon(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.terminate()
         async with trio.open_nursery() as nursery:
 
@@ -620,16 +622,16 @@ async def test_terminate_wins_over_the_restart_of_an_ended_daemon(tmp_path: Path
 
 
 async def test_restart_of_a_daemon_without_a_nursery_says_how_to_start_it() -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE)
     with pytest.raises(NotRunning, match=r"nursery\.start\(accuser\.run\)"):
         await accuser.restart()
     assert accuser.state == "not started"
 
 
 async def test_restart_after_the_nursery_has_closed_says_how_to_start_it(tmp_path: Path) -> None:
-    path = write_standin(tmp_path, FOLLOWS_SIGTERM)
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
     async with trio.open_nursery() as nursery:
-        accuser = await Accuser.init(nursery, Protocol.BOREAS, NODE, path=path)
+        accuser = await Accuser.init(nursery, Protocol.BOREAS, NO_NODE, path=path)
         await accuser.terminate()
     with pytest.raises(NotRunning, match=r"nursery\.start\(accuser\.run\)"):
         await accuser.restart()
@@ -648,7 +650,7 @@ os._exit(127)
 
 async def test_a_cancelled_restart_does_not_outlive_its_block(tmp_path: Path) -> None:
     with trio.fail_after(60):
-        async with open_standin(tmp_path, SLOW_TO_STOP) as accuser:
+        async with ScriptedDaemon(SLOW_TO_STOP).open(folder=tmp_path) as accuser:
             with trio.move_on_after(0.05) as scope:
                 await accuser.restart()
             assert scope.cancelled_caught
@@ -656,7 +658,7 @@ async def test_a_cancelled_restart_does_not_outlive_its_block(tmp_path: Path) ->
 
 
 async def test_terminate_wins_over_a_restart(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, SLOW_TO_STOP) as accuser:
+    async with ScriptedDaemon(SLOW_TO_STOP).open(folder=tmp_path) as accuser:
         async with trio.open_nursery() as nursery:
 
             async def restart() -> None:
@@ -670,7 +672,7 @@ async def test_terminate_wins_over_a_restart(tmp_path: Path) -> None:
 
 
 async def test_restarts_that_overlap_are_one(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, SLOW_TO_STOP) as accuser:
+    async with ScriptedDaemon(SLOW_TO_STOP).open(folder=tmp_path) as accuser:
         starts: list[str] = []
         accuser.on_event(lambda event: starts.append(event.name))
         async with trio.open_nursery() as nursery:
@@ -681,17 +683,17 @@ async def test_restarts_that_overlap_are_one(tmp_path: Path) -> None:
 
 
 async def test_an_init_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -> None:
-    path = write_standin(tmp_path, "opened(); until_term()")
+    path = ScriptedDaemon("open_pipe(); until_term()").write(tmp_path)
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(0.1) as scope:
-                await Accuser.init(nursery, Protocol.BOREAS, NODE, path=path)
+                await Accuser.init(nursery, Protocol.BOREAS, NO_NODE, path=path)
             assert scope.cancelled_caught
 
 
 async def test_an_exit_just_before_the_end_of_the_block_is_not_swallowed(tmp_path: Path) -> None:
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
             assert accuser.pid is not None
             os.kill(accuser.pid, signal.SIGKILL)
             os.waitid(os.P_PID, accuser.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - nobody may notice
@@ -703,7 +705,7 @@ async def test_an_exit_just_before_the_end_of_the_block_is_not_swallowed(tmp_pat
 
 
 async def test_run_while_running(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         with pytest.raises(AlreadyRunning, match="accuser accuser1 is already running"):
             await accuser.run()
         assert accuser.running
@@ -713,7 +715,7 @@ async def test_a_missing_binary_tells_every_place(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MAVKIT_BIN_DIR", "/nowhere/by/variable")
     monkeypatch.setenv("PATH", "/nowhere/on/path")
     with pytest.raises(BinaryNotFound) as caught:
-        async with open_accuser(Protocol.ALPHA, NODE, toolchain=installed(tmp_path)):
+        async with open_accuser(Protocol.ALPHA, NO_NODE, toolchain=installed(tmp_path)):
             pytest.fail("it cannot run")
     assert caught.value.binary == "mavkit-accuser-alpha"
     assert caught.value.searched == (
@@ -728,7 +730,7 @@ async def test_a_file_that_cannot_be_executed(tmp_path: Path) -> None:
     path = tmp_path / "mavkit-accuser-PtBoreas"
     path.write_text("no program")
     with pytest.raises(SpawnFailed, match="Permission denied") as caught:
-        async with open_accuser(Protocol.BOREAS, NODE, path=path):
+        async with open_accuser(Protocol.BOREAS, NO_NODE, path=path):
             pytest.fail("it cannot run")
     assert caught.value.command[0] == str(path)
 
@@ -745,16 +747,16 @@ async def test_a_file_that_cannot_be_executed(tmp_path: Path) -> None:
 )
 async def test_an_event_pipe_that_cannot_be(tmp_path: Path, pipe: str, reason: str) -> None:
     with pytest.raises(EventPipeError, match=reason) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=pipe):
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, event_pipe=pipe):
             pytest.fail("it cannot run")
     assert caught.value.path == Path(pipe)
 
 
 async def test_an_event_pipe_in_use_is_not_shared(tmp_path: Path) -> None:
     path = Path(os.environ["TMPDIR"]) / "pipe"
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=path) as first:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, event_pipe=path) as first:
         with pytest.raises(EventPipeError, match="in use"):
-            async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=path):
+            async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, event_pipe=path):
                 pytest.fail("it cannot run")
         assert first.running
     assert not path.exists()
@@ -763,7 +765,7 @@ async def test_an_event_pipe_in_use_is_not_shared(tmp_path: Path) -> None:
 async def test_a_pipe_that_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
     path = Path(os.environ["TMPDIR"]) / "pipe"
     os.mkfifo(path)
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=path):
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, event_pipe=path):
         pass
     assert not path.exists()
 
@@ -774,7 +776,7 @@ async def test_a_temporary_folder_that_cannot_be_written(
     for place in ("/proc", str(tmp_path / "missing")):
         monkeypatch.setattr(tempfile, "tempdir", place)
         with pytest.raises(DirectoryError, match="TMPDIR"):
-            async with open_standin(tmp_path, FOLLOWS_SIGTERM):
+            async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path):
                 pytest.fail("it cannot run")
 
 
@@ -788,10 +790,10 @@ async def test_a_node_that_is_not_there() -> None:
 
 def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="'wait_timout'; did you mean 'wait_timeout'"):
-        Accuser(Protocol.BOREAS, NODE, wait_timout=3)  # type: ignore[call-arg]
+        Accuser(Protocol.BOREAS, NO_NODE, wait_timout=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="'colour'"):
-        Client(NODE, colour="")  # type: ignore[call-arg]
-    accuser = Accuser(Protocol.BOREAS, NODE)
+        Client(NO_NODE, colour="")  # type: ignore[call-arg]
+    accuser = Accuser(Protocol.BOREAS, NO_NODE)
     with pytest.raises(TypeError, match="'timout'; did you mean 'timeout'"):
         accuser.expect("started.v0", timout=3)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="'stderr'"):
@@ -802,7 +804,7 @@ def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 def test_preserved_levels_are_not_negative() -> None:
     with pytest.raises(ValueError, match="negative"):
-        Accuser(Protocol.BOREAS, NODE, preserved_levels=-1)
+        Accuser(Protocol.BOREAS, NO_NODE, preserved_levels=-1)
 
 
 def test_an_endpoint_is_a_url() -> None:

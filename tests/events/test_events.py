@@ -23,7 +23,7 @@ from accuser.events import (
     NodeIsReady,
     SetHead,
 )
-from tests.support.standin import open_standin
+from accuser.testing import ScriptedDaemon
 
 DATA = Path(__file__).parent.parent / "data"
 OF_THE_ACCUSER = [
@@ -485,7 +485,7 @@ async def test_a_wait_by_class_gives_an_object(tmp_path: Path) -> None:
         event("accuser_saw_block.v0", '{"level":4,"hash":"B4"}')
         event("accuser_saw_block.v0", '"five"')
     """
-    async with open_standin(tmp_path, body, unknown_events=False) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, unknown_events=False) as accuser:
         start = accuser.start_mark()
         first: AccuserSawBlock = await accuser.wait_for(AccuserSawBlock, since=start)
         assert first == AccuserSawBlock(level=1, hash="B1")

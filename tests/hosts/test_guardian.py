@@ -30,7 +30,8 @@ from accuser._hosts.owner.guardian_main import (
 )
 from accuser._hosts.owner.workspace import Workspace
 from accuser._hosts.proc import parse_stat
-from tests.support.standin import FOLLOWS_SIGTERM, open_standin, write_standin
+from accuser.testing import ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 ROOT = Path(__file__).parent.parent.parent
 NEVER = 1000
@@ -43,13 +44,13 @@ from pathlib import Path
 import trio
 from accuser import Accuser, Protocol
 from accuser._hosts.owner.guardian import Guard, guardian
-from tests.support.standin import NODE
+from accuser.testing import NO_NODE
 
 def say(**facts):
     print(json.dumps(facts), flush=True)
 
 async def daemon(nursery, path):
-    return await Accuser.init(nursery, Protocol.BOREAS, NODE, path=path, unknown_events=True)
+    return await Accuser.init(nursery, Protocol.BOREAS, NO_NODE, path=path, unknown_events=True)
 
 """
 
@@ -144,7 +145,10 @@ async def test_fault_19_no_daemon_outlives_a_killed_owner(tmp_path: Path) -> Non
                 await trio.sleep_forever()
         trio.run(main)
     """
-    paths = write_standin(tmp_path / "follows", follows), write_standin(tmp_path / "ignores", ignores)
+    paths = (
+        ScriptedDaemon(follows).write(tmp_path / "follows"),
+        ScriptedDaemon(ignores).write(tmp_path / "ignores"),
+    )
     async with owner(tmp_path, program, *paths, grace=4) as owning:
         facts = await owning.says()
         assert len(facts["follow"] + facts["ignore"]) == 20
@@ -168,7 +172,7 @@ async def test_an_owner_that_is_killed_before_it_knows_of_the_process(tmp_path: 
                 await daemon(nursery, sys.argv[1])
         trio.run(main)
     """
-    path = write_standin(tmp_path, "ready()\nsys.exit(until_term())")
+    path = ScriptedDaemon("ready()\nsys.exit(until_term())").write(tmp_path)
     # It may be blocked in opening its pipe, which has no reader any more, with SIGTERM blocked too.
     async with owner(tmp_path, program, path, grace=0.1) as owning:
         for pid in (await owning.says())["pids"]:
@@ -227,7 +231,7 @@ async def test_a_forked_child_keeps_no_daemon_alive_and_has_a_guardian_of_its_ow
                 await trio.sleep_forever()
         trio.run(main)
     """
-    path = write_standin(tmp_path, "ready()\nsys.exit(until_term())")
+    path = ScriptedDaemon("ready()\nsys.exit(until_term())").write(tmp_path)
     async with owner(tmp_path, program, path, grace=NEVER) as owning:
         daemon, forked = await owning.says(), await owning.says()
         assert forked["inherited"] is None
@@ -253,7 +257,7 @@ async def test_a_normal_end_leaves_no_guardian(tmp_path: Path) -> None:
             sys.stdin.read()
         trio.run(main)
     """
-    path = write_standin(tmp_path, FOLLOWS_SIGTERM)
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
     async with owner(tmp_path, program, path, grace=NEVER) as owning:
         facts = await owning.says()
         with watched([facts["guardian"]]) as ends:
@@ -283,7 +287,7 @@ async def test_a_killed_guardian_is_replaced_by_one_that_knows_everything(tmp_pa
                 await trio.sleep_forever()
         trio.run(main)
     """
-    path = write_standin(tmp_path, "ready()\nsys.exit(until_term())")
+    path = ScriptedDaemon("ready()\nsys.exit(until_term())").write(tmp_path)
     async with owner(tmp_path, program, path, grace=NEVER) as owning:
         facts = await owning.says()
         with watched(facts["pids"]) as ends:
@@ -293,7 +297,7 @@ async def test_a_killed_guardian_is_replaced_by_one_that_knows_everything(tmp_pa
 
 
 async def test_a_guardian_that_does_not_read_is_replaced_and_harms_nobody(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         first = guardian.pid
         assert first is not None
         os.kill(first, signal.SIGSTOP)
@@ -348,7 +352,7 @@ async def end_guardian() -> None:
 
 
 async def test_no_daemon_has_the_lifeline(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         ours = os.readlink(f"/proc/self/fd/{guardian.lifeline}")
         theirs = {os.readlink(link) for link in Path(f"/proc/{accuser.pid}/fd").iterdir()}
         assert ours.startswith("pipe:")

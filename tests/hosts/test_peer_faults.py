@@ -28,6 +28,7 @@ from accuser._hosts.owner.child import Child
 from accuser.testing import (
     NO_NODE,
     FaultyDaemon,
+    ScriptedDaemon,
     await_sigterm,
     die_by,
     event,
@@ -37,12 +38,12 @@ from accuser.testing import (
 )
 from tests.support.kept import remove_kept
 from tests.support.proc import descriptors, wait_for_end
-from tests.support.standin import FOLLOWS_SIGTERM, open_standin
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 
 async def test_fault_1_an_event_written_before_the_wait_can_be_had(tmp_path: Path) -> None:
-    async with open_standin(
-        tmp_path, "opened(); event('early.v0', '7'); line(READY); until_term()"
+    async with ScriptedDaemon("open_pipe(); event('early.v0', '7'); line(READY); until_term()").open(
+        folder=tmp_path
     ) as accuser:
         assert await accuser.wait_for("early.v0", since=accuser.start_mark()) == 7
 
@@ -59,7 +60,7 @@ async def test_fault_2_an_event_written_just_before_the_end_reaches_everybody(
         event("last.v0", "1"); {end}
     """
     missed = 0
-    async with open_standin(tmp_path, body, may_exit=True) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, may_exit=True) as accuser:
         heard: list[str] = []
         accuser.on_event(lambda event: heard.append(event.name))
         for _ in range(500):
@@ -98,7 +99,7 @@ async def test_fault_3_terminate_after_an_exit_delivers_what_was_written(tmp_pat
     """
     for _ in range(20):
         seen: list[int] = []
-        async with open_standin(tmp_path, body, may_exit=True) as accuser:
+        async with ScriptedDaemon(body).open(folder=tmp_path, may_exit=True) as accuser:
             async with accuser.subscribe(since=accuser.start_mark()) as events:
                 await accuser.terminate()
                 seen = [event.value async for event in events]
@@ -112,7 +113,7 @@ async def test_fault_4_a_filter_may_wait_for_its_own_name(tmp_path: Path) -> Non
         event("a.v0", "1")
         event("a.v0", "2")
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         inner: list[Any] = []
 
         def choose(value: int) -> int:
@@ -129,19 +130,19 @@ async def test_fault_4_a_filter_may_wait_for_its_own_name(tmp_path: Path) -> Non
 
 async def test_fault_5_two_handles_of_one_name_have_a_pipe_each(tmp_path: Path) -> None:
     async with (
-        open_standin(tmp_path, FOLLOWS_SIGTERM, name="same") as first,
-        open_standin(tmp_path, FOLLOWS_SIGTERM, name="same") as second,
+        ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, name="same") as first,
+        ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, name="same") as second,
     ):
         assert first.event_pipe != second.event_pipe
         for accuser in (first, second):
             await accuser.wait_for("started.v0", since=accuser.start_mark())
         with pytest.raises(EventPipeError, match="in use"):
-            async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=first.event_pipe):
+            async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, event_pipe=first.event_pipe):
                 pytest.fail("it cannot run")
 
 
 async def test_fault_6_waits_after_the_death_end_at_once(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, "ready(); sys.exit(1)", may_exit=True) as accuser:
+    async with ScriptedDaemon("ready(); sys.exit(1)").open(folder=tmp_path, may_exit=True) as accuser:
         with pytest.raises(TerminatedBeforeEvent):
             await accuser.wait_for("any.v0", timeout=None)
         with pytest.raises(TerminatedBeforeEvent):
@@ -149,14 +150,16 @@ async def test_fault_6_waits_after_the_death_end_at_once(tmp_path: Path) -> None
 
 
 async def test_fault_7_a_daemon_that_never_opens_its_pipe_is_told(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, "line(READY); until_term()") as accuser:
+    async with ScriptedDaemon("line(READY); until_term()").open(folder=tmp_path) as accuser:
         with pytest.raises(EventTimeout) as caught:
             await accuser.wait_for("any.v0", timeout=0.05)
         assert "it has written no event at all; is its event sink open?" in caught.value.__notes__[0]
 
 
 async def test_fault_8_readiness_needs_no_line_end(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, "opened(); os.write(1, READY.encode()); until_term()") as accuser:
+    async with ScriptedDaemon("open_pipe(); os.write(1, READY.encode()); until_term()").open(
+        folder=tmp_path
+    ) as accuser:
         assert accuser.running
 
 
@@ -187,7 +190,7 @@ async def test_fault_10_a_malformed_line_costs_itself_alone(tmp_path: Path, bad:
         event("after.v0", "1")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         assert await accuser.wait_for("after.v0", since=accuser.start_mark()) == 1
         assert accuser.malformed == 1
 
@@ -199,7 +202,7 @@ async def test_fault_11_an_item_without_a_time_or_an_array_fails_nothing(tmp_pat
         event("after.v0")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         await accuser.wait_for("after.v0", since=accuser.start_mark())
         assert accuser.malformed == 2
 
@@ -214,7 +217,7 @@ async def test_fault_12_nothing_is_dropped_silently(tmp_path: Path) -> None:
     """
     names: list[str] = []
     pieces: list[Any] = []
-    async with open_standin(tmp_path, body, may_exit=True) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, may_exit=True) as accuser:
         async with accuser.subscribe(since=accuser.start_mark()) as events:
             seen = [event async for event in events]
         names = [event.name for event in seen]
@@ -231,7 +234,7 @@ async def test_fault_13_pretty_printed_items_cost_a_record_a_line(tmp_path: Path
         event("after.v0")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         await accuser.wait_for("after.v0", since=accuser.start_mark())
         assert accuser.malformed == 10_000
 
@@ -241,7 +244,7 @@ async def test_fault_14_a_handler_that_raises_is_named_with_daemon_and_event(tmp
         raise ValueError("mine")
 
     with pytest.raises(HandlerFailed) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, name="guard") as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, name="guard") as accuser:
             accuser.on_event(my_handler)
             await accuser.restart()
             await accuser.wait_for("never.v0")
@@ -259,7 +262,7 @@ async def test_faults_15_and_16_output_is_bounded_with_and_without_line_ends(tmp
         event("done.v0")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
         await accuser.terminate()
         for history in (accuser._session.stdout, accuser._session.stderr):
@@ -270,7 +273,7 @@ async def test_faults_15_and_16_output_is_bounded_with_and_without_line_ends(tmp
 
 
 async def test_fault_17_a_wait_that_timed_out_is_forgotten(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
 
         async def wait() -> None:
             with pytest.raises(EventTimeout):
@@ -329,7 +332,7 @@ async def test_fault_19_a_daemon_inherits_no_pipe() -> None:
 async def test_fault_20_early_ends_are_told_apart(tmp_path: Path) -> None:
     for body, status in (("sys.exit(7)", 7), ("os.kill(os.getpid(), 15)", None)):
         with pytest.raises(DaemonExited) as caught:
-            async with open_standin(tmp_path, f"line('why', 2); os._exit(7) or {body}"):
+            async with ScriptedDaemon(f"line('why', 2); os._exit(7) or {body}").open(folder=tmp_path):
                 pytest.fail("it is not ready")
         assert caught.value.status == (status or 7)
         assert caught.value.tail == ("why",)

@@ -32,17 +32,13 @@ from accuser import (
 from accuser._hosts.local.machine import THIS_MACHINE
 from accuser._hosts.ssh.process import run_there, script
 from accuser._hosts.ssh.runner import address_from
+from accuser.testing import NO_NODE, ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import (
     SSHD,
     Server,
     serve,
     wait_for_exit,
-)
-from tests.support.standin import (
-    FOLLOWS_SIGTERM,
-    NODE,
-    open_standin,
-    write_standin,
 )
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="needs OpenSSH's server: install openssh-server")
@@ -74,7 +70,7 @@ async def test_a_daemon_there_is_controlled_as_one_here(runner: SSHRunner, tmp_p
     line("err", 2)
     sys.exit(until_term())
     """
-    async with open_standin(tmp_path, body, runner=runner) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
         assert await accuser.wait_for("started.v0", since=accuser.start_mark()) == {"pid": accuser.pid}
         assert await accuser.wait_for_line("out", since=accuser.start_mark())
         assert await accuser.wait_for_line("err", stream="stderr", since=accuser.start_mark())
@@ -91,7 +87,7 @@ async def test_what_is_written_last_arrives(runner: SSHRunner, tmp_path: Path) -
         event("last.v0", str(number))
     """
     numbers: list[object] = []
-    async with open_standin(tmp_path, body, runner=runner) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
         accuser.on_event(lambda event: numbers.append(event.value))
         await accuser.terminate()
     assert numbers == list(range(1000))
@@ -110,7 +106,7 @@ async def test_the_status_of_an_exit_is_told(
     {how}
     """
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(tmp_path, body, runner=runner):
+        async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner):
             await trio.sleep_forever()
     assert caught.value.status == status
     assert caught.value.tail == ("the reason",)
@@ -132,7 +128,7 @@ async def test_kill_reaches_the_whole_group(runner: SSHRunner, tmp_path: Path) -
         event("child.v0", str(child))
     signal.pause()
     """
-    async with open_standin(tmp_path, body, runner=runner) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
         child = await accuser.wait_for("child.v0", since=accuser.start_mark())
         await accuser.kill()
         assert accuser.exit_status == -signal.SIGKILL
@@ -142,7 +138,7 @@ async def test_kill_reaches_the_whole_group(runner: SSHRunner, tmp_path: Path) -
 async def test_a_daemon_that_ignores_sigterm_is_killed_after_the_grace(
     runner: SSHRunner, tmp_path: Path
 ) -> None:
-    async with open_standin(tmp_path, "ready()\nsignal.pause()", runner=runner) as accuser:
+    async with ScriptedDaemon("ready()\nsignal.pause()").open(folder=tmp_path, runner=runner) as accuser:
         await accuser.terminate(timeout=0.1)
         assert accuser.exit_status == -signal.SIGKILL
 
@@ -157,7 +153,7 @@ async def test_a_grandchild_that_holds_the_output_delays_nothing(runner: SSHRunn
     event("child.v0", str(child))
     sys.exit(until_term())
     """
-    async with open_standin(tmp_path, body, runner=runner) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
         child = await accuser.wait_for("child.v0", since=accuser.start_mark())
         await accuser.terminate()
         assert accuser.exit_status == 127
@@ -165,7 +161,7 @@ async def test_a_grandchild_that_holds_the_output_delays_nothing(runner: SSHRunn
 
 
 async def test_pause_stops_the_daemon_there(runner: SSHRunner, tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner) as accuser:
         assert accuser.pid is not None
         accuser.pause()
         while process_state(accuser.pid) != "T":  # noqa: ASYNC110 - nothing tells it
@@ -213,7 +209,7 @@ async def test_any_posix_shell_will_do(shell: str, tmp_path: Path) -> None:
         async with runner:
             name = await run_there(runner._connection, ("sh", "-c", "readlink /proc/$$/exe; true"), {})
             assert name.strip() == str(Path(program).resolve())
-            async with open_standin(tmp_path, body, runner=runner) as accuser:
+            async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
                 # What is left of the shell's script must not reach the daemon.
                 assert await accuser.wait_for("input.v0", since=accuser.start_mark()) == 0
                 assert (await accuser.stats()).processes == 1
@@ -221,7 +217,9 @@ async def test_any_posix_shell_will_do(shell: str, tmp_path: Path) -> None:
                 accuser.resume()
                 await accuser.terminate()
                 assert accuser.exit_status == 127
-            async with open_standin(tmp_path, "ready()\nsignal.pause()", runner=runner) as accuser:
+            async with ScriptedDaemon("ready()\nsignal.pause()").open(
+                folder=tmp_path, runner=runner
+            ) as accuser:
                 await accuser.kill()
     assert list((tmp_path / "there").iterdir()) == []
 
@@ -237,7 +235,7 @@ async def test_what_a_login_shell_prints_is_no_output(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     with serve(tmp_path / "ssh", more=NOISY) as server:
         runner = server.runner(temp_dir=str(tmp_path / "there"))
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner) as accuser:
             (first,) = await accuser.expect_line("", count=1, since=accuser.start_mark())
             assert first.string == "Waiting for protocol 002-PtBoreas to start..."
             assert await accuser.wait_for("started.v0", since=accuser.start_mark()) == {}
@@ -249,8 +247,8 @@ async def test_what_a_login_shell_prints_is_no_output(tmp_path: Path) -> None:
 
 async def test_daemons_share_one_connection(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
     async with (
-        open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner),
-        open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as second,
+        ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner),
+        ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner) as second,
     ):
         await second.restart()
     assert server.connections() == 1
@@ -260,11 +258,11 @@ async def test_more_daemons_than_a_connection_takes(runner: SSHRunner, tmp_path:
     ended = []
 
     async def one() -> None:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner) as accuser:
             await accuser.terminate()
             ended.append(accuser.exit_status)
 
-    write_standin(tmp_path, FOLLOWS_SIGTERM)
+    ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
     async with runner, trio.open_nursery() as nursery:
         for _ in range(8):
             nursery.start_soon(one)
@@ -281,7 +279,7 @@ async def test_an_unknown_host(address: str, tmp_path: Path) -> None:
 
 async def fails(runner: SSHRunner, fault: RunnerFault, folder: Path) -> RunnerError:
     with pytest.raises(RunnerError, match=fault.value) as caught:
-        async with open_standin(folder, FOLLOWS_SIGTERM, runner=runner):
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=folder, runner=runner):
             pytest.fail("it runs")
     assert caught.value.reason is fault
     assert caught.value.host == str(runner)
@@ -330,7 +328,7 @@ async def test_no_ssh_here(server: Server, tmp_path: Path, monkeypatch: pytest.M
 
 async def test_no_such_executable_there(runner: SSHRunner, tmp_path: Path) -> None:
     with pytest.raises(BinaryNotFound, match=r"127\.0\.0\.1") as caught:
-        async with open_accuser(Protocol.BOREAS, NODE, runner=runner, path=tmp_path / "nothing"):
+        async with open_accuser(Protocol.BOREAS, NO_NODE, runner=runner, path=tmp_path / "nothing"):
             pytest.fail("it runs")
     assert caught.value.binary == str(tmp_path / "nothing")
 
@@ -339,7 +337,7 @@ async def test_no_folder_there(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     runner = server.runner(temp_dir=str(tmp_path / "file"))
     with pytest.raises(DirectoryError, match=r"on 127\.0\.0\.1: .*Not a directory; temp_dir="):
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner):
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner):
             pytest.fail("it runs")
 
 
@@ -351,21 +349,23 @@ async def test_no_space_there(tmp_path: Path) -> None:
     with serve(tmp_path / "ssh", prefix=("unshare", "-m", "sh", "-c", mount, "sh")) as server:
         runner = server.runner(temp_dir=str(tmp_path / "small"))
         with pytest.raises(DirectoryError, match="No space left on device"):
-            async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner):
+            async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner):
                 pytest.fail("it runs")
 
 
 async def test_an_event_pipe_there_replaces_nothing(runner: SSHRunner, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("data")
     with pytest.raises(EventPipeError, match="File exists"):
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner, event_pipe=tmp_path / "precious"):
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(
+            folder=tmp_path, runner=runner, event_pipe=tmp_path / "precious"
+        ):
             pytest.fail("it runs")
     assert (tmp_path / "precious").read_text() == "data"
 
 
 async def test_a_connection_that_is_lost(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
     with pytest.raises(RunnerError) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner) as accuser:
             pid = accuser.pid
             server.cut()
             await accuser.wait_for("never.v0")
@@ -379,7 +379,9 @@ async def test_a_supervised_daemon_comes_back_over_a_new_connection(
 ) -> None:
     policy = RestartPolicy(first_delay=0, jitter=0)
     heard: list[Restart] = []
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner, restart=policy) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(
+        folder=tmp_path, runner=runner, restart=policy
+    ) as accuser:
         accuser.on_restart(heard.append)
         first = accuser.pid
         gone = accuser.expect("never.v0")
@@ -398,7 +400,7 @@ async def test_a_supervised_daemon_comes_back_over_a_new_connection(
 async def test_a_keeper_that_is_killed(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
     runner = server.runner(temp_dir=str(runner.temp_dir), lost_after=5)
     with pytest.raises(RunnerError) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner) as accuser:
             pid, pipe = accuser.pid, str(accuser.event_pipe)
             (copying,) = [other for other in server.processes() if command_of(other) == ["cat", pipe]]
             keeper = parent_of(parent_of(copying))
@@ -430,7 +432,7 @@ async def test_a_signal_that_the_daemon_handles_ends_nothing(
     while True:
         signal.pause()
     """
-    async with open_standin(tmp_path, body, runner=runner) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
         heard = accuser.expect("signal.v0")
         accuser.signal(signum)
         await heard
@@ -439,14 +441,14 @@ async def test_a_signal_that_the_daemon_handles_ends_nothing(
 
 OWNER = """\
 import sys, trio
-from pathlib import Path
 sys.path.insert(0, {root!r})
 from accuser import SSHRunner
-from tests.support.standin import FOLLOWS_SIGTERM, open_standin
+from accuser.testing import ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 async def main():
     runner = SSHRunner("127.0.0.1", config={config!r}, temp_dir={temp!r})
-    async with open_standin(Path({folder!r}), FOLLOWS_SIGTERM, runner=runner) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder={folder!r}, runner=runner) as accuser:
         print(accuser.pid, flush=True)
         await trio.sleep_forever()
 
@@ -534,7 +536,7 @@ async def test_what_a_daemon_there_uses(runner: SSHRunner, tmp_path: Path) -> No
     event("started.v0")
     sys.exit(until_term())
     """
-    async with open_standin(tmp_path, body, runner=runner) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
         await accuser.wait_for("started.v0", since=accuser.start_mark())
         first, second = await accuser.stats(), await accuser.stats()
         assert first.processes == second.processes == 1
