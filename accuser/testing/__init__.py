@@ -269,8 +269,8 @@ class ScriptedDaemon(_Written):
 
     - ``open_pipe()`` opens the event pipe; its descriptor is ``PIPE`` then.
     - ``ready()`` does that, and prints the line that says ready, which is ``READY``.
-    - ``event(name, value="{}")`` writes an event as a line; the value is a text in JSON, or meant to be.
-      ``item`` returns the bytes of the same.
+    - ``event(name, value="{}")`` writes an event, framed as the sink is asked to; the value is a text in
+      JSON, or meant to be. ``item`` returns the line of the same.
     - ``raw(data)`` writes bytes to the event pipe.
     - ``line(text, stream=1)`` prints a line, with 2 on standard error.
     - ``until_term(status=127)`` waits for SIGTERM, which is blocked elsewhere, and returns ``status``, for

@@ -64,7 +64,7 @@ class _Player:
     def item(self, name: str, value: Any) -> bytes:
         item = {"hostname": "h", "time_stamp": time.time(), "section": ["faulty"], "event": {name: value}}
         text = json.dumps({"fd-sink-item.v0": item}).encode()
-        return b"%d:%s," % (len(text), text) if self.netstrings else text + b"\n"
+        return netstring(text) if self.netstrings else text + b"\n"
 
     def ready(self, text: str, end: str) -> None:
         if self.pipe < 0:
@@ -143,6 +143,11 @@ class _Player:
         os.kill(os.getpid(), signum)
 
 
+def netstring(data: bytes) -> bytes:
+    """Frame an item by its length."""
+    return b"%d:%s," % (len(data), data)
+
+
 def write(descriptor: int, data: bytes) -> None:
     """Write all of it, however long that takes."""
     view = memoryview(data)
@@ -175,7 +180,8 @@ class _Script:
         return f'{head}{{"{name}":{value}}}}}}}\n'.encode()
 
     def event(self, name: str, value: str = "{}") -> None:
-        self.raw(self.item(name, value))
+        data = self.item(name, value)
+        self.raw(netstring(data.rstrip()) if self._player.netstrings else data)
 
     def line(self, text: str, stream: int = 1) -> None:
         write(stream, text.encode() + b"\n")

@@ -189,7 +189,6 @@ def raw(data, write=raw):
 
 async def test_netstrings(tmp_path: Path) -> None:
     body = f"""
-{NETSTRINGS}
 ready()
 {HALF}
 event("x.v0", "0")
