@@ -35,8 +35,10 @@ from accuser import (
 )
 from accuser._mavryk.parameters import write_parameter_file
 from accuser.sandbox.chain.parameters import Calendar
-from tests.support.in_process import ALONE, START, alone, nothing_of_the_system, watched
+from tests.support.in_process import ALONE, START, alone, nothing_of_the_system, sandbox, watched
 from tests.support.kept import remove_kept
+
+__all__ = ["sandbox"]  # fixtures of this module
 
 # Its own small world.
 

@@ -27,8 +27,10 @@ from accuser import (
     open_sandbox,
 )
 from accuser.scenarios import SCENARIOS
-from tests.support.in_process import ALONE, nothing_of_the_system
+from tests.support.in_process import ALONE, nothing_of_the_system, sandbox
 from tests.support.kept import remove_kept
+
+__all__ = ["sandbox"]  # fixtures of this module
 
 EVERY_SCENARIO = pytest.mark.parametrize(
     ("name", "protocol"),

@@ -27,8 +27,10 @@ from accuser.sandbox.accuser.loop import Accuser as AccuserLoop
 from accuser.sandbox.programs import MODULES
 from accuser.sandbox.surroundings.network import Network
 from accuser.sandbox.surroundings.task import ProgramTask
-from tests.support.in_process import ALONE, START, alone, nothing_of_the_system, watched
+from tests.support.in_process import ALONE, START, alone, nothing_of_the_system, sandbox, watched
 from tests.support.kept import remove_kept
+
+__all__ = ["sandbox"]  # fixtures of this module
 
 HEAD = "head_increment.v0"
 
