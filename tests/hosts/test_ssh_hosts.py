@@ -17,7 +17,6 @@ from accuser import SANDBOX, Protocol, RunnerError, RunnerFault
 from accuser._hosts.owner.ports import reserve_port
 from accuser.scenarios import double_baking
 from accuser.testing import ScriptedDaemon
-from tests.support.remote import server
 from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import (
     SSHD,
@@ -25,8 +24,6 @@ from tests.support.sshd import (
     serve,
     wait_for_exit,
 )
-
-__all__ = ["server"]  # fixtures of this module
 
 pytestmark = [
     pytest.mark.skipif(SSHD is None, reason="needs OpenSSH's server: install openssh-server"),
