@@ -28,7 +28,7 @@ from tests.tools.mutants import Mutant, mutants
 
 HERE: Final = Path(__file__).parent.parent
 TARGETS: Final = {
-    "denunciation": ("accuser.sandbox.accuser.denunciation", "sandbox/test_denunciation.py"),
+    "denunciation": ("accuser.sandbox.accuser.denunciation", "sandbox/test_denunciation_*.py"),
     "answers": ("accuser.sandbox.accuser.answers", "sandbox/test_answers.py"),
 }
 """Module, and the tests that shall notice each of its decisions."""
@@ -148,7 +148,8 @@ def mutate(name: str, tests: str | None = None, *, conditions: bool = False) -> 
     ]
     options = ["--noconftest", "--capture=no", "--assert=plain", "-c", os.devnull]
     pytest.main(
-        [*plugins, *options, "--rootdir", str(HERE.parent), str(HERE / (tests or usual))], plugins=[fields]
+        [*plugins, *options, "--rootdir", str(HERE.parent), *map(str, sorted(HERE.glob(tests or usual)))],
+        plugins=[fields],
     )
     if not fields.sound:
         raise RuntimeError(f"{tests or usual} fails without any mutation, or has no tests")
@@ -161,7 +162,7 @@ def main() -> int:
     """Report on the targets of the command line, or on all; the exit status."""
     parser = argparse.ArgumentParser(description="Mutate the accuser's algorithm and run its tests.")
     parser.add_argument("--only", action="append", choices=TARGETS, help="one target; may be given again")
-    parser.add_argument("--tests", metavar="FILE", help="other tests: a path, from tests/ on")
+    parser.add_argument("--tests", metavar="FILE", help="other tests: a path or a pattern, from tests/ on")
     parser.add_argument("--conditions", action="store_true", help="only what is decided")
     options = parser.parse_args()
     failed = False
