@@ -98,7 +98,8 @@ def _install(target: ModuleType, mutant: Mutant, tests: set[ModuleType]) -> None
     old = dict(vars(target))
     assert target.__file__
     exec(mutant.code(target.__file__), vars(target))
-    for test in tests:
+    helpers = {module for name, module in sys.modules.items() if name.startswith("tests.support.")}
+    for test in tests | helpers:
         for name in old.keys() & vars(test).keys():
             if vars(test)[name] is old[name]:
                 setattr(test, name, getattr(target, name))
@@ -147,8 +148,9 @@ def mutate(name: str, tests: str | None = None, *, conditions: bool = False) -> 
         word for name in ("terminal", "cacheprovider", "faulthandler") for word in ("-p", f"no:{name}")
     ]
     options = ["--noconftest", "--capture=no", "--assert=plain", "-c", os.devnull]
+    files = [str(HERE / tests)] if tests else map(str, sorted(HERE.glob(usual)))
     pytest.main(
-        [*plugins, *options, "--rootdir", str(HERE.parent), *map(str, sorted(HERE.glob(tests or usual)))],
+        [*plugins, *options, "--rootdir", str(HERE.parent), *files],
         plugins=[fields],
     )
     if not fields.sound:
@@ -162,7 +164,7 @@ def main() -> int:
     """Report on the targets of the command line, or on all; the exit status."""
     parser = argparse.ArgumentParser(description="Mutate the accuser's algorithm and run its tests.")
     parser.add_argument("--only", action="append", choices=TARGETS, help="one target; may be given again")
-    parser.add_argument("--tests", metavar="FILE", help="other tests: a path or a pattern, from tests/ on")
+    parser.add_argument("--tests", metavar="FILE", help="other tests: a path, from tests/ on")
     parser.add_argument("--conditions", action="store_true", help="only what is decided")
     options = parser.parse_args()
     failed = False
