@@ -89,10 +89,11 @@ def endurance(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, and the rules of asynchronous code."""
+    """Check style, the rules of asynchronous code, and which package imports which."""
     session.install("-q", *nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("lint-imports")
     session.run(
         "flake8-async",
         # 109: a time-out is part of the interface. 114, 128: `started` is called in another module.

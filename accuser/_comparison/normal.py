@@ -12,21 +12,22 @@ from typing import Any, Final
 
 import msgspec
 
+from .._mavryk import base58_patterns
+
 Name = Callable[[str, str], str]
 """Gives a symbol, for a kind of hash (``block``) and the hash as it was written."""
 
-# Beginnings and lengths: ``src/lib_crypto/base58.ml`` and the prefixes that each module registers.
 # Hashes of protocols and addresses of accounts are not here: they are the same in every run.
 _BASE58: Final = {
-    "block": r"B[1-9A-HJ-NP-Za-km-z]{50}",
-    "op": r"o[1-9A-HJ-NP-Za-km-z]{50}",
-    "ops": r"LLo[1-9A-HJ-NP-Za-km-z]{50}|Lo[1-9A-HJ-NP-Za-km-z]{50}",
-    "context": r"Co[1-9A-HJ-NP-Za-km-z]{50}",
-    "payload": r"vh[1-9A-HJ-NP-Za-km-z]{50}",
-    "peer": r"id[1-9A-HJ-NP-Za-km-z]{28}",
-    "chain": r"Net[1-9A-HJ-NP-Za-km-z]{12}",
-    "nonce": r"nce[1-9A-HJ-NP-Za-km-z]{50}",
-    "signature": r"(?:sig|edsig|spsig1|p2sig|BLsig)[1-9A-HJ-NP-Za-km-z]{88,140}",
+    "block": base58_patterns.BLOCK,
+    "op": base58_patterns.OPERATION,
+    "ops": base58_patterns.OPERATION_LISTS,
+    "context": base58_patterns.CONTEXT,
+    "payload": base58_patterns.PAYLOAD,
+    "peer": base58_patterns.PEER,
+    "chain": base58_patterns.CHAIN,
+    "nonce": base58_patterns.NONCE,
+    "signature": base58_patterns.SIGNATURE,
 }
 _HASHES: Final = "|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _BASE58.items())
 

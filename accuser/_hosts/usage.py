@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-PROC: Final = Path("/proc")
+from . import proc
+from .proc import Stat, parse_stat
 
 
 @attrs.frozen
@@ -60,7 +59,7 @@ class Machine:
 
 def members_of(group: int, stats: str) -> list[int]:
     """The living processes of a group; for ``stats`` see `usage_of`."""
-    return [pid for pid, fields in _members(group, stats) if fields[0] not in "ZX"]
+    return [stat.pid for stat in _parsed(stats) if stat.group == group and stat.living]
 
 
 def usage_of(group: int, stats: str, descriptors: Mapping[int, int], machine: Machine) -> Usage:
@@ -72,27 +71,23 @@ def usage_of(group: int, stats: str, descriptors: Mapping[int, int], machine: Ma
         descriptors: how many each process of the group has, by its id.
         machine: where that is from.
     """
+    return _sum((stat for stat in _parsed(stats) if stat.group == group), descriptors, machine)
+
+
+def _parsed(stats: str) -> Iterator[Stat]:
+    return (stat for line in stats.splitlines() if (stat := parse_stat(line)) is not None)
+
+
+def _sum(members: Iterable[Stat], descriptors: Mapping[int, int], machine: Machine) -> Usage:
     usage = Usage()
-    for pid, fields in _members(group, stats):
+    for stat in members:
         usage = Usage(
-            # utime, stime, and those of the children that were waited for; see proc_pid_stat(5).
-            usage.cpu_seconds + sum(map(int, fields[11:15])) / machine.ticks,
-            usage.resident_bytes + int(fields[21]) * machine.page,
-            usage.open_descriptors + descriptors.get(pid, 0),
-            usage.processes + (fields[0] not in "ZX"),
+            usage.cpu_seconds + stat.ticks / machine.ticks,
+            usage.resident_bytes + stat.pages * machine.page,
+            usage.open_descriptors + descriptors.get(stat.pid, 0),
+            usage.processes + stat.living,
         )
     return usage
-
-
-def _members(group: int, stats: str) -> list[tuple[int, list[str]]]:
-    """Ids, and the fields from the state (the third) on."""
-    members = []
-    for line in stats.splitlines():
-        # The name is in parentheses, and may hold blanks and parentheses itself.
-        head, _, rest = line.rpartition(")")
-        if len(fields := rest.split()) > 21 and int(fields[2]) == group:
-            members.append((int(head.split()[0]), fields))
-    return members
 
 
 def read_usage(group: int) -> Usage:
@@ -101,15 +96,9 @@ def read_usage(group: int) -> Usage:
     Raises `OSError` where there is no ``/proc``.
     """
     machine = Machine(os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE"))
-    (PROC / "self" / "stat").read_bytes()  # else there is none
-    texts = []
-    for name in os.listdir(PROC):
-        if name.isdigit():
-            with contextlib.suppress(OSError):
-                texts.append((PROC / name / "stat").read_text("utf-8", "replace"))
-    stats = "".join(texts)
+    members = [stat for stat in proc.read_stats() if stat.group == group]
     descriptors = {}
-    for pid in members_of(group, stats):
+    for stat in members:
         with contextlib.suppress(OSError):
-            descriptors[pid] = len(os.listdir(PROC / str(pid) / "fd"))
-    return usage_of(group, stats, descriptors, machine)
+            descriptors[stat.pid] = len(os.listdir(f"{proc.PROC}/{stat.pid}/fd"))
+    return _sum(members, descriptors, machine)

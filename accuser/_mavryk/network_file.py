@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from . import base58_patterns
 from .accounts import ACTIVATOR
 from .protocol import GENESIS_PROTOCOL, Protocol
 
@@ -18,7 +19,7 @@ Upgrades = Mapping[int, "Protocol | str"]
 Overrides = Mapping["Protocol | str", "Protocol | str"]
 """User-activated protocol overrides: what is activated in place of a protocol."""
 
-_HASH: Final = re.compile("P[1-9A-HJ-NP-Za-km-z]{50}")
+_HASH: Final = re.compile(base58_patterns.PROTOCOL)
 
 _MAX_LEVEL: Final = 2**31 - 1
 

@@ -1,7 +1,7 @@
 """What the stream of events is made of: events, and pieces that are none."""
 
-from __future__ import annotations
-
+# Annotations are values here, not text: msgspec reads those of `Event` after users have taken it for a
+# member of `accuser`, where their names mean nothing.
 from typing import Annotated, Any, Final
 
 import attrs

@@ -21,9 +21,9 @@ import trio
 from .._errors import AccuserError, BinaryNotFound
 from .._hosts.local.machine import THIS_MACHINE
 from .._hosts.owner.forks import forks
-from .._hosts.owner.guardian_main import HAS_PROC
 from .._hosts.owner.ports import COMMON, lock_file
 from .._hosts.paths import expressible_place, is_expressible
+from .._hosts.proc import HAS_PROC
 from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.protocol import Protocol
 from .text import printable

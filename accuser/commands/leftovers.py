@@ -23,12 +23,13 @@ from typing import Final
 
 import attrs
 
-from .._hosts.owner.guardian_main import HAS_PROC, VARIABLE
+from .._hosts.owner.guardian_main import VARIABLE
 from .._hosts.paths import PLACES
+from .._hosts.proc import HAS_PROC, PROC, read_stats
 from .findings import Finding
 from .text import printable
 
-_GUARDIAN: Final = b"_guardian_main.py"
+_GUARDIAN: Final = b"guardian_main.py"
 _WORKSPACE: Final = re.compile(r"accuser-[A-Za-z0-9._+-]+-[a-z0-9_]{8}")
 SHOWN: Final = 5
 """How many are named."""
@@ -56,15 +57,14 @@ def processes() -> list[Process]:
     """The processes of this user."""
     found = []
     boot, ticks = _boot_time(), os.sysconf("SC_CLK_TCK")
-    for name in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            folder = Path("/proc", name)
-            pid = int(name)
-            fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-            if fields[0] not in "ZX":
+    for one in read_stats():
+        # Those of other users do not tell.
+        with contextlib.suppress(OSError):
+            folder = Path(PROC, str(one.pid))
+            if one.living:
                 command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
-                started = boot + int(fields[19]) / ticks
-                found.append(Process(pid, int(fields[1]), int(fields[2]), started, command, environment))
+                started = boot + int(one.start) / ticks
+                found.append(Process(one.pid, one.parent, one.group, started, command, environment))
     return found
 
 

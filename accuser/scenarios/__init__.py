@@ -1,7 +1,8 @@
 """What upstream tests with its accuser, against the public interface of this package.
 
 Each scenario takes its toolchain as an argument, so that it runs unchanged on the real
-executables and on the sandbox. `SCENARIOS` has all of them by name.
+executables and on the sandbox. `SCENARIOS` has all of them by name. May import the public names of
+`accuser`, and `_unwrap`.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ from typing import Final
 
 import attrs
 
-from .._daemons.operations import CONSENSUS_KINDS
-from .._mavryk.protocol import Protocol
+from .. import Protocol
 from ._adaptive_issuance import PROTOCOLS as _WITH_FORBIDDEN
 from ._adaptive_issuance import AdaptiveIssuance as AdaptiveIssuance
 from ._adaptive_issuance import Slashing as Slashing
 from ._adaptive_issuance import adaptive_issuance as adaptive_issuance
+from ._common import CONSENSUS_KINDS
 from ._common import Denunciation as Denunciation
+from ._common import Inclusion as Inclusion
 from ._common import Report as Report
 from ._common import Result as Result
-from ._double_baking import EVIDENCE_PASS as EVIDENCE_PASS
-from ._double_baking import NODE_ARGUMENTS as NODE_ARGUMENTS
+from ._common import ScenarioOptions as ScenarioOptions
 from ._double_baking import DoubleBaking as DoubleBaking
-from ._double_baking import Inclusion as Inclusion
 from ._double_baking import double_baking as double_baking
 from ._double_baking_remote import double_baking_remote as double_baking_remote
 from ._double_consensus import DIFFERENCES
@@ -32,12 +32,14 @@ from ._double_consensus import Difference as Difference
 from ._double_consensus import DoubleConsensus as DoubleConsensus
 from ._double_consensus import Misdeed as Misdeed
 from ._double_consensus import double_consensus as double_consensus
+from ._fork import NODE_ARGUMENTS as NODE_ARGUMENTS
 from ._migration import Handover as Handover
 from ._migration import Migration as Migration
 from ._migration import migration as migration
 from ._out_of_range import OutOfRange as OutOfRange
 from ._out_of_range import operation_too_far_in_future as operation_too_far_in_future
 from ._out_of_range import operation_too_old as operation_too_old
+from ._stage import EVIDENCE_PASS as EVIDENCE_PASS
 from ._voting import VotingOverride as VotingOverride
 from ._voting import voting_override as voting_override
 
@@ -49,8 +51,7 @@ class Scenario:
     summary: str
     """What it shows, in a line."""
     run: Callable[..., Awaitable[Result]]
-    """Takes a toolchain and a protocol, and by name ``accuser_path``, ``keep``, ``record``, ``report``
-    and ``twin``."""
+    """Takes a toolchain and a protocol, and `ScenarioOptions`."""
     twin: str
     """What is otherwise in its twin, which ``twin=True`` runs, and which must fail."""
     protocols: tuple[Protocol, ...] = tuple(Protocol)

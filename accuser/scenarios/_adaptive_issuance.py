@@ -5,25 +5,15 @@ Upstream: ``tezt/tests/adaptive_issuance.ml``, steps 13 to 20.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import attrs
-import trio
 
-from .._daemons.accuser import open_accuser
-from .._daemons.client import Client, open_client
-from .._daemons.daemon import Daemon
-from .._daemons.node import Node, open_node
-from .._errors import ScenarioFailed
-from .._hosts.toolchain import Toolchain
-from .._mavryk.accounts import BOOTSTRAP
-from .._mavryk.protocol import Protocol
-from .._recording.writer import Recording
-from ._common import Denunciation, Report, places, silent
-from ._double_baking import NODE_ARGUMENTS, Inclusion, connect, find_evidence
+from .. import BOOTSTRAP, Client, Protocol, ScenarioFailed, Toolchain
+from ._common import Denunciation, Inclusion, ScenarioOptions
+from ._fork import open_fork
+from ._stage import Setting
 
 PROTOCOLS: Final = (Protocol.BOREAS, Protocol.ALPHA)
 """Atlas forbids nobody for one double baking, and has no RPC to ask it by."""
@@ -80,12 +70,7 @@ class AdaptiveIssuance:
 async def adaptive_issuance(
     toolchain: Toolchain,
     protocol: Protocol = Protocol.BOREAS,
-    *,
-    accuser_path: Path | None = None,
-    keep: bool = False,
-    record: Recording | None = None,
-    report: Report = silent,
-    twin: bool = False,
+    **options: Unpack[ScenarioOptions],
 ) -> AdaptiveIssuance:
     """Make a delegate bake twice, and see it forbidden, and slashed one cycle later.
 
@@ -96,12 +81,8 @@ async def adaptive_issuance(
     Args:
         toolchain: what runs.
         protocol: what the chain is activated with: Boreas or alpha.
-        accuser_path: an accuser's executable, in place of the toolchain's.
-        keep: keep the directories of the daemons and clients, and report where they are.
-        record: where the daemons are recorded, all of them in one.
-        report: called with a line for each step.
-        twin: bake the last block of the cycle without the operations of the mempool, so that it
-            must fail.
+        options: those of `ScenarioOptions`. The twin bakes the last block of the cycle without the
+            operations of the mempool.
 
     Raises:
         ValueError: the protocol cannot show this.
@@ -112,89 +93,28 @@ async def adaptive_issuance(
     if protocol not in PROTOCOLS:
         names = " and ".join(one.long_name for one in PROTOCOLS)
         raise ValueError(f"the scenario is for {names}: {protocol.long_name} does not forbid at once")
-    start = trio.current_time()
-    report(f"toolchain: {toolchain}; protocol: {protocol.long_name}")
+    setting = Setting(toolchain=toolchain, protocol=protocol, **options)
+    async with open_fork(setting, parameters=PARAMETERS) as fork:
+        first, second = fork.first, fork.second
+        ancestor = await first.bake(1, *[REWARDED.alias] * (BLOCKS_PER_CYCLE - 1))
+        await second.node.wait_for_level(ancestor)
+        setting.report(f"both nodes are at level {ancestor}, the last of its cycle")
+        await fork.part(ancestor, (CULPRIT.alias,) * 3, (REWARDED.alias, CULPRIT.alias))
+        await _check_forbidden(second.client, wanted=False)
+        denounced = await fork.denounce(ancestor)
+        evidence = denounced.evidence
+        await denounced.bake(REWARDED.alias)
+        await _check_forbidden(first.client, wanted=True)
+        setting.report(f"{CULPRIT.alias} is forbidden")
+        included = await denounced.find()
 
-    def kept(owner: Daemon | Client) -> None:
-        if keep:
-            report(f"the files of {owner.name} stay in {owner.keep_directory()}")
-
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def node_and_client() -> tuple[Node, Client]:
-            opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, record=record)
-            node = await stack.enter_async_context(opening)
-            client = await stack.enter_async_context(open_client(node))
-            kept(node)
-            kept(client)
-            return node, client
-
-        node_1, client_1 = await node_and_client()
-        node_2, client_2 = await node_and_client()
-        await connect(client_1, node_1, client_2, node_2)
-        await client_1.activate_protocol(protocol, parameters=PARAMETERS)
-        ancestor = await _bake(client_1, node_1, 1, *[REWARDED.alias] * (BLOCKS_PER_CYCLE - 1))
-        await node_2.wait_for_level(ancestor)
-        report(
-            f"{node_1.name} and {node_2.name} are connected, and at level {ancestor}, the last of its cycle"
-        )
-        await node_2.terminate()
-
-        await _bake(client_1, node_1, ancestor, *[CULPRIT.alias] * 3)
-        report(f"{node_1.name} alone: {CULPRIT.alias} baked levels {ancestor + 1} to {ancestor + 3}")
-        await node_1.terminate()
-
-        await node_2.restart()
-        await _bake(client_2, node_2, ancestor, REWARDED.alias, CULPRIT.alias)
-        report(
-            f"{node_2.name} alone: {REWARDED.alias} baked level {ancestor + 1}, "
-            f"{CULPRIT.alias} level {ancestor + 2}"
-        )
-        await _check_forbidden(client_2, wanted=False)
-
-        node_3, client_3 = await node_and_client()
-        accuser = await stack.enter_async_context(
-            open_accuser(protocol, node_3, path=accuser_path, record=record)
-        )
-        kept(accuser)
-        denounced = accuser.expect("double_baking_denounced.v0", where="any evidence")
-        injected = node_3.expect_request("inject")
-        report(f"{accuser.name} is ready, beside {node_3.name}")
-
-        await connect(client_2, node_2, client_3, node_3)
-        await node_3.wait_for_level(ancestor + 2)
-        await node_1.restart()
-        await connect(client_1, node_1, client_3, node_3)
-        await node_3.wait_for_level(ancestor + 3)
-        report(f"{node_3.name} has learnt both branches, and is at level {ancestor + 3}")
-
-        await injected
-        evidence = Denunciation(**await denounced)
-        report(f"{accuser.name} denounced the double baking: {evidence.hash}")
-        pending = await client_3.rpc("get", "/chains/main/mempool/pending_operations?version=2")
-        if evidence.hash not in [operation["hash"] for operation in pending["validated"]]:
-            raise ScenarioFailed(
-                f"the denunciation operation {evidence.hash} was rejected by the mempool of "
-                f"{node_3.name}: {places(pending, evidence.hash)}"
-            )
-
-        options = ("--ignore-node-mempool",) if twin else ()
-        await client_3.bake_for(REWARDED.alias, options=options)
-        for node in (node_1, node_2, node_3):
-            await node.wait_for_level(ancestor + 4)
-        report(f"{REWARDED.alias} baked level {ancestor + 4}, which all three nodes have")
-        await accuser.terminate()
-        await _check_forbidden(client_1, wanted=True)
-        included = await find_evidence(client_1, evidence.hash, "Double baking")
-        report(f"the evidence is in block {included.block}, and {CULPRIT.alias} is forbidden")
-
-        await _bake(client_1, node_1, ancestor + 4, *[REWARDED.alias] * BLOCKS_PER_CYCLE)
-        slashing = await _slashing(client_1, evidence.hash)
-        report(
+        await first.bake(included.level, *[REWARDED.alias] * BLOCKS_PER_CYCLE)
+        slashing = await _slashing(first.client, evidence.hash)
+        setting.report(
             f"at level {slashing.level} {CULPRIT.alias} lost {slashing.burned} mumav, which are burned, "
             f"and {slashing.rewarded}, which {REWARDED.alias} got"
         )
-        chain_id = await client_1.rpc("get", "/chains/main/chain_id")
+        chain_id = await first.client.rpc("get", "/chains/main/chain_id")
     return AdaptiveIssuance(
         toolchain.name,
         protocol.long_name,
@@ -203,16 +123,8 @@ async def adaptive_issuance(
         included,
         CULPRIT.pkh,
         slashing,
-        round(trio.current_time() - start, 3),
+        setting.seconds,
     )
-
-
-async def _bake(client: Client, node: Node, head: int, *delegates: str) -> int:
-    """Let these delegates bake, one after the other, on a head of that level; return the new level."""
-    for level, delegate in enumerate(delegates, head + 1):
-        await client.bake_for(delegate)
-        head = await node.wait_for_level(level)
-    return head
 
 
 async def _check_forbidden(client: Client, *, wanted: bool) -> None:

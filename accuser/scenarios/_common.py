@@ -1,14 +1,36 @@
-"""What the scenarios have in common."""
+"""What the scenarios have in common: results, and the options that all of them take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypedDict, get_args
 
 import attrs
 
+from .. import Recording
+
 Report = Callable[[str], object]
 """Called with a line for each step of a scenario."""
+
+
+ConsensusKind = Literal["attestation", "preattestation"]
+CONSENSUS_KINDS: tuple[ConsensusKind, ...] = get_args(ConsensusKind)
+
+
+class ScenarioOptions(TypedDict, total=False):
+    """The options that all scenarios have, beside their toolchain and protocol."""
+
+    accuser_path: Path | None
+    """An accuser's executable, in place of the toolchain's."""
+    keep: bool
+    """Keep the directories of the daemons and clients, and report where they are."""
+    record: Recording | None
+    """Where the daemons are recorded, all of them in one."""
+    report: Report
+    """Called with a line for each step."""
+    twin: bool
+    """Run the twin, which lacks what is to be shown, and so must fail."""
 
 
 class Result(attrs.AttrsInstance, Protocol):
@@ -35,6 +57,15 @@ class Denunciation:
 
 def silent(step: str) -> None:
     """Report to nobody."""
+
+
+@attrs.frozen
+class Inclusion:
+    """Where a block has the evidence."""
+
+    level: int
+    block: str
+    validation_pass: int
 
 
 def places(pending: dict[str, Any], operation: str) -> str:

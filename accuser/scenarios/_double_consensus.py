@@ -5,20 +5,13 @@ Upstream: ``tezt/tests/double_consensus.ml``.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, Unpack, get_args
 
 import attrs
-import trio
 
-from .._daemons.operations import ConsensusKind, ConsensusOperation
-from .._errors import ScenarioFailed
-from .._hosts.toolchain import Toolchain
-from .._mavryk.protocol import Protocol
-from .._recording.writer import Recording
-from .._stream.event import Event
-from ._common import Denunciation, Report, silent
-from ._stage import DELEGATE, Stage, open_stage
+from .. import ConsensusOperation, Event, Protocol, ScenarioFailed, Toolchain
+from ._common import ConsensusKind, Denunciation, ScenarioOptions
+from ._stage import DELEGATE, Setting, Stage, open_stage
 
 Difference = Literal["slot", "block_payload_hash", "branch"]
 """What an operation says otherwise than the valid one."""
@@ -73,11 +66,7 @@ async def double_consensus(
     *,
     kind: ConsensusKind = "attestation",
     difference: Difference = "slot",
-    accuser_path: Path | None = None,
-    keep: bool = False,
-    record: Recording | None = None,
-    report: Report = silent,
-    twin: bool = False,
+    **options: Unpack[ScenarioOptions],
 ) -> DoubleConsensus:
     """Make a delegate sign thrice for one level and round, and see an accuser denounce it twice.
 
@@ -91,40 +80,24 @@ async def double_consensus(
         kind: what is signed.
         difference: what the crafted operations say otherwise. Those about slots are valid for
             the mempool; the others are forced into it.
-        accuser_path: an accuser's executable, in place of the toolchain's.
-        keep: keep the directories of the daemons and clients, and report where they are.
-        record: where the daemons are recorded, all of them in one.
-        report: called with a line for each step.
-        twin: craft operations that differ in nothing, so that it must fail.
+        options: those of `ScenarioOptions`. The twin crafts operations that differ in nothing.
 
     Raises:
         ScenarioFailed: the mempool does not hold the evidence, or another was remembered.
         SigningUnavailable: the package ``cryptography`` is not installed.
         AccuserError: something did not run, or an event did not come in time.
     """
-    start = trio.current_time()
-    async with open_stage(
-        toolchain, protocol, accuser_path=accuser_path, keep=keep, record=record, report=report
-    ) as stage:
+    setting = Setting(toolchain=toolchain, protocol=protocol, **options)
+    async with open_stage(setting) as stage:
         level = await stage.bake(BLOCKS)
         slots = await stage.slots(level)
         valid_hash, valid = await stage.sign_honestly(kind)
-        first, second = (valid, valid) if twin else await _crafted(stage, valid, difference, slots)
+        twice = (valid, valid) if setting.twin else await _crafted(stage, valid, difference, slots)
+        setting.report(f"{DELEGATE.alias} signs twice more, with another {difference}")
         # A mempool that holds the same one already may say so.
-        force = twin or difference != "slot"
-
-        report(f"{DELEGATE.alias} signs twice more, with another {difference}")
-        first_misdeed, _ = await _commit(stage, first, force=force)
-        evidence = first_misdeed.evidence
-        await stage.check_pending(evidence.hash, f"double_{kind}_evidence")
-        report(f"the mempool of {stage.node.name} holds the evidence")
-        second_misdeed, already = await _commit(stage, second, force=force)
-        if already != evidence.hash:
-            raise ScenarioFailed(
-                f"{stage.accuser.name} was to say that {DELEGATE.alias} was denounced already in "
-                f"{evidence.hash}, and said {already}"
-            )
-        report(f"{stage.accuser.name} remembered that evidence")
+        first, second, already = await _denounced_twice(
+            stage, *twice, force=setting.twin or difference != "slot"
+        )
         chain_id = await stage.node.rpc("get", "/chains/main/chain_id")
     return DoubleConsensus(
         toolchain.name,
@@ -135,11 +108,33 @@ async def double_consensus(
         valid.level,
         valid.round,
         valid_hash,
-        first_misdeed,
-        second_misdeed,
+        first,
+        second,
         already,
-        round(trio.current_time() - start, 3),
+        setting.seconds,
     )
+
+
+async def _denounced_twice(
+    stage: Stage, first: ConsensusOperation, second: ConsensusOperation, *, force: bool
+) -> tuple[Misdeed, Misdeed, str]:
+    """Inject both; give what came of each, and what the accuser remembered at the second.
+
+    Raises:
+        ScenarioFailed: the mempool does not hold the evidence, or another was remembered.
+    """
+    first_misdeed, _ = await _commit(stage, first, force=force)
+    evidence = first_misdeed.evidence
+    await stage.check_pending(evidence.hash, f"double_{first.kind}_evidence")
+    stage.report(f"the mempool of {stage.node.name} holds the evidence")
+    second_misdeed, already = await _commit(stage, second, force=force)
+    if already != evidence.hash:
+        raise ScenarioFailed(
+            f"{stage.accuser.name} was to say that {DELEGATE.alias} was denounced already in "
+            f"{evidence.hash}, and said {already}"
+        )
+    stage.report(f"{stage.accuser.name} remembered that evidence")
+    return first_misdeed, second_misdeed, already
 
 
 async def _commit(stage: Stage, operation: ConsensusOperation, *, force: bool) -> tuple[Misdeed, str | None]:

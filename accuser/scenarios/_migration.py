@@ -7,23 +7,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 import attrs
 import trio
 
-from .._daemons.accuser import Accuser, open_accuser
-from .._daemons.client import Client, open_client
-from .._daemons.node import Node, open_node
-from .._errors import ScenarioFailed
-from .._hosts.toolchain import Toolchain
-from .._mavryk.protocol import Protocol
-from .._recording.writer import Recording
+from .. import Accuser, Client, Node, Protocol, ScenarioFailed, Toolchain, open_accuser
 from .._unwrap import plain_errors
-from ._common import Denunciation, Report, silent
-from ._double_baking import Inclusion, find_evidence
-from ._stage import DELEGATE, NODE_ARGUMENTS, Stage
+from ._common import Denunciation, Inclusion, ScenarioOptions
+from ._stage import DELEGATE, Setting, Stage, find_evidence
 
 MIGRATION_LEVEL: Final = 4
 """Of the block that the old protocol makes and the new one follows."""
@@ -67,12 +59,7 @@ class Migration:
 async def migration(
     toolchain: Toolchain,
     protocol: Protocol = Protocol.BOREAS,
-    *,
-    accuser_path: Path | None = None,
-    keep: bool = False,
-    record: Recording | None = None,
-    report: Report = silent,
-    twin: bool = False,
+    **options: Unpack[ScenarioOptions],
 ) -> Migration:
     """Start an accuser before its protocol, migrate, and see it begin with the first block of its own.
 
@@ -83,11 +70,8 @@ async def migration(
     Args:
         toolchain: what runs.
         protocol: what the chain migrates to: Boreas or alpha, since only Atlas has successors.
-        accuser_path: an executable for the new accuser, in place of the toolchain's.
-        keep: keep the directories of the daemons and clients, and report where they are.
-        record: where the daemons are recorded, all of them in one.
-        report: called with a line for each step.
-        twin: start the new accuser one block too late, so that it must fail.
+        options: those of `ScenarioOptions`. ``accuser_path`` is the new accuser's. The twin starts that
+            one block too late.
 
     Raises:
         ValueError: no protocol migrates to ``protocol``.
@@ -95,46 +79,19 @@ async def migration(
         SigningUnavailable: the package ``cryptography`` is not installed.
         AccuserError: something did not run, or an event did not come in time.
     """
-    start, before = trio.current_time(), protocol.previous
-    if before is None:
-        raise ValueError(f"no protocol migrates to {protocol.long_name}")
-    report(f"toolchain: {toolchain}; protocols: {before.long_name}, then {protocol.long_name}")
-    opening = open_node(
-        toolchain=toolchain,
-        arguments=NODE_ARGUMENTS,
-        upgrades={MIGRATION_LEVEL: protocol},
-        record=record,
-    )
-    async with opening as node, open_client(node) as client:
+    setting = Setting(toolchain=toolchain, protocol=protocol, **options)
+    before = setting.begin_after_another()
+    async with setting.node_and_client(upgrades={MIGRATION_LEVEL: protocol}) as (node, client):
         await client.activate_protocol(before)
-        async with open_accuser(before, node, record=record) as old, contextlib.AsyncExitStack() as stack:
+        async with open_accuser(before, node, toolchain=toolchain, record=setting.record) as old:
             seen = processed(old)
             await old.wait_for("daemon_start.v0", since=old.start_mark())
-            new = Accuser(protocol, node, path=accuser_path, record=record)
-            for owner in (node, client, old, new) if keep else ():
-                report(f"the files of {owner.name} stay in {owner.keep_directory()}")
-            first = new.expect(PROCESSED)
-            if not twin:
-                await stack.enter_async_context(running(new))
-                report(f"{old.name} watches {node.name}, {new.name} waits for its protocol")
-
-            below = await _migrate(node, client, old, before, protocol)
-            report(f"the block of level {MIGRATION_LEVEL} is the last one of {before.long_name}")
-            if twin:
-                await client.bake_for_and_wait(DELEGATE.alias)
-                await stack.enter_async_context(running(new))
-            # What is baked before it has opened its streams, an accuser never sees.
-            await new.wait_for("daemon_start.v0", since=new.start_mark())
-            await client.bake_for_and_wait(DELEGATE.alias)
-            await check_first(node, MIGRATION_LEVEL + 1, await first)
-            report(f"{new.name} began with the block above")
-
-            evidence, included = await denounce(Stage(node, client, new, report))
+            below, evidence, included = await _hand_over(setting, node, client, old, before)
             await old.terminate()
             if seen[-1] != below:
                 text = f"Expected the accuser of {before.long_name} to end with {below}, found {seen[-1]}"
                 raise ScenarioFailed(text)
-            report(f"{old.name} had ended with the block below")
+            setting.report(f"{old.name} had ended with the block below")
         chain_id = await node.rpc("get", "/chains/main/chain_id")
         block, above = [await block_at(node, MIGRATION_LEVEL + up) for up in (0, 1)]
     return Migration(
@@ -145,8 +102,36 @@ async def migration(
         Handover(MIGRATION_LEVEL, block, below, above),
         evidence,
         included,
-        round(trio.current_time() - start, 3),
+        setting.seconds,
     )
+
+
+async def _hand_over(
+    setting: Setting, node: Node, client: Client, old: Accuser, before: Protocol
+) -> tuple[str, Denunciation, Inclusion]:
+    """Let the new accuser wait, migrate, and let it denounce; give the hash of the block below, and that.
+
+    Raises:
+        ScenarioFailed: the new accuser began with another block, or the evidence is not there.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        new = setting.accuser(node)
+        setting.keep_files(node, client, old, new)
+        first = new.expect(PROCESSED)
+        if not setting.twin:
+            await stack.enter_async_context(running(new))
+            setting.report(f"{old.name} watches {node.name}, {new.name} waits for its protocol")
+        below = await _migrate(node, client, old, before, setting.protocol)
+        setting.report(f"the block of level {MIGRATION_LEVEL} is the last one of {before.long_name}")
+        if setting.twin:
+            await client.bake_for_and_wait(DELEGATE.alias)
+            await stack.enter_async_context(running(new))
+        # What is baked before it has opened its streams, an accuser never sees.
+        await new.wait_for("daemon_start.v0", since=new.start_mark())
+        await client.bake_for_and_wait(DELEGATE.alias)
+        await check_first(node, MIGRATION_LEVEL + 1, await first)
+        setting.report(f"{new.name} began with the block above")
+        return below, *await denounce(Stage(node, client, new, setting.report))
 
 
 async def _migrate(node: Node, client: Client, old: Accuser, before: Protocol, after: Protocol) -> str:

@@ -1,30 +1,119 @@
-"""What the scenarios about consensus operations play on: a node, a client, an accuser."""
+"""What scenarios play on: a setting that knows what all of them take, and a stage with three daemons."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, Unpack
 
 import attrs
+import trio
 
-from .._daemons.accuser import Accuser, open_accuser
-from .._daemons.client import Client, open_client
-from .._daemons.node import Node, open_node
-from .._daemons.operations import ConsensusKind, ConsensusOperation
-from .._errors import ScenarioFailed
-from .._hosts.toolchain import Toolchain
-from .._mavryk.accounts import BOOTSTRAP
-from .._mavryk.protocol import Protocol
-from .._recording.writer import Recording
-from ._common import Report, places
+from .. import (
+    BOOTSTRAP,
+    Accuser,
+    AccuserOptions,
+    Client,
+    ConsensusOperation,
+    Daemon,
+    Node,
+    NodeOptions,
+    Protocol,
+    Recording,
+    ScenarioFailed,
+    Toolchain,
+    open_accuser,
+    open_client,
+    open_node,
+)
+from ._common import ConsensusKind, Inclusion, Report, places, silent
 
 NODE_ARGUMENTS: Final = ("--connections 0", "--synchronisation-threshold 0")
 """A node that is alone, and bootstrapped all the same."""
 
 DELEGATE: Final = BOOTSTRAP[0]
 """Who bakes, attests, and misbehaves."""
+
+EVIDENCE_PASS: Final = 2
+"""Denunciations are in the third list of a block's operations."""
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """What every scenario takes, and how it makes its daemons of that.
+
+    The fields beside ``toolchain`` and ``protocol`` are those of `ScenarioOptions`.
+    """
+
+    toolchain: Toolchain
+    protocol: Protocol
+    accuser_path: Path | None = None
+    keep: bool = False
+    record: Recording | None = None
+    report: Report = silent
+    twin: bool = False
+    start: float = attrs.field(init=False, factory=trio.current_time)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken until now."""
+        return round(trio.current_time() - self.start, 3)
+
+    def begin(self) -> None:
+        """Report what is about to run."""
+        self.report(f"toolchain: {self.toolchain}; protocol: {self.protocol.long_name}")
+
+    def begin_after_another(self) -> Protocol:
+        """Report that the chain begins with the protocol before, and return that.
+
+        Raises:
+            ValueError: no protocol is before this one.
+        """
+        before = self.protocol.previous
+        if before is None:
+            raise ValueError(f"no protocol migrates to {self.protocol.long_name}")
+        self.report(
+            f"toolchain: {self.toolchain}; protocols: {before.long_name}, then {self.protocol.long_name}"
+        )
+        return before
+
+    def keep_files(self, *owners: Daemon | Client) -> None:
+        """Keep the directories of these, and report where they are, if that is wanted."""
+        for owner in owners if self.keep else ():
+            self.report(f"the files of {owner.name} stay in {owner.keep_directory()}")
+
+    @asynccontextmanager
+    async def node_and_client(self, **options: Unpack[NodeOptions]) -> AsyncGenerator[tuple[Node, Client]]:
+        """Run a node for the length of a block, by default a lonely one, with a client."""
+        options.setdefault("arguments", NODE_ARGUMENTS)
+        options |= {"toolchain": self.toolchain, "record": self.record}
+        opening = open_node(**options)
+        async with opening as node, open_client(node) as client:
+            yield node, client
+
+    def accuser(self, node: Node) -> Accuser:
+        """An accuser of the scenario's protocol, which does not run yet."""
+        return Accuser(
+            self.protocol, node, toolchain=self.toolchain, path=self.accuser_path, record=self.record
+        )
+
+    @asynccontextmanager
+    async def open_accuser(
+        self, node: Node, *, debug: bool = False, **options: Unpack[AccuserOptions]
+    ) -> AsyncGenerator[Accuser]:
+        """Run an accuser of the scenario's protocol for the length of a block.
+
+        Args:
+            node: what it watches.
+            debug: whether it writes its events of the level ``debug`` too.
+            options: more of `open_accuser`.
+        """
+        options |= {"toolchain": self.toolchain, "path": self.accuser_path, "record": self.record}
+        level: Literal["debug"] | None = "debug" if debug else None
+        opening = open_accuser(self.protocol, node, event_level=level, **options)
+        async with opening as accuser:
+            yield accuser
 
 
 @attrs.frozen
@@ -101,34 +190,30 @@ class Stage:
             )
 
 
-@asynccontextmanager
-async def open_stage(
-    toolchain: Toolchain,
-    protocol: Protocol,
-    *,
-    preserved_levels: int | None = None,
-    accuser_path: Path | None = None,
-    keep: bool = False,
-    record: Recording | None = None,
-    report: Report,
-) -> AsyncGenerator[Stage]:
-    """Give a stage where the protocol is active at level 1 and the accuser watches the node."""
-    report(f"toolchain: {toolchain}; protocol: {protocol.long_name}")
-    node_opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, record=record)
-    async with node_opening as node, open_client(node) as client:
-        await client.activate_protocol(protocol)
-        accuser_opening = open_accuser(
-            protocol,
-            node,
-            event_level="debug",
-            preserved_levels=preserved_levels,
-            path=accuser_path,
-            record=record,
+async def find_evidence(client: Client, evidence: str, what: str) -> Inclusion:
+    """See that the head has an evidence, about ``what``. Raises `ScenarioFailed`."""
+    header = await client.rpc("get", "/chains/main/blocks/head/header")
+    operations = await client.rpc("get", f"/chains/main/blocks/{header['hash']}/operations")
+    if evidence not in [operation["hash"] for operation in operations[EVIDENCE_PASS]]:
+        found = [operation["hash"] for operations_of_pass in operations for operation in operations_of_pass]
+        raise ScenarioFailed(
+            f"{what} evidence was not found: {evidence} is not in validation pass "
+            f"{EVIDENCE_PASS} of block {header['hash']} of level {header['level']}, "
+            f"whose operations are {found or 'none'}"
         )
-        async with accuser_opening as accuser:
-            for owner in (node, client, accuser) if keep else ():
-                report(f"the files of {owner.name} stay in {owner.keep_directory()}")
+    return Inclusion(header["level"], header["hash"], EVIDENCE_PASS)
+
+
+@asynccontextmanager
+async def open_stage(setting: Setting, *, preserved_levels: int | None = None) -> AsyncGenerator[Stage]:
+    """Give a stage where the protocol is active at level 1 and the accuser watches the node."""
+    setting.begin()
+    async with setting.node_and_client() as (node, client):
+        await client.activate_protocol(setting.protocol)
+        opening = setting.open_accuser(node, debug=True, preserved_levels=preserved_levels)
+        async with opening as accuser:
+            setting.keep_files(node, client, accuser)
             # What is baked before it has opened its streams, an accuser never sees.
             await accuser.wait_for("daemon_start.v0", since=accuser.start_mark())
-            report(f"{accuser.name} watches {node.name}, the protocol is active at level 1")
-            yield Stage(node, client, accuser, report)
+            setting.report(f"{accuser.name} watches {node.name}, the protocol is active at level 1")
+            yield Stage(node, client, accuser, setting.report)

@@ -6,25 +6,19 @@ client bakes.
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
-from typing import Final
+from typing import Final, Literal, Unpack
 
 import attrs
-import trio
 
-from .._daemons.accuser import Accuser
-from .._daemons.client import Client, open_client
-from .._daemons.node import Node, open_node
-from .._errors import ScenarioFailed
-from .._hosts.toolchain import Toolchain
-from .._mavryk.accounts import BOOTSTRAP
-from .._mavryk.protocol import DEMO_PROTOCOL, Protocol
-from .._recording.writer import Recording
-from ._common import Denunciation, Report, silent
-from ._double_baking import Inclusion
+from .. import BOOTSTRAP, Accuser, Client, Node, Protocol, ScenarioFailed, Toolchain
+from ._common import Denunciation, Inclusion, Report, ScenarioOptions
 from ._migration import PROCESSED, block_at, check_first, check_protocols, denounce, running
-from ._stage import DELEGATE, NODE_ARGUMENTS, Stage
+from ._stage import DELEGATE, Setting, Stage
+
+DEMO_PROTOCOL: Final = "ProtoDemoCounterDemoCounterDemoCounterDemoCou4LSpdT"
+"""Hash of ``demo_counter``, which every node knows, and which no user wants."""
+
+Ballot = Literal["yay", "nay"]
 
 BLOCKS_PER_PERIOD: Final = 4
 PERIODS: Final = ("proposal", "exploration", "cooldown", "promotion", "adoption")
@@ -60,12 +54,7 @@ class VotingOverride:
 async def voting_override(
     toolchain: Toolchain,
     protocol: Protocol = Protocol.BOREAS,
-    *,
-    accuser_path: Path | None = None,
-    keep: bool = False,
-    record: Recording | None = None,
-    report: Report = silent,
-    twin: bool = False,
+    **options: Unpack[ScenarioOptions],
 ) -> VotingOverride:
     """Adopt a protocol by votes where users want another one in its place; see the accuser take over.
 
@@ -75,11 +64,8 @@ async def voting_override(
     Args:
         toolchain: what runs.
         protocol: what is activated in the end: Boreas or alpha, since only Atlas has successors.
-        accuser_path: an executable for the accuser, in place of the toolchain's.
-        keep: keep the directories of the daemons and clients, and report where they are.
-        record: where the daemons are recorded, all of them in one.
-        report: called with a line for each step.
-        twin: let the delegates vote nay, so that it must fail.
+        options: those of `ScenarioOptions`. ``accuser_path`` is that of the accuser which waits. In the
+            twin the delegates vote nay.
 
     Raises:
         ValueError: no protocol migrates to ``protocol``.
@@ -88,64 +74,68 @@ async def voting_override(
         SigningUnavailable: the package ``cryptography`` is not installed.
         AccuserError: something did not run, or an event did not come in time.
     """
-    start, before = trio.current_time(), protocol.previous
-    if before is None:
-        raise ValueError(f"no protocol migrates to {protocol.long_name}")
-    report(f"toolchain: {toolchain}; protocols: {before.long_name}, then {protocol.long_name}")
-    opening = open_node(
-        toolchain=toolchain,
-        arguments=NODE_ARGUMENTS,
-        overrides={DEMO_PROTOCOL: protocol},
-        record=record,
-    )
-    async with opening as node, open_client(node) as client, contextlib.AsyncExitStack() as stack:
+    setting = Setting(toolchain=toolchain, protocol=protocol, **options)
+    before = setting.begin_after_another()
+    async with setting.node_and_client(overrides={DEMO_PROTOCOL: protocol}) as (node, client):
         await _activate(client, before)
-        accuser = Accuser(protocol, node, path=accuser_path, record=record)
-        for owner in (node, client, accuser) if keep else ():
-            report(f"the files of {owner.name} stay in {owner.keep_directory()}")
+        accuser = setting.accuser(node)
+        setting.keep_files(node, client, accuser)
         first = accuser.expect(PROCESSED)
-        await stack.enter_async_context(running(accuser))
-        report(f"{accuser.name} waits for its protocol")
+        async with running(accuser):
+            setting.report(f"{accuser.name} waits for its protocol")
+            periods = await _vote(setting, node, client)
+            await check_protocols(node, LAST_LEVEL - 1, before, before)
+            await check_protocols(node, LAST_LEVEL, before, protocol)
+            setting.report(f"level {LAST_LEVEL} is followed by {protocol.long_name}")
 
-        periods = [await _period(node, "proposal")]
-        await client.submit_proposals(DEMO_PROTOCOL)
-        await _bake_period(client, report, f"{DELEGATE.alias} proposed {DEMO_PROTOCOL}")
-        for kind in PERIODS[1:]:
-            periods.append(await _period(node, kind))
-            said = "nobody had to vote"
-            if kind in ("exploration", "promotion"):
-                for account in BOOTSTRAP:
-                    await client.submit_ballot(
-                        DEMO_PROTOCOL, "nay" if twin else "yay", delegate=account.alias
-                    )
-                said = "all voted"
-            await _bake_period(client, report, f"{kind}: {said}")
-        await check_protocols(node, LAST_LEVEL - 1, before, before)
-        await check_protocols(node, LAST_LEVEL, before, protocol)
-        report(f"level {LAST_LEVEL} is followed by {protocol.long_name}")
-
-        # What is baked before it has opened its streams, an accuser never sees.
-        await accuser.wait_for("daemon_start.v0", since=accuser.start_mark())
-        await client.bake_for_and_wait(DELEGATE.alias)
-        await _period(node, "proposal")
-        await check_first(node, LAST_LEVEL + 1, await first)
-        report(f"{accuser.name} began with the first block of the next proposal period")
-        evidence, included = await denounce(Stage(node, client, accuser, report))
-        chain_id = await node.rpc("get", "/chains/main/chain_id")
-        above = await block_at(node, LAST_LEVEL + 1)
+            await _take_over(accuser, client)
+            await _period(node, "proposal")
+            await check_first(node, LAST_LEVEL + 1, await first)
+            setting.report(f"{accuser.name} began with the first block of the next proposal period")
+            evidence, included = await denounce(Stage(node, client, accuser, setting.report))
+            chain_id = await node.rpc("get", "/chains/main/chain_id")
+            above = await block_at(node, LAST_LEVEL + 1)
     return VotingOverride(
         toolchain.name,
         before.long_name,
         protocol.long_name,
         chain_id,
         DEMO_PROTOCOL,
-        tuple(periods),
+        periods,
         LAST_LEVEL,
         above,
         evidence,
         included,
-        round(trio.current_time() - start, 3),
+        setting.seconds,
     )
+
+
+async def _vote(setting: Setting, node: Node, client: Client) -> tuple[str, ...]:
+    """Go through all periods, up to the migration block; return their kinds.
+
+    Raises:
+        ScenarioFailed: a period is of another kind than the votes should have made it.
+    """
+    periods = [await _period(node, "proposal")]
+    await client.submit_proposals(DEMO_PROTOCOL)
+    await _bake_period(client, setting.report, f"{DELEGATE.alias} proposed {DEMO_PROTOCOL}")
+    ballot: Ballot = "nay" if setting.twin else "yay"
+    for kind in PERIODS[1:]:
+        periods.append(await _period(node, kind))
+        said = "nobody had to vote"
+        if kind in ("exploration", "promotion"):
+            for account in BOOTSTRAP:
+                await client.submit_ballot(DEMO_PROTOCOL, ballot, delegate=account.alias)
+            said = "all voted"
+        await _bake_period(client, setting.report, f"{kind}: {said}")
+    return tuple(periods)
+
+
+async def _take_over(accuser: Accuser, client: Client) -> None:
+    """Bake the first block of the new protocol, when the accuser is there."""
+    # What is baked before it has opened its streams, an accuser never sees.
+    await accuser.wait_for("daemon_start.v0", since=accuser.start_mark())
+    await client.bake_for_and_wait(DELEGATE.alias)
 
 
 async def _activate(client: Client, protocol: Protocol) -> None:

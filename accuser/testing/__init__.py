@@ -10,16 +10,22 @@ command line and environment, and needs no node. What it does is made of steps::
 
 After its last step it waits for SIGTERM and exits with 127, as an accuser does. SIGTERM and SIGUSR1
 reach it where a step waits; a step that writes is always finished first.
+
+What steps cannot say, a `ScriptedDaemon` does: it runs a script in Python.
+
+May import the public names of `accuser`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import signal
 import sys
 import tempfile
+import textwrap
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,14 +33,11 @@ from typing import Any, Final, Literal, Unpack
 
 import attrs
 
-from .._daemons.accuser import Accuser, AccuserOptions, open_accuser
-from .._daemons.endpoint import Endpoint
-from .._daemons.options import EventLevel
-from .._engine.readiness import Stream
-from .._engine.waits import Default
-from .._errors import NotRunning
-from .._mavryk.protocol import Protocol
+from .. import Accuser, AccuserOptions, Endpoint, NotRunning, Protocol, open_accuser
 from . import player as _player
+
+EventLevel = Literal["debug", "info", "notice"]
+Stream = Literal["stdout", "stderr"]
 
 READY_LINE: Final = "Waiting for protocol {protocol} to start..."
 """What an accuser prints when it is ready, as in recorded runs."""
@@ -175,7 +178,7 @@ def die_by(signum: signal.Signals = signal.SIGKILL) -> Step:
 
 
 class _Nowhere(Endpoint):
-    async def wait_for_ready(self, *, timeout: float | Default | None = None) -> None:
+    async def wait_for_ready(self, *, timeout: object = None) -> None:
         """Return at once."""
 
 
@@ -183,8 +186,65 @@ NO_NODE: Final = _Nowhere("http://127.0.0.1:9")
 """Takes the place of a node that nobody asks anything: it counts as ready."""
 
 
+class _Written:
+    """A daemon that an executable is written for."""
+
+    __slots__ = ()
+
+    def _words(self) -> tuple[str, str]:
+        """How the player does it: the kind, and what."""
+        raise NotImplementedError
+
+    def write(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        protocol: Protocol = Protocol.BOREAS,
+        name: str | None = None,
+    ) -> Path:
+        """Write an executable into ``folder``; return its path. What is there is replaced.
+
+        Args:
+            folder: where.
+            protocol: whose accuser it is, which names it.
+            name: another name.
+        """
+        path = Path(folder, name or protocol.accuser_binary).absolute()
+        kind, what = self._words()
+        ready_line = READY_LINE.format(protocol=protocol.long_name)
+        # By the shell, since a path in a #! line is limited in length and has no blanks.
+        command = (sys.executable, "-IS", _player.__file__, kind, what, ready_line)
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$0" "$@"\n')
+        path.chmod(0o755)
+        return path
+
+    @asynccontextmanager
+    async def open(
+        self,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        event_level: EventLevel | None = None,
+        may_exit: bool = False,
+        **options: Unpack[AccuserOptions],
+    ) -> AsyncGenerator[Accuser]:
+        """Run it for the length of a block, as `open_accuser` does: with its errors and options.
+
+        Any name of event can be waited for unless ``unknown_events`` is given. The executable is written
+        into ``folder``, by default into a temporary one.
+        """
+        with contextlib.ExitStack() as stack:
+            if folder is None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="accuser-faulty-"))
+            options["path"] = self.write(folder)
+            options.setdefault("unknown_events", True)
+            async with open_accuser(
+                Protocol.BOREAS, NO_NODE, event_level=event_level, may_exit=may_exit, **options
+            ) as accuser:
+                yield accuser
+
+
 @attrs.frozen(init=False)
-class FaultyDaemon:
+class FaultyDaemon(_Written):
     """A daemon that plays ``steps`` each time that it is run.
 
     `open` runs it. `write` makes an executable of it, for ``path=`` of `open_accuser` or for
@@ -196,38 +256,33 @@ class FaultyDaemon:
     def __init__(self, *steps: Step) -> None:
         self.__attrs_init__(steps)
 
-    def write(self, folder: str | os.PathLike[str], *, protocol: Protocol = Protocol.BOREAS) -> Path:
-        """Write an executable with the name of the protocol's accuser into ``folder``; return its path.
+    def _words(self) -> tuple[str, str]:
+        return "steps", json.dumps([(step.verb, dict(step.arguments)) for step in self.steps])
 
-        What is there is replaced.
-        """
-        path = Path(folder, protocol.accuser_binary).absolute()
-        steps = json.dumps([(step.verb, dict(step.arguments)) for step in self.steps])
-        # By the shell, since a path in a #! line is limited in length and has no blanks.
-        command = (sys.executable, "-IS", _player.__file__, steps)
-        path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-        path.chmod(0o755)
-        return path
 
-    @asynccontextmanager
-    async def open(
-        self,
-        *,
-        event_level: EventLevel | None = None,
-        may_exit: bool = False,
-        **options: Unpack[AccuserOptions],
-    ) -> AsyncGenerator[Accuser]:
-        """Run it for the length of a block, as `open_accuser` does: with its errors and options.
+@attrs.frozen
+class ScriptedDaemon(_Written):
+    """A daemon that runs a script in Python each time that it is run, with the standard library alone.
 
-        Any name of event can be waited for unless ``unknown_events`` is given.
-        """
-        with tempfile.TemporaryDirectory(prefix="accuser-faulty-") as folder:
-            options["path"] = self.write(folder)
-            options.setdefault("unknown_events", True)
-            async with open_accuser(
-                Protocol.BOREAS, NO_NODE, event_level=event_level, may_exit=may_exit, **options
-            ) as accuser:
-                yield accuser
+    `open` and `write` are as those of `FaultyDaemon`. The script has ``sys.argv``, the modules ``json``,
+    ``os``, ``signal``, ``sys`` and ``time``, and these functions, which `FaultyDaemon` has as steps:
+
+    - ``open_pipe()`` opens the event pipe; its descriptor is ``PIPE`` then.
+    - ``ready()`` does that, and prints the line that says ready, which is ``READY``.
+    - ``event(name, value="{}")`` writes an event, framed as the sink is asked to; the value is a text in
+      JSON, or meant to be. ``item`` returns the line of the same.
+    - ``raw(data)`` writes bytes to the event pipe.
+    - ``line(text, stream=1)`` prints a line, with 2 on standard error.
+    - ``until_term(status=127)`` waits for SIGTERM, which is blocked elsewhere, and returns ``status``, for
+      ``sys.exit``.
+
+    A script that is at its end exits with 0.
+    """
+
+    script: str = attrs.field(converter=textwrap.dedent)
+
+    def _words(self) -> tuple[str, str]:
+        return "script", self.script
 
 
 def go(accuser: Accuser) -> None:

@@ -1,7 +1,8 @@
-"""The program of a `FaultyDaemon`: plays the steps that its first argument lists.
+"""The program of a `FaultyDaemon`, which plays steps, and of a `ScriptedDaemon`, which runs a script.
 
-Run as ``python -IS _player.py STEPS ARGUMENT...``, so the standard library is all that it has. The
-steps are ``[[verb, arguments], ...]`` in JSON; `accuser.testing` makes them and tells what they do.
+Run as ``python -IS player.py steps STEPS PATH ARGUMENT...`` or with ``script SCRIPT``, so the standard
+library is all that it has. The steps are ``[[verb, arguments], ...]`` in JSON; `accuser.testing` makes them
+and tells what they do, and what a script may call.
 
 The signals that it awaits stay blocked, and are taken where a step waits: so a script always gets as far
 as its next wait, whenever one comes.
@@ -25,7 +26,7 @@ CHUNK: Final = 100
 """Pieces that a flood writes at once."""
 
 
-class Player:
+class _Player:
     """The daemon. Its methods are the verbs."""
 
     def __init__(self, uri: str) -> None:
@@ -63,7 +64,7 @@ class Player:
     def item(self, name: str, value: Any) -> bytes:
         item = {"hostname": "h", "time_stamp": time.time(), "section": ["faulty"], "event": {name: value}}
         text = json.dumps({"fd-sink-item.v0": item}).encode()
-        return b"%d:%s," % (len(text), text) if self.netstrings else text + b"\n"
+        return netstring(text) if self.netstrings else text + b"\n"
 
     def ready(self, text: str, end: str) -> None:
         if self.pipe < 0:
@@ -142,6 +143,11 @@ class Player:
         os.kill(os.getpid(), signum)
 
 
+def netstring(data: bytes) -> bytes:
+    """Frame an item by its length."""
+    return b"%d:%s," % (len(data), data)
+
+
 def write(descriptor: int, data: bytes) -> None:
     """Write all of it, however long that takes."""
     view = memoryview(data)
@@ -149,6 +155,61 @@ def write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+class _Script:
+    """What a script may call, beside modules: its public methods, and ``READY``."""
+
+    def __init__(self, player: _Player, ready_line: str) -> None:
+        self._player = player
+        self._ready_line = ready_line
+        self._names: dict[str, Any] = {
+            "__name__": "__main__",
+            "READY": ready_line,
+            **{module.__name__: module for module in (json, os, signal, sys, time)},
+            **{name: getattr(self, name) for name in dir(self) if not name.startswith("_")},
+        }
+
+    def open_pipe(self) -> None:
+        self._player.open_pipe()
+        self._names["PIPE"] = self._player.pipe
+
+    def raw(self, data: bytes) -> None:
+        write(self._player.pipe, data)
+
+    def item(self, name: str, value: str = "{}") -> bytes:
+        head = '{"fd-sink-item.v0":{"hostname":"h","time_stamp":1.5,"section":["s"],"event":'
+        return f'{head}{{"{name}":{value}}}}}}}\n'.encode()
+
+    def event(self, name: str, value: str = "{}") -> None:
+        data = self.item(name, value)
+        self.raw(netstring(data.rstrip()) if self._player.netstrings else data)
+
+    def line(self, text: str, stream: int = 1) -> None:
+        write(stream, text.encode() + b"\n")
+
+    def ready(self) -> None:
+        self.open_pipe()
+        self.line(self._ready_line)
+
+    def until_term(self, status: int = STOPPED) -> int:
+        signal.sigwait([signal.SIGTERM])
+        return status
+
+    def _run(self, script: str, path: str) -> None:
+        exec(compile(script, path, "exec"), self._names)
+
+
+def main(kind: str, what: str, ready_line: str) -> None:
+    """Play steps, or run a script; the rest of the command line is that of the daemon."""
+    player = _Player(os.environ.get("MAVRYK_EVENTS_CONFIG", ""))
+    if kind == "steps":
+        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+        player.play(json.loads(what))
+    # Taken by until_term alone, so that a script always gets as far as that.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    _Script(player, ready_line)._run(what, sys.argv[0])
+
+
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
-    Player(os.environ.get("MAVRYK_EVENTS_CONFIG", "")).play(json.loads(sys.argv[1]))
+    words = sys.argv[1:4]
+    del sys.argv[:4]
+    main(*words)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from .._mavryk import base58_patterns
 from .._recording.entries import (
     Entry,
     Happened,
@@ -31,7 +32,7 @@ NOTABLE: Final = 1
 ALARMING: Final = 2
 """Of an event: an error or a warning, or no event at all."""
 
-_BLOCK: Final = re.compile(r"B[1-9A-HJ-NP-Za-km-z]{50}")
+_BLOCK: Final = re.compile(base58_patterns.BLOCK)
 # The events that tell most directly which blocks a daemon has, and which of them is new to it.
 _BLOCK_EVENTS: Final = ("set_head.", "ignore_head.", "block-seen-", "accuser_processed_block.")
 # Others that tell a level too.

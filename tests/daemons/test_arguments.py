@@ -11,12 +11,8 @@ import pytest
 import trio
 
 from accuser import Accuser, Mark, Protocol
-from tests.support.standin import (
-    FOLLOWS_SIGTERM,
-    NODE,
-    open_standin,
-    write_standin,
-)
+from accuser.testing import NO_NODE, ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 
 @pytest.mark.parametrize(
@@ -29,14 +25,14 @@ from tests.support.standin import (
     ],
 )
 async def test_a_mark_of_another_daemon(wait: Callable[[Accuser, Mark], Awaitable[object]]) -> None:
-    mine = Accuser(Protocol.BOREAS, NODE, name="mine", unknown_events=True)
-    other = Accuser(Protocol.BOREAS, NODE, name="other")
+    mine = Accuser(Protocol.BOREAS, NO_NODE, name="mine", unknown_events=True)
+    other = Accuser(Protocol.BOREAS, NO_NODE, name="other")
     with pytest.raises(ValueError, match="a mark of other; mine needs one of its own"):
         await wait(mine, other.mark())
 
 
 async def test_a_mark_of_an_earlier_session_is_good(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.wait_for("started.v0", since=accuser.start_mark())
         mark = accuser.start_mark()
         await accuser.restart()
@@ -54,14 +50,14 @@ WRONG_SECONDS = [
 
 @pytest.mark.parametrize(("seconds", "error"), WRONG_SECONDS)
 async def test_seconds_of_grace(tmp_path: Path, seconds: Any, error: type[Exception]) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         pid = accuser.pid
         for stop in (accuser.terminate, accuser.restart):
             with pytest.raises(error, match=r"timeout must be seconds >= 0, not .*kill\(\)"):
                 await stop(seconds)
             assert (accuser.pid, accuser.state) == (pid, "running")
     with pytest.raises(error, match="stop_grace must be seconds >= 0"):
-        Accuser(Protocol.BOREAS, NODE, stop_grace=seconds)
+        Accuser(Protocol.BOREAS, NO_NODE, stop_grace=seconds)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +70,8 @@ async def test_seconds_of_grace(tmp_path: Path, seconds: Any, error: type[Except
     ],
 )
 async def test_levels_of_sections(tmp_path: Path, sections: tuple[tuple[str, str], ...], reason: str) -> None:
-    path = write_standin(tmp_path, FOLLOWS_SIGTERM)
-    accuser = Accuser(Protocol.BOREAS, NODE, path=path, unknown_events=True)
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, path=path, unknown_events=True)
     with pytest.raises(ValueError, match=reason):
         await accuser.run(event_level="debug", event_sections_levels=sections)
     assert accuser.state == "not started"

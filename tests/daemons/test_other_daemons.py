@@ -29,13 +29,12 @@ from accuser import (
     open_replay,
 )
 from accuser.events import AccuserProcessedBlock, BlockSeen
-from accuser.testing import NO_NODE
+from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
 from tests.support.sshd import SSHD, serve
-from tests.support.standin import write_standin
 
 SERVES = """
-opened()
+open_pipe()
 event("args.v0", __import__("json").dumps(sys.argv[1:]))
 line("indexing from level 7", stream=2)
 sys.exit(until_term(0))
@@ -43,7 +42,7 @@ sys.exit(until_term(0))
 
 
 def indexer(folder: Path, body: str = SERVES) -> Path:
-    return write_standin(folder, body, "indexer")
+    return ScriptedDaemon(body).write(folder, name="indexer")
 
 
 async def test_a_program_that_is_ready_by_a_line_of_stderr(tmp_path: Path) -> None:
@@ -63,7 +62,9 @@ async def test_a_program_that_is_ready_by_a_line_of_stderr(tmp_path: Path) -> No
 
 
 async def test_a_line_of_the_other_stream_does_not_make_it_ready(tmp_path: Path) -> None:
-    body = 'opened()\nline("up")\nline("up", 2)\nevent("b.v0")\nline("really up", 2)\nsys.exit(until_term(0))'
+    body = (
+        'open_pipe()\nline("up")\nline("up", 2)\nevent("b.v0")\nline("really up", 2)\nsys.exit(until_term(0))'
+    )
     daemon = Daemon("indexer", path=indexer(tmp_path, body), ready=ReadyLine("^really", stream="stdout"))
     async with trio.open_nursery() as nursery:
         await nursery.start(daemon.run)
@@ -76,7 +77,7 @@ async def test_a_line_of_the_other_stream_does_not_make_it_ready(tmp_path: Path)
 
 
 async def test_ready_by_an_event(tmp_path: Path) -> None:
-    body = 'opened()\nevent("up.v0")\nsys.exit(until_term(0))'
+    body = 'open_pipe()\nevent("up.v0")\nsys.exit(until_term(0))'
     daemon = Daemon("indexer", path=indexer(tmp_path, body), ready=ReadyEvent("up.v0"))
     async with open_daemon(daemon):
         assert await daemon.wait_for("up.v0", since=daemon.start_mark()) == {}
@@ -94,7 +95,7 @@ async def test_ready_as_soon_as_it_runs(tmp_path: Path) -> None:
 
 async def test_each_start_is_prepared_and_has_its_own_arguments_and_environment(tmp_path: Path) -> None:
     body = """
-    opened()
+    open_pipe()
     event("start.v0", '"%s %s"' % (os.environ["INDEX"], open(sys.argv[1]).read()))
     sys.exit(until_term(0))
     """
@@ -159,7 +160,7 @@ async def test_a_daemon_that_runs_is_not_opened_again(tmp_path: Path) -> None:
 
 
 async def test_an_unasked_end_is_told_as_that_of_any_daemon(tmp_path: Path) -> None:
-    path = indexer(tmp_path, 'opened()\nline("out of blocks", 2)\nsys.exit(4)')
+    path = indexer(tmp_path, 'open_pipe()\nline("out of blocks", 2)\nsys.exit(4)')
     with pytest.raises(DaemonExited, match="out of blocks") as caught:
         async with open_daemon(Daemon("indexer", path=path, ready=ReadyLine("never"))):
             pytest.fail("it began")
@@ -202,7 +203,7 @@ async def test_it_is_recorded_and_played_back(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(SSHD is None, reason="needs OpenSSH's server: install openssh-server")
 async def test_it_runs_on_another_machine(tmp_path: Path) -> None:
-    body = 'opened()\nevent("up.v0", \'"%s"\' % os.environ["INDEX"])\nsys.exit(until_term(0))'
+    body = 'open_pipe()\nevent("up.v0", \'"%s"\' % os.environ["INDEX"])\nsys.exit(until_term(0))'
     for folder in ("ssh", "there"):
         (tmp_path / folder).mkdir()
     with serve(tmp_path / "ssh") as server:
@@ -226,7 +227,7 @@ async def test_it_runs_on_another_machine(tmp_path: Path) -> None:
 BAKES = """
 line("Node is bootstrapped.")
 line("Baker 0.0+dev (601d8a4a) for PtBoreasK2KP started.")
-opened()
+open_pipe()
 event("args.v0", __import__("json").dumps(sys.argv[1:]))
 sys.exit(until_term())
 """
@@ -245,7 +246,7 @@ async def arguments_of(baker: Baker) -> list[str]:
 
 
 async def test_the_command_line_of_a_baker_is_upstreams(tmp_path: Path) -> None:
-    path = write_standin(tmp_path, BAKES, "mavkit-baker-PtBoreas")
+    path = ScriptedDaemon(BAKES).write(tmp_path, name="mavkit-baker-PtBoreas")
     node = Node(toolchain=SANDBOX, data_dir=tmp_path / "node", rpc_port=1, net_port=2, metrics_port=3)
     client = Client(node, base_dir=tmp_path / "wallet")
     common = ["--endpoint", "http://127.0.0.1:1", "--base-dir", str(tmp_path / "wallet"), "run"]
@@ -286,7 +287,7 @@ async def test_the_command_line_of_a_baker_is_upstreams(tmp_path: Path) -> None:
 
 
 async def test_open_and_init_a_baker(tmp_path: Path) -> None:
-    path = write_standin(tmp_path, BAKES, "mavkit-baker-PtBoreas")
+    path = ScriptedDaemon(BAKES).write(tmp_path, name="mavkit-baker-PtBoreas")
     client = Client(NO_NODE, base_dir=tmp_path / "wallet")
     async with open_baker(Protocol.BOREAS, NO_NODE, client, path=path, remotely=True) as baker:
         assert baker.state == "running"

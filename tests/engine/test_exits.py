@@ -20,13 +20,9 @@ from accuser import (
     open_replay,
 )
 from accuser._hosts.owner.guardian_main import process
+from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
-from tests.support.standin import (
-    FOLLOWS_SIGTERM,
-    NODE,
-    open_standin,
-    write_standin,
-)
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 EXITS_ON_USR1 = """
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
@@ -42,7 +38,7 @@ sys.exit(3)
 
 
 async def test_an_expected_exit_is_no_error_and_gives_the_status(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, EXITS_ON_USR1) as accuser:
+    async with ScriptedDaemon(EXITS_ON_USR1).open(folder=tmp_path) as accuser:
         async with accuser.expect_exit() as exited:
             with pytest.raises(RuntimeError, match="not been awaited"):
                 _ = exited.value
@@ -56,7 +52,7 @@ async def test_an_expected_exit_is_no_error_and_gives_the_status(tmp_path: Path)
 
 
 async def test_a_killed_daemon_gives_the_negative_signal_and_waits_end(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, EXITS_ON_USR1) as accuser:
+    async with ScriptedDaemon(EXITS_ON_USR1).open(folder=tmp_path) as accuser:
         exited = accuser.expect_exit()
         pending = accuser.expect("never.v0")
         accuser.signal(signal.SIGKILL)
@@ -66,7 +62,7 @@ async def test_a_killed_daemon_gives_the_negative_signal_and_waits_end(tmp_path:
 
 
 async def test_an_exit_that_was_asked_for_fulfils_it(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         exited = accuser.expect_exit()
         await accuser.terminate()
         assert await exited == 127
@@ -75,7 +71,7 @@ async def test_an_exit_that_was_asked_for_fulfils_it(tmp_path: Path) -> None:
 async def test_an_expectation_that_timed_out_tolerates_nothing(tmp_path: Path) -> None:
     path = tmp_path / "recorded"
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(tmp_path, EXITS_ON_USR1, record=path) as accuser:
+        async with ScriptedDaemon(EXITS_ON_USR1).open(folder=tmp_path, record=path) as accuser:
             with pytest.raises(EventTimeout, match="no exit within 0 s") as timeout:
                 await accuser.expect_exit(timeout=0)
             assert timeout.value.report is not None
@@ -94,7 +90,7 @@ async def test_an_expectation_that_timed_out_tolerates_nothing(tmp_path: Path) -
 
 async def test_a_block_that_fails_withdraws_its_expectation(tmp_path: Path) -> None:
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(tmp_path, EXITS_ON_USR1) as accuser:
+        async with ScriptedDaemon(EXITS_ON_USR1).open(folder=tmp_path) as accuser:
             with pytest.raises(KeyError):
                 async with accuser.expect_exit():
                     raise KeyError
@@ -104,7 +100,7 @@ async def test_a_block_that_fails_withdraws_its_expectation(tmp_path: Path) -> N
 
 
 async def test_a_cancelled_expectation_holds(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, EXITS_ON_USR1) as accuser:
+    async with ScriptedDaemon(EXITS_ON_USR1).open(folder=tmp_path) as accuser:
         exited = accuser.expect_exit()
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -115,7 +111,7 @@ async def test_a_cancelled_expectation_holds(tmp_path: Path) -> None:
 
 
 async def test_one_expectation_that_lapses_leaves_the_other(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, EXITS_ON_USR1) as accuser:
+    async with ScriptedDaemon(EXITS_ON_USR1).open(folder=tmp_path) as accuser:
         exited = accuser.expect_exit()
         for _ in range(2):
             with pytest.raises(EventTimeout):
@@ -126,7 +122,7 @@ async def test_one_expectation_that_lapses_leaves_the_other(tmp_path: Path) -> N
 
 async def test_it_is_about_one_session(tmp_path: Path) -> None:
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(tmp_path, EXITS_ON_USR1) as accuser:
+        async with ScriptedDaemon(EXITS_ON_USR1).open(folder=tmp_path) as accuser:
             async with accuser.expect_exit():
                 accuser.signal(signal.SIGUSR1)
             await accuser.restart()
@@ -136,7 +132,7 @@ async def test_it_is_about_one_session(tmp_path: Path) -> None:
 
 
 async def test_an_end_without_a_process_is_no_exit(tmp_path: Path) -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE, path=tmp_path / "none")
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, path=tmp_path / "none")
     exited = accuser.expect_exit()
     with pytest.raises(SpawnFailed):
         await accuser.run()
@@ -159,7 +155,7 @@ async def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
         until_term()
     """
     record = tmp_path / "recorded"
-    async with open_standin(tmp_path, body, record=record) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, record=record) as accuser:
         start = accuser.start_mark()
         for who in ("leader", "child"):
             await accuser.wait_for(f"{who}.v0", since=start)
@@ -179,13 +175,13 @@ async def test_pausing_stops_the_whole_group_until_it_is_resumed(tmp_path: Path)
         if child:
             ready()
         else:
-            opened()
+            open_pipe()
         event("here.v0", "[%d, %d]" % (os.getpid(), child))
         signal.sigwait([signal.SIGUSR1])
         event("on.v0")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         start = accuser.start_mark()
         here = await accuser.wait_for("here.v0", count=2, since=start)
         pids = [pid for pid, _ in here]
@@ -207,13 +203,15 @@ def state_of(pid: int) -> str:
 
 
 async def test_signals_that_cannot_be_sent(tmp_path: Path) -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, FOLLOWS_SIGTERM))
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, path=ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path))
     for signum in (0, -1, 12345):
         with pytest.raises(ValueError, match=f"there is no signal {signum}"):
             accuser.signal(signum)
     with pytest.raises(NotRunning, match="cannot send SIGUSR1 to accuser1: it is not running"):
         accuser.signal(signal.SIGUSR1)
-    async with open_accuser(Protocol.BOREAS, NODE, path=write_standin(tmp_path, FOLLOWS_SIGTERM)) as accuser:
+    async with open_accuser(
+        Protocol.BOREAS, NO_NODE, path=ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
+    ) as accuser:
         await accuser.kill()
         with pytest.raises(NotRunning):
             accuser.signal(signal.SIGCONT)

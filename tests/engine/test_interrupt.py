@@ -13,7 +13,7 @@ import trio
 
 from accuser._engine.interrupt import on_interrupt
 from accuser._unwrap import plain_errors
-from tests.support.standin import open_standin
+from accuser.testing import ScriptedDaemon
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -27,12 +27,11 @@ while True:
 
 PROGRAM = f"""
 import sys
-from pathlib import Path
 import trio
-from tests.support.standin import open_standin
+from accuser.testing import ScriptedDaemon
 
 async def main():
-    async with open_standin(Path(sys.argv[1]), {TELLS_OF_SIGTERM!r}, stop_grace=1e6) as accuser:
+    async with ScriptedDaemon({TELLS_OF_SIGTERM!r}).open(folder=sys.argv[1], stop_grace=1e6) as accuser:
         accuser.on_stdout(lambda line: print(line, flush=True))
         print(accuser.pid, flush=True)
         await trio.sleep_forever()
@@ -60,14 +59,14 @@ def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
 
 async def test_the_grace_of_a_cancelled_block_can_be_chosen(tmp_path: Path) -> None:
     with trio.CancelScope() as scope:
-        async with open_standin(tmp_path, TELLS_OF_SIGTERM, stop_grace=0.1) as accuser:
+        async with ScriptedDaemon(TELLS_OF_SIGTERM).open(folder=tmp_path, stop_grace=0.1) as accuser:
             scope.cancel()
             await trio.sleep_forever()
     assert accuser.exit_status == -signal.SIGKILL
 
 
 async def test_the_grace_of_a_daemon_is_that_of_its_terminate(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, TELLS_OF_SIGTERM, stop_grace=0.1) as accuser:
+    async with ScriptedDaemon(TELLS_OF_SIGTERM).open(folder=tmp_path, stop_grace=0.1) as accuser:
         await accuser.restart()
         await accuser.terminate()
         assert accuser.exit_status == -signal.SIGKILL

@@ -26,13 +26,9 @@ from accuser import (
     open_replay,
 )
 from accuser._engine.supervise import Supervisor
+from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
-from tests.support.standin import (
-    FOLLOWS_SIGTERM,
-    NODE,
-    open_standin,
-    write_standin,
-)
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 AT_ONCE = RestartPolicy(first_delay=0)
 NEVER = RestartPolicy(first_delay=1000, max_delay=1000)
@@ -101,7 +97,7 @@ async def test_a_daemon_that_exits_unasked_comes_back(
     seen: list[object] = []
     record = tmp_path / "recorded"
     body = RUNS + 'ready()\nevent("run.v0", str(run))\nuntil_term()'
-    async with open_standin(tmp_path, body, restart=AT_ONCE, record=record) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, restart=AT_ONCE, record=record) as accuser:
         accuser.on_restart(heard.append)
         accuser.on_event(lambda event: seen.append(event.value))
         assert await accuser.wait_for("run.v0", since=accuser.start_mark()) == 1
@@ -134,8 +130,8 @@ async def test_when_the_limit_is_reached_the_exit_ends_the_block(tmp_path: Path)
     with pytest.raises(
         DaemonExited, match="accuser1 ended unasked after 2 restarts: exit status 3"
     ) as caught:
-        async with open_standin(
-            tmp_path, RUNS + "ready()\nwhile run < 3: signal.pause()\nsys.exit(3)", restart=policy
+        async with ScriptedDaemon(RUNS + "ready()\nwhile run < 3: signal.pause()\nsys.exit(3)").open(
+            folder=tmp_path, restart=policy
         ) as accuser:
             for _ in range(2):
                 accuser.signal(signal.SIGKILL)
@@ -150,11 +146,13 @@ async def test_when_the_limit_is_reached_the_exit_ends_the_block(tmp_path: Path)
 
 async def test_a_daemon_that_dies_before_it_is_ready_is_tried_again(tmp_path: Path) -> None:
     body = RUNS + "if run < 3: sys.exit(run)\nready()\nuntil_term()"
-    async with open_standin(tmp_path, body, restart=AT_ONCE) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, restart=AT_ONCE) as accuser:
         assert accuser.restarts == 2
         await accuser.kill()
     with pytest.raises(DaemonExited, match="after 1 restart: exit status 4") as caught:
-        async with open_standin(tmp_path, "sys.exit(4)", restart=RestartPolicy(limit=1, first_delay=0)):
+        async with ScriptedDaemon("sys.exit(4)").open(
+            folder=tmp_path, restart=RestartPolicy(limit=1, first_delay=0)
+        ):
             raise AssertionError
     remove_kept(caught.value)
 
@@ -162,7 +160,10 @@ async def test_a_daemon_that_dies_before_it_is_ready_is_tried_again(tmp_path: Pa
 async def test_with_may_exit_the_last_exit_is_no_error(tmp_path: Path) -> None:
     policy = RestartPolicy(limit=1, first_delay=0)
     accuser = Accuser(
-        Protocol.BOREAS, NODE, path=write_standin(tmp_path, RUNS + "ready()\nsys.exit(3)"), restart=policy
+        Protocol.BOREAS,
+        NO_NODE,
+        path=ScriptedDaemon(RUNS + "ready()\nsys.exit(3)").write(tmp_path),
+        restart=policy,
     )
     await accuser.run(may_exit=True)
     assert (accuser.restarts, accuser.exit_status) == (1, 3)
@@ -170,7 +171,7 @@ async def test_with_may_exit_the_last_exit_is_no_error(tmp_path: Path) -> None:
 
 
 async def test_an_expected_exit_is_not_followed_by_a_restart(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, restart=AT_ONCE) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, restart=AT_ONCE) as accuser:
         async with accuser.expect_exit() as exited:
             accuser.signal(signal.SIGTERM)
         assert exited.value == 127
@@ -180,7 +181,7 @@ async def test_an_expected_exit_is_not_followed_by_a_restart(tmp_path: Path) -> 
 @pytest.mark.parametrize("way", ["terminate", "kill", "leave", "cancel"])
 async def test_a_wait_for_the_restart_ends_at_once(tmp_path: Path, way: str) -> None:
     with trio.CancelScope() as scope:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, restart=NEVER) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, restart=NEVER) as accuser:
             accuser.signal(signal.SIGKILL)
             with pytest.raises(TerminatedBeforeEvent):
                 await accuser.wait_for("never.v0")
@@ -205,7 +206,7 @@ async def test_a_wait_for_the_restart_ends_at_once(tmp_path: Path, way: str) -> 
 
 
 async def test_a_restart_that_is_asked_for_does_not_wait(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, restart=NEVER) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, restart=NEVER) as accuser:
         accuser.signal(signal.SIGKILL)
         with pytest.raises(TerminatedBeforeEvent):
             await accuser.wait_for("never.v0")
@@ -226,7 +227,7 @@ async def test_a_handler_of_restarts_that_fails_ends_the_block(tmp_path: Path) -
         raise KeyError("why")
 
     with pytest.raises(HandlerFailed, match="failed on a restart: KeyError") as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, restart=NEVER) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, restart=NEVER) as accuser:
             accuser.on_restart(fails)
             accuser.signal(signal.SIGKILL)
             await trio.sleep_forever()
@@ -235,7 +236,7 @@ async def test_a_handler_of_restarts_that_fails_ends_the_block(tmp_path: Path) -
 
 async def test_a_restart_that_cannot_be_made_ends_the_block(tmp_path: Path) -> None:
     with pytest.raises(SpawnFailed) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, restart=AT_ONCE) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, restart=AT_ONCE) as accuser:
             (tmp_path / "mavkit-accuser-PtBoreas").unlink()
             accuser.signal(signal.SIGKILL)
             await trio.sleep_forever()
@@ -244,7 +245,7 @@ async def test_a_restart_that_cannot_be_made_ends_the_block(tmp_path: Path) -> N
 
 async def test_a_block_that_fails_during_the_wait_keeps_its_files(tmp_path: Path) -> None:
     with pytest.raises(KeyError) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, restart=NEVER) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, restart=NEVER) as accuser:
             accuser.signal(signal.SIGKILL)
             with pytest.raises(TerminatedBeforeEvent):
                 await accuser.wait_for("never.v0")

@@ -21,8 +21,8 @@ from accuser import (
     UnexpectedEvent,
     UnknownEvent,
 )
+from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
-from tests.support.standin import NODE, open_standin
 
 STEPS = """
 ready()
@@ -38,7 +38,7 @@ event("end.v0")
 
 
 async def test_the_first_of_several_names(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         event = await accuser.wait_for(("b.v0", "a.v0"), since=accuser.start_mark())
         assert (event.name, event.value) == ("a.v0", 0)
         name = await accuser.wait_for(
@@ -50,7 +50,7 @@ async def test_the_first_of_several_names(tmp_path: Path) -> None:
 
 
 async def test_count_gives_all_and_nth_the_last(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         start = accuser.start_mark()
         assert await accuser.wait_for("b.v0", count=3, since=start) == [0, 10, 20]
         assert await accuser.wait_for("b.v0", nth=3, since=start) == 20
@@ -66,7 +66,7 @@ async def test_count_gives_all_and_nth_the_last(tmp_path: Path) -> None:
 
 
 async def test_a_count_goes_on_over_what_was_and_what_comes(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
         both = accuser.expect(("done.v0", "end.v0"), count=2, since=accuser.start_mark())
         with trio.move_on_after(0.01):
@@ -76,7 +76,7 @@ async def test_a_count_goes_on_over_what_was_and_what_comes(tmp_path: Path) -> N
 
 
 async def test_a_sequence_allows_others_in_between(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         start = accuser.start_mark()
         values = await accuser.wait_for_sequence(
             ["a.v0", ("b.v0", lambda n: n if n > 9 else None), "a.v0", "done.v0"], since=start
@@ -87,7 +87,7 @@ async def test_a_sequence_allows_others_in_between(tmp_path: Path) -> None:
 
 
 async def test_what_is_not_to_happen(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS, may_exit=True) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path, may_exit=True) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
         await accuser.expect_no("a.v0", within=0.01)
         with pytest.raises(UnexpectedEvent) as caught:
@@ -99,7 +99,7 @@ async def test_what_is_not_to_happen(tmp_path: Path) -> None:
 
 
 async def test_lines_of_output(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         start = accuser.start_mark()
         match = await accuser.wait_for_line(r"^line (\d)$", since=start)
         assert match[1] == "0"
@@ -124,7 +124,7 @@ async def test_a_line_that_comes_later(tmp_path: Path) -> None:
         until_term()
         line("goodbye")
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         goodbye = accuser.expect_line("^good(bye)$")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(goodbye.__aexit__, None)
@@ -134,7 +134,7 @@ async def test_a_line_that_comes_later(tmp_path: Path) -> None:
 
 
 def test_a_name_that_an_accuser_never_emits_is_refused_at_once() -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE)
     for name, meant in (
         ("double_baking_denonced.v0", "double_baking_denounced.v0"),
         ("double_baking_denounced", "double_baking_denounced.v0"),
@@ -147,7 +147,7 @@ def test_a_name_that_an_accuser_never_emits_is_refused_at_once() -> None:
 
 
 async def test_a_time_out_explains_itself(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
         await accuser.wait_for_line("error 3", stream="stderr", since=accuser.start_mark())
         with pytest.raises(EventTimeout) as caught:
@@ -182,7 +182,7 @@ async def test_a_time_out_explains_itself(tmp_path: Path) -> None:
 
 
 async def test_the_end_of_the_daemon_explains_itself_too(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
         wait = accuser.expect("never.v0")
         await accuser.terminate()
@@ -202,7 +202,7 @@ async def test_what_the_history_does_not_hold_any_more(tmp_path: Path) -> None:
         event("done.v0")
         until_term()
     """
-    async with open_standin(tmp_path, body, history=1_000_000) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path, history=1_000_000) as accuser:
         start = accuser.start_mark()
         await accuser.wait_for("done.v0")
         with pytest.raises(Lagged) as caught:
@@ -224,9 +224,9 @@ until_term()
 
 async def test_malformed_pieces_are_counted_and_told(tmp_path: Path) -> None:
     pieces: list[Any] = []
-    accuser = Accuser(Protocol.BOREAS, NODE, unknown_events=True)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, unknown_events=True)
     accuser.on_malformed(pieces.append)
-    async with open_standin(tmp_path, MALFORMED) as accuser:
+    async with ScriptedDaemon(MALFORMED).open(folder=tmp_path) as accuser:
         accuser.on_malformed(pieces.append)
         await accuser.wait_for("after.v0", since=accuser.start_mark())
         await accuser.restart()
@@ -238,7 +238,7 @@ async def test_malformed_pieces_are_counted_and_told(tmp_path: Path) -> None:
 
 async def test_a_strict_daemon_ends_with_the_first_malformed_piece(tmp_path: Path) -> None:
     with pytest.raises(MalformedEvent) as caught:
-        async with open_standin(tmp_path, MALFORMED, strict=True) as accuser:
+        async with ScriptedDaemon(MALFORMED).open(folder=tmp_path, strict=True) as accuser:
             await trio.sleep_forever()
     assert (caught.value.daemon, caught.value.raw) == ("accuser1", b"garbage")
     assert accuser.exit_status == 0
@@ -246,7 +246,7 @@ async def test_a_strict_daemon_ends_with_the_first_malformed_piece(tmp_path: Pat
 
 
 async def test_a_time_out_of_nothing_still_looks_back(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, STEPS) as accuser:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
         await accuser.wait_for("done.v0", since=accuser.start_mark())
         assert await accuser.wait_for("b.v0", since=accuser.start_mark(), timeout=0) == 0
         with pytest.raises(UnexpectedEvent):
@@ -254,8 +254,8 @@ async def test_a_time_out_of_nothing_still_looks_back(tmp_path: Path) -> None:
 
 
 async def test_two_tasks_may_await_one_expectation(tmp_path: Path) -> None:
-    async with open_standin(
-        tmp_path, "ready(); until_term(); event('a.v0', '1'); event('a.v0', '2')"
+    async with ScriptedDaemon("ready(); until_term(); event('a.v0', '1'); event('a.v0', '2')").open(
+        folder=tmp_path
     ) as accuser:
         both = accuser.expect("a.v0", count=2)
         results: list[list[int]] = []
@@ -274,7 +274,7 @@ async def test_two_tasks_may_await_one_expectation(tmp_path: Path) -> None:
 async def test_of_tasks_that_await_one_expectation_another_goes_on_for_a_cancelled_one(
     tmp_path: Path,
 ) -> None:
-    async with open_standin(tmp_path, "ready(); until_term(); event('a.v0', '1')") as accuser:
+    async with ScriptedDaemon("ready(); until_term(); event('a.v0', '1')").open(folder=tmp_path) as accuser:
         one = accuser.expect("a.v0")
         results: list[int] = []
 
@@ -294,7 +294,7 @@ async def test_of_tasks_that_await_one_expectation_another_goes_on_for_a_cancell
 
 
 def test_waits_for_nothing_are_mistakes() -> None:
-    accuser = Accuser(Protocol.BOREAS, NODE)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE)
     with pytest.raises(ValueError, match="at least one"):
         accuser.expect(())
     with pytest.raises(ValueError, match="positive"):

@@ -1,16 +1,15 @@
-"""What becomes of daemons when their owner is gone: the guardian stops them."""
+"""The guardian, from its owner's side."""
 
 from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,20 @@ import pytest
 import trio
 
 from accuser import SpawnFailed
-from accuser._hosts.owner import guardian_main as _guardian_main
 from accuser._hosts.owner.command import run_command
 from accuser._hosts.owner.guardian import GRACE_VARIABLE, guardian
 from accuser._hosts.owner.guardian_main import (
     VARIABLE,
     has_key,
-    parse_ps,
-    parse_stat,
     process,
-    processes,
 )
 from accuser._hosts.owner.workspace import Workspace
-from tests.support.standin import FOLLOWS_SIGTERM, open_standin, write_standin
+from accuser.testing import ScriptedDaemon
+from tests.support.guardians import NEVER, lives, watched
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 ROOT = Path(__file__).parent.parent.parent
-NEVER = 1000
-"""Seconds of grace in tests that would take so long if the guardian waited for it."""
+
 
 OWNER = """
 import json, os, signal, sys
@@ -43,13 +39,13 @@ from pathlib import Path
 import trio
 from accuser import Accuser, Protocol
 from accuser._hosts.owner.guardian import Guard, guardian
-from tests.support.standin import NODE
+from accuser.testing import NO_NODE
 
 def say(**facts):
     print(json.dumps(facts), flush=True)
 
 async def daemon(nursery, path):
-    return await Accuser.init(nursery, Protocol.BOREAS, NODE, path=path, unknown_events=True)
+    return await Accuser.init(nursery, Protocol.BOREAS, NO_NODE, path=path, unknown_events=True)
 
 """
 
@@ -93,24 +89,9 @@ async def owner(tmp_path: Path, program: str, *arguments: object, grace: float) 
                 await trio.aclose_forcefully(stream)
 
 
-@contextmanager
-def watched(pids: list[int]) -> Iterator[list[int]]:
-    """Give descriptors that are readable when the processes have ended, be they reaped or not."""
-    descriptors = [os.pidfd_open(pid) for pid in pids]
-    try:
-        yield descriptors
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
 async def all_ended(descriptors: list[int]) -> None:
     for descriptor in descriptors:
         await trio.lowlevel.wait_readable(descriptor)
-
-
-def lives(descriptor: int) -> bool:
-    return not select.select([descriptor], [], [], 0)[0]
 
 
 # The owner is killed.
@@ -144,7 +125,10 @@ async def test_fault_19_no_daemon_outlives_a_killed_owner(tmp_path: Path) -> Non
                 await trio.sleep_forever()
         trio.run(main)
     """
-    paths = write_standin(tmp_path / "follows", follows), write_standin(tmp_path / "ignores", ignores)
+    paths = (
+        ScriptedDaemon(follows).write(tmp_path / "follows"),
+        ScriptedDaemon(ignores).write(tmp_path / "ignores"),
+    )
     async with owner(tmp_path, program, *paths, grace=4) as owning:
         facts = await owning.says()
         assert len(facts["follow"] + facts["ignore"]) == 20
@@ -168,7 +152,7 @@ async def test_an_owner_that_is_killed_before_it_knows_of_the_process(tmp_path: 
                 await daemon(nursery, sys.argv[1])
         trio.run(main)
     """
-    path = write_standin(tmp_path, "ready()\nsys.exit(until_term())")
+    path = ScriptedDaemon("ready()\nsys.exit(until_term())").write(tmp_path)
     # It may be blocked in opening its pipe, which has no reader any more, with SIGTERM blocked too.
     async with owner(tmp_path, program, path, grace=0.1) as owning:
         for pid in (await owning.says())["pids"]:
@@ -227,7 +211,7 @@ async def test_a_forked_child_keeps_no_daemon_alive_and_has_a_guardian_of_its_ow
                 await trio.sleep_forever()
         trio.run(main)
     """
-    path = write_standin(tmp_path, "ready()\nsys.exit(until_term())")
+    path = ScriptedDaemon("ready()\nsys.exit(until_term())").write(tmp_path)
     async with owner(tmp_path, program, path, grace=NEVER) as owning:
         daemon, forked = await owning.says(), await owning.says()
         assert forked["inherited"] is None
@@ -253,7 +237,7 @@ async def test_a_normal_end_leaves_no_guardian(tmp_path: Path) -> None:
             sys.stdin.read()
         trio.run(main)
     """
-    path = write_standin(tmp_path, FOLLOWS_SIGTERM)
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
     async with owner(tmp_path, program, path, grace=NEVER) as owning:
         facts = await owning.says()
         with watched([facts["guardian"]]) as ends:
@@ -283,7 +267,7 @@ async def test_a_killed_guardian_is_replaced_by_one_that_knows_everything(tmp_pa
                 await trio.sleep_forever()
         trio.run(main)
     """
-    path = write_standin(tmp_path, "ready()\nsys.exit(until_term())")
+    path = ScriptedDaemon("ready()\nsys.exit(until_term())").write(tmp_path)
     async with owner(tmp_path, program, path, grace=NEVER) as owning:
         facts = await owning.says()
         with watched(facts["pids"]) as ends:
@@ -293,7 +277,7 @@ async def test_a_killed_guardian_is_replaced_by_one_that_knows_everything(tmp_pa
 
 
 async def test_a_guardian_that_does_not_read_is_replaced_and_harms_nobody(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         first = guardian.pid
         assert first is not None
         os.kill(first, signal.SIGSTOP)
@@ -348,146 +332,10 @@ async def end_guardian() -> None:
 
 
 async def test_no_daemon_has_the_lifeline(tmp_path: Path) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         ours = os.readlink(f"/proc/self/fd/{guardian.lifeline}")
         theirs = {os.readlink(link) for link in Path(f"/proc/{accuser.pid}/fd").iterdir()}
         assert ours.startswith("pipe:")
         assert ours not in theirs
         assert guardian.lifeline is not None
         assert not os.get_inheritable(guardian.lifeline)
-
-
-# The program of the guardian.
-
-WITHOUT_PROC = f"""
-import sys
-sys.path.insert(0, {str(Path(_guardian_main.__file__).parent)!r})
-import guardian_main
-guardian_main.HAS_PROC = False
-guardian_main.main(int(sys.argv[1]), float(sys.argv[2]))
-"""
-
-
-async def guard(*records: bytes, grace: float = NEVER, has_proc: bool = True) -> None:
-    """Run the guardian for an owner that tells it ``records`` and is gone."""
-    program = [_guardian_main.__file__] if has_proc else ["-c", WITHOUT_PROC]
-    reader, writer = os.pipe()
-    os.write(writer, b"".join(record + b"\0" for record in records))
-    os.close(writer)
-    command = [sys.executable, "-I", "-S", *program, str(reader), str(grace)]
-    try:
-        await trio.run_process(command, pass_fds=(reader,), capture_stderr=True)
-    finally:
-        os.close(reader)
-
-
-@asynccontextmanager
-async def group(program: str, key: str = "key") -> AsyncIterator[tuple[trio.Process, list[int]]]:
-    """Run a program in a group of its own; give it and the pids that it prints."""
-    command = [sys.executable, "-ISc", textwrap.dedent(program)]
-    child = await trio.lowlevel.open_process(
-        command, stdout=subprocess.PIPE, process_group=0, env={VARIABLE: key}
-    )
-    assert child.stdout is not None
-    try:
-        yield child, [int(pid) for pid in (await child.stdout.receive_some()).split()]
-    finally:
-        with trio.CancelScope(shield=True):
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
-            await trio.aclose_forcefully(child.stdout)
-
-
-PAUSES = "import os, signal\nprint(os.getpid(), flush=True)\nsignal.pause()"
-LEAVES_A_CHILD = """
-    import os, signal
-    child = os.fork()
-    if child == 0:
-        signal.pause()
-    os.write(1, b"%d" % child)
-"""
-
-
-@pytest.mark.parametrize("is_paused", [True, False])
-@pytest.mark.parametrize("has_proc", [True, False])
-async def test_a_group_is_stopped(has_proc: bool, is_paused: bool) -> None:
-    async with group(PAUSES) as (_, (leader,)):
-        with watched([leader]) as ends:
-            if is_paused:
-                os.kill(leader, signal.SIGSTOP)
-            row = process(leader)
-            assert row is not None
-            await guard(f"group key {leader} {row[2]}".encode(), has_proc=has_proc)
-            assert not lives(*ends)
-
-
-async def test_a_group_whose_id_was_used_again_is_left_alone() -> None:
-    async with group(PAUSES) as (_, (leader,)):
-        with watched([leader]) as ends:
-            row = process(leader)
-            assert row is not None
-            await guard(f"group key {leader} {int(row[2]) - 1}".encode())
-            assert lives(*ends)
-
-
-@pytest.mark.parametrize("key", ["key", "other"])
-async def test_a_group_without_leader_is_known_by_the_environment(key: str) -> None:
-    async with group(LEAVES_A_CHILD, key) as (leader, (member,)):
-        await leader.wait()
-        with watched([member]) as ends:
-            await guard(f"group key {leader.pid} 1".encode())
-            assert lives(*ends) == (key == "other")
-
-
-async def test_what_was_forgotten_is_left_alone(tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    inode = fifo.stat().st_ino
-    async with group(PAUSES) as (_, (leader,)):
-        with watched([leader]) as ends:
-            row = process(leader)
-            assert row is not None
-            await guard(
-                f"group key {leader} {row[2]}".encode(),
-                f"path file {inode} {fifo}".encode(),
-                b"spawn key2",
-                b"forget key",
-                b"forget key2",
-                b"forget file",
-            )
-            assert lives(*ends)
-            assert fifo.exists()
-
-
-@pytest.mark.parametrize("name", ["plain", "with blanks\nand lines"])
-async def test_fifos_and_directories_go_and_other_things_of_their_names_stay(
-    tmp_path: Path, name: str
-) -> None:
-    fifo, file, folder, changed = (tmp_path / f"{name}-{word}" for word in ("fifo", "file", "dir", "changed"))
-    os.mkfifo(fifo)
-    file.touch()
-    folder.mkdir()
-    (folder / "inner").touch()
-    os.mkfifo(changed)
-    paths = (fifo, file, folder, changed)
-    inodes = [path.stat().st_ino + (path is changed) for path in paths]
-    await guard(
-        *(
-            f"path {number} {inode} {path}".encode()
-            for number, (inode, path) in enumerate(zip(inodes, paths, strict=True))
-        )
-    )
-    assert [path.exists() for path in paths] == [False, True, False, True]
-
-
-def test_processes_are_read_whatever_their_names() -> None:
-    rest = "S 7 42 40 0 -1 4194304 1 0 0 0 1 2 3 4 20 0 1 0 987654 1 2"
-    assert parse_stat(f"43 (a) b (c)) {rest}\n") == (42, "S", "987654")
-    assert parse_ps("  43    42 S+   Mon Nov 23 03:16:13 2026\n 1 1 Ss Sun Nov  1 00:00:00 2026\n") == {
-        43: (42, "S", "Mon_Nov_23_03:16:13_2026"),
-        1: (1, "S", "Sun_Nov_1_00:00:00_2026"),
-    }
-    row = processes()[os.getpid()]
-    assert row == process(os.getpid())
-    assert row[0] == os.getpgrp()

@@ -13,17 +13,20 @@ import trio
 
 from accuser import DaemonExited, EventPipeError
 from accuser._hosts.local.pipe import EventPipe
-from tests.support.standin import FOLLOWS_SIGTERM, open_standin
+from accuser.testing import ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 
 async def test_no_directory_is_made_where_none_is_needed(tmp_path: Path) -> None:
     temporary = Path(os.environ["TMPDIR"])
     pipe = temporary / "pipe"
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM, event_pipe=pipe, base_dir=tmp_path / "base"):
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(
+        folder=tmp_path, event_pipe=pipe, base_dir=tmp_path / "base"
+    ):
         assert list(temporary.iterdir()) == [pipe]
     with pytest.raises(DaemonExited) as caught:
-        async with open_standin(
-            tmp_path, "ready(); sys.exit(3)", event_pipe=pipe, base_dir=tmp_path / "base"
+        async with ScriptedDaemon("ready(); sys.exit(3)").open(
+            folder=tmp_path, event_pipe=pipe, base_dir=tmp_path / "base"
         ):
             await trio.sleep_forever()
     assert caught.value.directory is None

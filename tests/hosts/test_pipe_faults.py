@@ -11,8 +11,8 @@ import trio
 from accuser import Event, Malformed, MalformedEvent
 from accuser._daemons.accuser import AccuserOptions
 from accuser._daemons.options import EventFormat
+from accuser.testing import ScriptedDaemon
 from tests.support.kept import remove_kept
-from tests.support.standin import open_standin
 
 
 async def heard(
@@ -25,7 +25,7 @@ async def heard(
     handled: list[Event] = []
     malformed: list[Malformed] = []
     with trio.fail_after(60):
-        async with open_standin(folder, body, **options) as accuser:
+        async with ScriptedDaemon(body).open(folder=folder, **options) as accuser:
             start = accuser.start_mark()
             accuser.on_event(handled.append)
             accuser.on_malformed(malformed.append)
@@ -151,7 +151,7 @@ os.kill(os.getpid(), signal.{signum})
 
 
 TWO_WRITERS = """
-opened()
+open_pipe()
 child = os.fork()
 letter = "b" if child else "a"
 if child:
@@ -189,7 +189,6 @@ def raw(data, write=raw):
 
 async def test_netstrings(tmp_path: Path) -> None:
     body = f"""
-{NETSTRINGS}
 ready()
 {HALF}
 event("x.v0", "0")
@@ -216,7 +215,7 @@ async def test_two_processes_whose_long_items_mix(tmp_path: Path, format_: Event
     if format_ == "netstring":
         body = NETSTRINGS + body
     with trio.fail_after(60):
-        async with open_standin(tmp_path, body, format=format_) as accuser:
+        async with ScriptedDaemon(body).open(folder=tmp_path, format=format_) as accuser:
             await accuser.terminate()
             async with accuser.subscribe(since=accuser.start_mark()) as subscription:
                 found = [event async for event in subscription]
@@ -229,7 +228,9 @@ async def test_two_processes_whose_long_items_mix(tmp_path: Path, format_: Event
 
 async def test_strict_ends_the_block_with_the_first_malformed_piece(tmp_path: Path) -> None:
     with pytest.raises(MalformedEvent) as caught:
-        async with open_standin(tmp_path, "ready(); raw(b'garbage\\n'); until_term()", strict=True):
+        async with ScriptedDaemon("ready(); raw(b'garbage\\n'); until_term()").open(
+            folder=tmp_path, strict=True
+        ):
             await trio.sleep_forever()
     assert caught.value.raw == b"garbage"
     assert "not JSON" in str(caught.value)

@@ -16,13 +16,14 @@ import pytest
 from accuser import SANDBOX, Protocol, RunnerError, RunnerFault
 from accuser._hosts.owner.ports import reserve_port
 from accuser.scenarios import double_baking
+from accuser.testing import ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import (
     SSHD,
     Server,
     serve,
     wait_for_exit,
 )
-from tests.support.standin import FOLLOWS_SIGTERM, open_standin
 
 pytestmark = [
     pytest.mark.skipif(SSHD is None, reason="needs OpenSSH's server: install openssh-server"),
@@ -84,7 +85,7 @@ async def test_a_link_that_goes_down_is_noticed_on_both_sides(network: Network, 
     temp.mkdir()
     runner = network.hosts[0].runner(lost_after=5, temp_dir=str(temp))
     with pytest.raises(RunnerError) as caught:
-        async with open_standin(tmp_path, FOLLOWS_SIGTERM, runner=runner) as accuser:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path, runner=runner) as accuser:
             pid = accuser.pid
             network.cut(0)
             await accuser.wait_for("never.v0")

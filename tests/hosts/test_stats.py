@@ -13,7 +13,7 @@ from accuser import (
     Protocol,
     StatsUnavailable,
 )
-from accuser._hosts import usage as _stats
+from accuser._hosts import proc
 from accuser._hosts.usage import (
     Machine,
     Usage,
@@ -21,7 +21,8 @@ from accuser._hosts.usage import (
     read_usage,
     usage_of,
 )
-from tests.support.standin import FOLLOWS_SIGTERM, NODE, open_standin
+from accuser.testing import NO_NODE, ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
 
 REST = "0 -1 4194304 1 0 0 0 {user} {system} {children} {rest} 20 0 1 0 987654 1000000 {pages} 1 2 3"
 
@@ -69,7 +70,7 @@ async def test_the_whole_group_counts(tmp_path: Path) -> None:
             memory = b"x" * 50_000_000
             while time.process_time() < 0.2:
                 pass
-            opened()
+            open_pipe()
             event("grown.v0")
             until_term()
         ready()
@@ -78,7 +79,7 @@ async def test_the_whole_group_counts(tmp_path: Path) -> None:
         event("started.v0")
         until_term()
     """
-    async with open_standin(tmp_path, body) as accuser:
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         for name in ("grown.v0", "started.v0"):
             await accuser.wait_for(name, since=accuser.start_mark())
         await accuser.wait_for_line("words", stream="stderr", since=accuser.start_mark())
@@ -94,16 +95,16 @@ async def test_the_whole_group_counts(tmp_path: Path) -> None:
 
 async def test_what_does_not_run_has_no_statistics(tmp_path: Path) -> None:
     with pytest.raises(NotRunning, match="cannot measure accuser1: it is not running"):
-        await Accuser(Protocol.BOREAS, NODE).stats()
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
+        await Accuser(Protocol.BOREAS, NO_NODE).stats()
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         await accuser.terminate()
         with pytest.raises(NotRunning):
             await accuser.stats()
 
 
 async def test_a_system_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with open_standin(tmp_path, FOLLOWS_SIGTERM) as accuser:
-        monkeypatch.setattr(_stats, "PROC", tmp_path / "none")
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
+        monkeypatch.setattr(proc, "PROC", str(tmp_path / "none"))
         with pytest.raises(StatsUnavailable, match="read from /proc, which Linux has") as caught:
             await accuser.stats()
         assert caught.value.daemon == accuser.name

@@ -37,6 +37,11 @@ def test_importing_the_package_costs_nothing_before_its_first_use() -> None:
     assert done.stdout == "False\n"
 
 
+def test_a_name_that_is_taken_first_does_not_break_what_is_loaded_later() -> None:
+    program = "import accuser; accuser.Event; [getattr(accuser, name) for name in dir(accuser)]"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_nothing_of_the_package_loads_pytest() -> None:
     everything = "import sys, accuser; [getattr(accuser, name) for name in dir(accuser)]; "
     program = everything + "print({'pytest', '_pytest', 'trio.testing'} & set(sys.modules))"

@@ -20,7 +20,7 @@ from accuser import (
     open_replay,
     replay,
 )
-from tests.support.standin import NODE, open_standin, write_standin
+from accuser.testing import NO_NODE, ScriptedDaemon
 
 BODY = """
 ready()
@@ -36,7 +36,7 @@ os._exit(127)
 
 async def record(tmp_path: Path) -> Path:
     path = tmp_path / "run.jsonl"
-    async with open_standin(tmp_path, BODY, record=path) as accuser:
+    async with ScriptedDaemon(BODY).open(folder=tmp_path, record=path) as accuser:
         await accuser.wait_for("a.v0", nth=2, where="the second", since=accuser.start_mark())
         with pytest.raises(EventTimeout):
             await accuser.wait_for("never.v0", timeout=0.01)
@@ -72,10 +72,10 @@ async def test_a_recording_has_everything_in_order(tmp_path: Path) -> None:
 
 async def test_several_daemons_and_sessions_share_a_recording(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "run.jsonl")
-    path = write_standin(tmp_path, BODY)
+    path = ScriptedDaemon(BODY).write(tmp_path)
     async with (
-        open_accuser(Protocol.BOREAS, NODE, path=path, record=recording, unknown_events=True) as first,
-        open_accuser(Protocol.BOREAS, NODE, path=path, record=recording, unknown_events=True),
+        open_accuser(Protocol.BOREAS, NO_NODE, path=path, record=recording, unknown_events=True) as first,
+        open_accuser(Protocol.BOREAS, NO_NODE, path=path, record=recording, unknown_events=True),
     ):
         await first.restart()
     with pytest.raises(RecordingError, match="it has the daemons accuser1, accuser2; name one"):
@@ -159,6 +159,6 @@ async def test_a_recording_that_cannot_be_written(tmp_path: Path) -> None:
     from accuser import DirectoryError
 
     with pytest.raises(DirectoryError):
-        async with open_standin(tmp_path, BODY, record=tmp_path / "no" / "such" / "file"):
+        async with ScriptedDaemon(BODY).open(folder=tmp_path, record=tmp_path / "no" / "such" / "file"):
             pytest.fail("it cannot run")
-    assert Accuser(Protocol.BOREAS, NODE).exit_status is None
+    assert Accuser(Protocol.BOREAS, NO_NODE).exit_status is None

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import trio
-from accuser._http.server import Feed
 
 from accuser._http.client import HttpClient
+from accuser._http.server import Feed
 from accuser.sandbox.node.arguments import parse
 from accuser.sandbox.node.config import Config, ConfigError
 from accuser.sandbox.node.cors import Cors

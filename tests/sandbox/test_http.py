@@ -52,6 +52,13 @@ async def exchange(data: bytes, *, eof: bool = True, **options: Any) -> bytes:
 HEAD = b"Host: x\r\n"
 
 
+async def test_a_request_for_the_head_alone_gets_no_body_and_may_be_followed() -> None:
+    answer = await exchange(b"HEAD /a HTTP/1.1\r\n" + HEAD + b"\r\nGET /b HTTP/1.1\r\n" + HEAD + b"\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert b"HEAD a" not in answer
+    assert answer.endswith(b"GET b {} b''\"")
+
+
 async def test_requests_with_length_and_in_chunks_on_one_connection() -> None:
     answer = await exchange(
         b"POST /a%20b/c?x=1&x=2&flag HTTP/1.1\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}"

@@ -17,7 +17,7 @@ from accuser.scenarios import (
     operation_too_old,
 )
 from accuser.scenarios._adaptive_issuance import CULPRIT, PROTOCOLS, REWARDED, slashed_by
-from accuser.scenarios._stage import open_stage
+from accuser.scenarios._stage import Setting, open_stage
 from tests.support.independent import (
     ConsensusEvidence,
     Evidence,
@@ -114,7 +114,7 @@ def ordered(evidence: Denunciation, older: set[str], newer: str) -> tuple[Signed
 
 
 async def test_evidence_that_the_mempool_does_not_hold_fails_a_scenario(toolchain: Toolchain) -> None:
-    async with open_stage(toolchain, Protocol.BOREAS, report=lambda step: None) as stage:
+    async with open_stage(Setting(toolchain=toolchain, protocol=Protocol.BOREAS)) as stage:
         await stage.bake(1)
         attestation, _ = await stage.sign_honestly("attestation")
         for operation, place in (

@@ -9,14 +9,13 @@ import trio
 
 from accuser._hosts.owner.forks import forks
 from accuser._hosts.owner.guardian import guardian
+from accuser._hosts.proc import read_stat
 
 
 def state_of(pid: int | None) -> str:
     """The letter of its state; ``Z`` too for one that is no more: somebody else reaps orphans."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "Z"
+    found = None if pid is None else read_stat(pid)
+    return "Z" if found is None else found.state
 
 
 async def wait_for_state(pid: int | None, wanted: str) -> None:

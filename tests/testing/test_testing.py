@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ from accuser.testing import (
     NO_NODE,
     READY_LINE,
     FaultyDaemon,
+    ScriptedDaemon,
     Step,
     await_go,
     await_sigterm,
@@ -54,7 +56,11 @@ PRINTS_READY = line(READY_LINE.format(protocol="002-PtBoreas"))
 
 async def status_of(*steps: Step) -> int | None:
     """Run a daemon that becomes ready, and wait until it has ended by itself."""
-    async with FaultyDaemon(*steps).open(may_exit=True) as accuser:
+    return await status_of_daemon(FaultyDaemon(*steps))
+
+
+async def status_of_daemon(daemon: FaultyDaemon | ScriptedDaemon) -> int | None:
+    async with daemon.open(may_exit=True) as accuser:
         await accuser._session.ended.wait()
     return accuser.exit_status
 
@@ -221,3 +227,52 @@ async def test_go_needs_a_process(tmp_path: Path) -> None:
         await accuser.wait_for_ready()
     with pytest.raises(NotRunning):
         go(accuser)
+
+
+# Scripts.
+
+
+async def test_a_script_has_what_it_needs(tmp_path: Path) -> None:
+    script = """
+        import math
+        open_pipe()
+        event("early.v0", json.dumps([os.path.basename(sys.argv[0]), len(sys.argv) > 2, math.pi]))
+        assert item("x.v0", "7") == item("x.v0", "7")
+        raw(item("raw.v0", "[]"))
+        os.write(PIPE, item("pipe.v0"))
+        line("to stdout")
+        line("to stderr", 2)
+        line(READY)
+        sys.exit(until_term(7))
+    """
+    async with ScriptedDaemon(script).open(folder=tmp_path) as accuser:
+        since = accuser.start_mark()
+        name = Protocol.BOREAS.accuser_binary
+        assert await accuser.wait_for("early.v0", since=since) == [name, True, 3.141592653589793]
+        assert await accuser.wait_for("raw.v0", since=since) == []
+        assert await accuser.wait_for("pipe.v0", since=since) == {}
+        await accuser.wait_for_line("^to stdout$", stream="stdout", since=since)
+        await accuser.wait_for_line("^to stderr$", stream="stderr", since=since)
+        assert (tmp_path / name).is_file()
+        await accuser.terminate()
+        assert accuser.exit_status == 7
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [("ready()", 0), ("ready(); sys.exit(3)", 3), ("ready(); 1 / 0", 1)]
+)
+async def test_the_end_of_a_script_is_that_of_the_daemon(script: str, status: int) -> None:
+    assert await status_of_daemon(ScriptedDaemon(script)) == status
+
+
+async def test_events_of_scripts_are_framed_as_the_sink_was_told() -> None:
+    script = "ready(); event('a.v0', '1'); until_term()"
+    async with ScriptedDaemon(script).open(format="netstring", strict=True) as accuser:
+        assert await accuser.wait_for("a.v0", since=accuser.start_mark()) == 1
+
+
+def test_an_executable_may_have_any_name(tmp_path: Path) -> None:
+    assert FaultyDaemon(ready()).write(tmp_path, name="other") == tmp_path / "other"
+    path = ScriptedDaemon("print('words')").write(tmp_path, protocol=Protocol.ALPHA)
+    assert path == tmp_path / "mavkit-accuser-alpha"
+    assert subprocess.run([path], capture_output=True, check=True).stdout == b"words\n"

@@ -28,7 +28,7 @@ from tests.tools.mutants import Mutant, mutants
 
 HERE: Final = Path(__file__).parent.parent
 TARGETS: Final = {
-    "denunciation": ("accuser.sandbox.accuser.denunciation", "sandbox/test_denunciation.py"),
+    "denunciation": ("accuser.sandbox.accuser.denunciation", "sandbox/test_denunciation_*.py"),
     "answers": ("accuser.sandbox.accuser.answers", "sandbox/test_answers.py"),
 }
 """Module, and the tests that shall notice each of its decisions."""
@@ -98,7 +98,8 @@ def _install(target: ModuleType, mutant: Mutant, tests: set[ModuleType]) -> None
     old = dict(vars(target))
     assert target.__file__
     exec(mutant.code(target.__file__), vars(target))
-    for test in tests:
+    helpers = {module for name, module in sys.modules.items() if name.startswith("tests.support.")}
+    for test in tests | helpers:
         for name in old.keys() & vars(test).keys():
             if vars(test)[name] is old[name]:
                 setattr(test, name, getattr(target, name))
@@ -147,8 +148,10 @@ def mutate(name: str, tests: str | None = None, *, conditions: bool = False) -> 
         word for name in ("terminal", "cacheprovider", "faulthandler") for word in ("-p", f"no:{name}")
     ]
     options = ["--noconftest", "--capture=no", "--assert=plain", "-c", os.devnull]
+    files = [str(HERE / tests)] if tests else map(str, sorted(HERE.glob(usual)))
     pytest.main(
-        [*plugins, *options, "--rootdir", str(HERE.parent), str(HERE / (tests or usual))], plugins=[fields]
+        [*plugins, *options, "--rootdir", str(HERE.parent), *files],
+        plugins=[fields],
     )
     if not fields.sound:
         raise RuntimeError(f"{tests or usual} fails without any mutation, or has no tests")

@@ -32,7 +32,8 @@ from typing import Final, Protocol
 
 import attrs
 
-from .guardian_main import HAS_PROC, VARIABLE, process
+from ..proc import HAS_PROC
+from .guardian_main import VARIABLE, process
 
 GRACE: Final = 10.0
 """Seconds between SIGTERM and SIGKILL when the owner is gone: less than the owner would give, since

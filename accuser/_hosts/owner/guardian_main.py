@@ -1,6 +1,7 @@
 """The guardian: a process that clears up after its owner, however that ended.
 
-Started by path, isolated, with the standard library alone: ``python -I -S PATH DESCRIPTOR GRACE``.
+Started by path, isolated: ``python -I -S PATH DESCRIPTOR GRACE``. Beside the standard library it knows
+`_hosts.proc` alone, which imports nothing else either.
 The descriptor is the read end of the lifeline, a pipe whose write end nobody but the owner has; its
 end of file means that the owner is gone. What to do then was told as records, first on standard
 input, then on the lifeline. Each ends with a NUL, since a path may hold every other byte:
@@ -24,6 +25,13 @@ import stat
 import sys
 import time
 
+if __package__:
+    from ..proc import HAS_PROC, read_stat, read_stats
+else:
+    # Run by its path, isolated: the package is not known, and its folder is not searched.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from proc import HAS_PROC, read_stat, read_stats  # type: ignore[import-not-found, no-redef]
+
 VARIABLE = "ACCUSER_GUARD"
 """Environment variable of what is guarded; its value is the key."""
 
@@ -39,27 +47,15 @@ interrupted is left to its fate."""
 STEP = 0.02
 """Seconds between two looks at the processes, once the owner is gone."""
 
-HAS_PROC = os.path.exists("/proc/self/stat")
-
 Row = tuple[int, str, str]
 """Group, state and start time of a process."""
 
 
-def parse_stat(text: str) -> Row:
-    """Read one line of ``/proc/PID/stat``. The program's name may hold blanks and parentheses."""
-    fields = text.rpartition(")")[2].split()
-    return int(fields[2]), fields[0], fields[19]
-
-
 def processes() -> dict[int, Row]:
     """Every process that there is."""
-    rows: dict[int, Row] = {}
     if not HAS_PROC:
         return parse_ps(_output("ps", "-A", "-o", "pid=,pgid=,stat=,lstart="))
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (row := process(int(name))) is not None:
-            rows[int(name)] = row
-    return rows
+    return {stat.pid: (stat.group, stat.state, stat.start) for stat in read_stats()}
 
 
 def parse_ps(text: str) -> dict[int, Row]:
@@ -82,11 +78,8 @@ def process(pid: int) -> Row | None:
     """One process; None if it is gone."""
     if not HAS_PROC:
         return parse_ps(_output("ps", "-o", "pid=,pgid=,stat=,lstart=", "-p", str(pid))).get(pid)
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return parse_stat(file.read())
-    except OSError:
-        return None
+    found = read_stat(pid)
+    return None if found is None else (found.group, found.state, found.start)
 
 
 def has_key(pid: int, key: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 import attrs
 
+from ..._mavryk import base58_patterns
 from ..._mavryk.codec.forge import BlockHeader, fitness_key
 from . import block_rules
 from .block import Block, Network, Operations, genesis
@@ -154,7 +155,7 @@ class Chain:
             return self.on_main_chain(int(base) + (offset if sign == "+" else -offset))
         elif base in self.blocks:
             block = self.blocks[base]
-        elif re.fullmatch("B[1-9A-HJ-NP-Za-km-z]{50}", base):
+        elif re.fullmatch(base58_patterns.BLOCK, base):
             raise UnknownBlock(base)
         else:
             raise ValueError(specifier)

@@ -1,0 +1,210 @@
+"""How daemons end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import trio
+
+from accuser import (
+    Accuser,
+    DaemonExited,
+    Protocol,
+    TerminatedBeforeEvent,
+    open_accuser,
+)
+from accuser.testing import NO_NODE, ScriptedDaemon
+from tests.support.counting import COUNTS, gone
+from tests.support.kept import remove_kept
+from tests.support.scripts import FOLLOWS_SIGTERM
+
+IGNORES_SIGTERM = """
+ready()
+event("started.v0")
+while True:
+    time.sleep(100)
+"""
+
+
+async def wait_for_end(pid: int) -> None:
+    """Wait for the end of a process that is no child of this one."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        await trio.lowlevel.checkpoint()
+        return
+    try:
+        await trio.lowlevel.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Ways to end.
+
+
+async def test_terminate_and_kill_do_nothing_twice_or_before_the_start(tmp_path: Path) -> None:
+    accuser = Accuser(
+        Protocol.BOREAS, NO_NODE, path=ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path), unknown_events=True
+    )
+    await accuser.terminate()
+    await accuser.kill()
+    assert accuser.exit_status is None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(accuser.run)
+        await accuser.wait_for_ready()
+        async with trio.open_nursery() as both:
+            both.start_soon(accuser.terminate)
+            both.start_soon(accuser.terminate)
+        assert accuser.exit_status == 127
+        await accuser.terminate()
+        await accuser.kill()
+    assert not accuser.running
+
+
+async def test_kill_delivers_what_was_written(tmp_path: Path) -> None:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
+        await accuser.wait_for("count.v0", lambda n: n == 4 or None, since=accuser.start_mark())
+        await accuser.kill()
+        assert accuser.exit_status == -signal.SIGKILL
+        assert gone(accuser.pid)
+
+
+async def test_a_daemon_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
+    async with ScriptedDaemon(IGNORES_SIGTERM).open(folder=tmp_path) as accuser:
+        await accuser.wait_for("started.v0", since=accuser.start_mark())
+        await accuser.terminate(timeout=0.1)
+        assert accuser.exit_status == -signal.SIGKILL
+
+
+async def test_a_stopped_daemon_terminates(tmp_path: Path) -> None:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
+        await accuser.wait_for("started.v0", since=accuser.start_mark())
+        accuser.pause()
+        await accuser.terminate()
+        assert accuser.exit_status == 127
+
+
+async def test_the_whole_group_ends(tmp_path: Path) -> None:
+    body = """
+        ready()
+        child = os.fork()
+        if child == 0:
+            while True:
+                time.sleep(100)
+        event("child.v0", str(child))
+        until_term()
+        os._exit(127)
+    """
+    async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
+        grandchild = await accuser.wait_for("child.v0", since=accuser.start_mark())
+        await accuser.terminate()
+        assert accuser.exit_status == 127
+        with trio.fail_after(30):
+            await wait_for_end(grandchild)
+
+
+async def test_an_exit_that_nobody_asked_for_ends_the_block(tmp_path: Path) -> None:
+    body = """
+        ready()
+        line("what went wrong", 2)
+        sys.exit(3)
+    """
+    with pytest.raises(DaemonExited) as caught:
+        async with ScriptedDaemon(body).open(folder=tmp_path):
+            await trio.sleep_forever()
+    error = caught.value
+    assert (error.daemon, error.status, error.tail) == ("accuser1", 3, ("what went wrong",))
+    assert str(error) == "accuser1 ended unasked: exit status 3; its last output:\n  what went wrong"
+    remove_kept(error)
+
+
+async def test_an_exit_before_readiness_says_why(tmp_path: Path) -> None:
+    with pytest.raises(DaemonExited) as caught:
+        async with ScriptedDaemon("line('bad start', 2); os.kill(os.getpid(), 9)").open(folder=tmp_path):
+            pytest.fail("it is not ready")
+    assert caught.value.status == -signal.SIGKILL
+    assert "killed by SIGKILL" in str(caught.value)
+    assert caught.value.tail == ("bad start",)
+    remove_kept(caught.value)
+
+
+async def test_a_wait_that_an_exit_ends_has_it_as_its_cause(tmp_path: Path) -> None:
+    with pytest.raises(TerminatedBeforeEvent) as caught:
+        async with ScriptedDaemon("ready(); sys.exit(3)").open(folder=tmp_path) as accuser:
+            await accuser.wait_for("never.v0")
+    assert caught.value.status == 3
+    assert isinstance(caught.value.__cause__, DaemonExited)
+    remove_kept(caught.value)
+
+
+async def test_an_exit_that_may_be_is_no_error(tmp_path: Path) -> None:
+    async with ScriptedDaemon("ready(); sys.exit(3)").open(folder=tmp_path, may_exit=True) as accuser:
+        with pytest.raises(TerminatedBeforeEvent):
+            await accuser.wait_for("never.v0")
+    assert accuser.exit_status == 3
+
+
+async def test_an_error_in_the_block_stops_the_daemon_and_keeps_its_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="mine") as caught:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
+            raise ValueError("mine")
+    assert gone(accuser.pid)
+    assert accuser.exit_status == 127
+    remove_kept(caught.value)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.02, 0.05, 0.1])
+async def test_cancelling_at_any_time_leaves_nothing(tmp_path: Path, delay: float) -> None:
+    with trio.move_on_after(delay) as scope:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path):
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+
+
+async def test_cancelling_at_every_checkpoint_of_a_start_leaves_nothing(tmp_path: Path) -> None:
+    """The n-th checkpoint of the task is the one that is cancelled, for every n to the end."""
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
+    for count in range(100):
+        instrument = _CancelAtStep(count)
+        with trio.CancelScope() as scope:
+            instrument.scope = scope
+            trio.lowlevel.add_instrument(instrument)
+            try:
+                async with open_accuser(Protocol.BOREAS, NO_NODE, path=path):
+                    pass
+            finally:
+                instrument.stop()
+        if not instrument.fired:
+            break
+    else:
+        pytest.fail("the start has more steps than expected")
+    assert count > 10
+
+
+class _CancelAtStep(trio.abc.Instrument):
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.fired = False
+        self.scope: trio.CancelScope | None = None
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.left == 0 and not self.fired and self.scope is not None:
+            self.fired = True
+            self.scope.cancel()
+        self.left -= 1
+
+    def stop(self) -> None:
+        self.scope = None
+        trio.lowlevel.remove_instrument(self)
+
+
+async def test_cancelling_terminate_lets_the_stop_go_on(tmp_path: Path) -> None:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await accuser.terminate()
+        await accuser.terminate(timeout=60)
+        assert accuser.exit_status == 127
