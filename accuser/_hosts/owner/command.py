@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shlex
 import signal
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
 
 import trio
 
-from ..._errors import CommandFailed, SpawnFailed
+from ..._errors import CommandFailed
 from ..._logs import log
-from .guardian import guardian
+from .child import Child, spawn
 
 CANCEL_GRACE: Final = 5.0
 """Seconds that a cancelled command gets between SIGTERM and SIGKILL: it has no state to save."""
 
 
+@trio.lowlevel.enable_ki_protection
 async def run_command(
     command: tuple[str, ...],
     *,
@@ -35,30 +35,42 @@ async def run_command(
         SpawnFailed: the operating system refused to start it.
         CommandFailed: it ended with another status than 0.
 
-    Cancelling stops its process group.
+    Cancelling, or a Ctrl-C, stops its process group.
     """
     log(logging.DEBUG, name, color, shlex.join(command), bold=True)
+    child = await spawn(command, {**os.environ, **(environment or {})})
+    outputs = bytearray(), bytearray()
     try:
-        with guardian.announced() as guard:
-            done = await trio.run_process(
-                list(command),
-                stdin=b"",
-                capture_stdout=True,
-                capture_stderr=True,
-                check=False,
-                env=guard.environment({**os.environ, **(environment or {})}),
-                process_group=0,
-                deliver_cancel=_stop_group,
-                task_status=cast("trio.TaskStatus[trio.Process]", guard),
-            )
-        guard.forget()
-    except (OSError, ValueError) as error:
-        raise SpawnFailed(command, str(error)) from error
-    stdout, stderr = _text(done.stdout), _text(done.stderr)
+        assert child.process.stdin is not None
+        child.process.stdin.close()  # type: ignore[attr-defined]
+        async with trio.open_nursery() as readers:
+            readers.start_soon(_read, child.stdout, outputs[0])
+            readers.start_soon(_read, child.stderr, outputs[1])
+            await child.wait_exited()
+        status = await child.reap()
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await _stop(child)
+        raise
+    finally:
+        with trio.CancelScope(shield=True):
+            await child.aclose()
+    stdout, stderr = (output.decode("utf-8", "replace") for output in outputs)
     log_output(name, color, stdout, stderr)
-    if done.returncode:
-        raise CommandFailed(command, done.returncode, stdout, stderr)
+    if status:
+        raise CommandFailed(command, status, stdout, stderr)
     return stdout
+
+
+async def _read(stream: trio.abc.ReceiveStream, output: bytearray) -> None:
+    async for data in stream:
+        output += data
+
+
+async def _stop(child: Child) -> None:
+    child.send(signal.SIGTERM)
+    with trio.move_on_after(CANCEL_GRACE):
+        await child.wait_exited()
 
 
 def log_output(name: str, color: str, *texts: str) -> None:
@@ -67,14 +79,3 @@ def log_output(name: str, color: str, *texts: str) -> None:
         for line in text.split("\n"):
             if line:
                 log(logging.DEBUG, name, color, line)
-
-
-async def _stop_group(process: trio.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        await trio.sleep(CANCEL_GRACE)
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _text(output: bytes) -> str:
-    return output.decode("utf-8", "replace")
