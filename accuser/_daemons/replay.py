@@ -50,6 +50,7 @@ class Replay(Observed):
     """
 
     _entries: list[Entry]
+    _session: Transcript = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = self._new_session()

@@ -186,9 +186,7 @@ class Session(Transcript):
             raise self.failure
         if self.ended_with_error(may_exit):
             assert self.status is not None
-            raise self.program.exited(
-                DaemonExited(self.name, self.status, self.tail(), workspace.made)
-            )
+            raise self.program.exited(DaemonExited(self.name, self.status, self.tail(), workspace.made))
 
     @trio.lowlevel.enable_ki_protection
     async def _start(self, stack: contextlib.AsyncExitStack, start: Awaitable[Running]) -> Running:

@@ -280,6 +280,6 @@ def run(
         raise click.ClickException(text) from error
     finally:
         # Kept for whoever looks at a failed block; a service that fails would fill the disk with them.
-        if (left := accuser._workspace.made) is not None:
+        if (left := accuser.kept_directory) is not None:
             shutil.rmtree(left, ignore_errors=True)
     view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")

@@ -66,7 +66,7 @@ class Child:
             return
         # Not trio's fallback: it reaps, so that the rest of the group is out of reach, and needs a thread.
         await trio.lowlevel.checkpoint()
-        while not self.has_exited():
+        while not self.has_exited():  # noqa: ASYNC110 - nobody could set an event
             await trio.sleep(POLL)
 
     def send(self, signum: int) -> None:
@@ -101,7 +101,7 @@ class Child:
         """Collect an exited process. Returns the status, or the negative number of a signal."""
         await self.wait_exited()
         # A moment may pass between the exit and the possibility to reap it.
-        while (status := self.process.returncode) is None:
+        while (status := self.process.returncode) is None:  # noqa: ASYNC110 - as above
             await trio.sleep(POLL)
         self._reaped = True
         self._guard.forget()
