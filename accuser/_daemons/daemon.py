@@ -118,7 +118,8 @@ class Daemon(Observed):
         )
         self.toolchain = toolchain
         self.runner = options.get("runner")
-        self._sessions = Sessions(self._settings(program, options))
+        self._sessions = sessions = Sessions(self._settings(program, options))
+        self._waits = self._waits_on(lambda: sessions.current)
         if events is not None:
             self._waits.catalogue = frozenset(self._waits.event_name(event, unknown=True) for event in events)
 

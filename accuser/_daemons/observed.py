@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 """What a filter answers."""
 U = TypeVar("U")
-I = TypeVar("I")  # noqa: E741 - as in item
-"""What a filter is asked about: an object of the class, or whatever it takes."""
 E = TypeVar("E", bound="TypedEvent")
 
-Step: TypeAlias = "type[T] | tuple[type[I] | str, Callable[[I], T | None]]"
+Step: TypeAlias = "type[T] | tuple[Name, Filter[T]]"
 
 
 @attrs.define(eq=False, repr=False)
@@ -51,8 +49,9 @@ class Observed:
     _handlers: Handlers = attrs.field(factory=Handlers, init=False)
     _waits: Waits = attrs.field(init=False)
 
-    @_waits.default
-    def _make_waits(self) -> Waits:
+    def _waits_on(self, current: Callable[[], Transcript]) -> Waits:
+        # ``current`` gives the session of now, and does not hold this handle: a temporary directory lives as
+        # long as the handle, which a circle of references would keep.
         return Waits(
             self.name,
             self.color,
@@ -61,16 +60,11 @@ class Observed:
             self._wait_timeout,
             self._unknown_events,
             self._handlers,
-            lambda: self._session,
+            current,
         )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
-
-    @property
-    def _session(self) -> Transcript:
-        """The session of now, or the last one."""
-        raise NotImplementedError
 
     # Waiting.
 
@@ -81,15 +75,15 @@ class Observed:
             TerminatedBeforeEvent: it ended before, or has ended.
             EventTimeout: ``timeout`` seconds (by default the daemon's) have passed.
         """
-        await self._waits.until_ready(self._session, timeout)
+        await self._waits.until_ready(self._waits.current(), timeout)
 
     def mark(self) -> Mark:
         """Remember this moment, for ``since=``: what comes from now on."""
-        return Mark.now(self._session)
+        return Mark.now(self._waits.current())
 
     def start_mark(self) -> Mark:
         """The start of the current session, or of the last one, for ``since=``."""
-        return Mark(self._session)
+        return Mark(self._waits.current())
 
     @overload
     def expect(
@@ -114,8 +108,8 @@ class Observed:
     @overload
     def expect(
         self,
-        what: type[I] | str | Sequence[Name],
-        filter: Callable[[I], T | None],
+        what: type[E],
+        filter: Callable[[E], T | None],
         *,
         count: None = None,
         full: Literal[False] = False,
@@ -124,40 +118,30 @@ class Observed:
     @overload
     def expect(
         self,
-        what: type[I] | str | Sequence[Name],
-        filter: Callable[[I], T | None],
-        *,
-        count: int,
-        full: Literal[False] = False,
-        **options: Unpack[EventOptions],
-    ) -> Expectation[list[T]]: ...
-    @overload
-    def expect(
-        self,
-        what: Name | Sequence[Name],
-        filter: None = None,
+        what: type[TypedEvent],
+        filter: Filter[T],
         *,
         count: None = None,
         full: Literal[True],
         **options: Unpack[EventOptions],
-    ) -> Expectation[dict[str, Any]]: ...
+    ) -> Expectation[T]: ...
     @overload
     def expect(
         self,
-        what: Name | Sequence[Name],
-        filter: Filter[Any] | None = None,
+        what: str | Sequence[Name],
+        filter: Filter[T],
         *,
-        count: int | None = None,
-        full: Literal[True],
+        count: None = None,
+        full: bool = False,
         **options: Unpack[EventOptions],
-    ) -> Expectation[Any]: ...
+    ) -> Expectation[T]: ...
     @overload
     def expect(
         self,
         what: str,
         filter: None = None,
         *,
-        count: int | None = None,
+        count: None = None,
         full: Literal[False] = False,
         **options: Unpack[EventOptions],
     ) -> Expectation[Any]: ...
@@ -174,13 +158,23 @@ class Observed:
     @overload
     def expect(
         self,
-        what: Sequence[Name],
+        what: Name | Sequence[Name],
         filter: None = None,
         *,
-        count: int,
-        full: Literal[False] = False,
+        count: None = None,
+        full: Literal[True],
         **options: Unpack[EventOptions],
-    ) -> Expectation[list[Event]]: ...
+    ) -> Expectation[dict[str, Any]]: ...
+    @overload
+    def expect(
+        self,
+        what: Name | Sequence[Name],
+        filter: Filter[Any] | None = None,
+        *,
+        count: int,
+        full: bool = False,
+        **options: Unpack[EventOptions],
+    ) -> Expectation[list[Any]]: ...
     def expect(
         self,
         what: Any,
@@ -232,7 +226,7 @@ class Observed:
 
     @overload
     async def wait_for_sequence(
-        self, steps: tuple[Step[T, Any], Step[U, Any]], **options: Unpack[WaitOptions]
+        self, steps: tuple[Step[T], Step[U]], **options: Unpack[WaitOptions]
     ) -> tuple[T, U]: ...
     @overload
     async def wait_for_sequence(
@@ -365,7 +359,7 @@ class Observed:
     @property
     def malformed(self) -> int:
         """How many pieces of this session's event stream were no events."""
-        return self._session.malformed
+        return self._waits.current().malformed
 
 
 def _plain(handler: Callable[[T], object]) -> Callable[[T], object]:

@@ -54,6 +54,7 @@ class Replay(Observed):
 
     def __attrs_post_init__(self) -> None:
         self._session = self._new_session()
+        self._waits = self._waits_on(lambda: self._session)
 
     @property
     def exit_status(self) -> int | None:
