@@ -13,6 +13,7 @@ import trio
 
 from ..._errors import CommandFailed
 from ..._logs import log
+from ..._unwrap import plain_errors
 from .child import Child, spawn
 
 CANCEL_GRACE: Final = 5.0
@@ -43,10 +44,11 @@ async def run_command(
     try:
         assert child.process.stdin is not None
         child.process.stdin.close()  # type: ignore[attr-defined]
-        async with trio.open_nursery() as readers:
-            readers.start_soon(_read, child.stdout, outputs[0])
-            readers.start_soon(_read, child.stderr, outputs[1])
-            await child.wait_exited()
+        with plain_errors():
+            async with trio.open_nursery() as readers:
+                readers.start_soon(_read, child.stdout, outputs[0])
+                readers.start_soon(_read, child.stderr, outputs[1])
+                await child.wait_exited()
         status = await child.reap()
     except BaseException:
         with trio.CancelScope(shield=True):
