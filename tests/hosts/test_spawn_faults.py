@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,7 +195,6 @@ async def test_descriptors_run_out_at_every_step(tmp_path: Path) -> None:
     assert kinds == sorted(kinds, key=steps.index)
 
 
-@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="needs the main thread")
 @pytest.mark.parametrize(
     "place",
     [(os, "pidfd_open"), (Guard, "started"), (EventPipe, "make")],
@@ -219,7 +217,6 @@ def test_an_interrupt_loses_no_process(
     assert children() == []
 
 
-@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="needs the main thread")
 def test_an_interrupt_loses_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Child, "watch", interrupted(Child.watch))
     with pytest.raises(KeyboardInterrupt):
