@@ -52,9 +52,11 @@ def check_options(options: Mapping[str, object], known: type) -> None:
     Raises:
         TypeError: tells it, and what may have been meant.
     """
-    names: list[str] = sorted(known.__optional_keys__ | known.__required_keys__)  # type: ignore[attr-defined]
+    optional: frozenset[str] = known.__optional_keys__  # type: ignore[attr-defined]
+    required: frozenset[str] = known.__required_keys__  # type: ignore[attr-defined]
     for name in options:
-        if name not in names:
+        if name not in optional and name not in required:
+            names = sorted(optional | required)
             close = difflib.get_close_matches(name, names, 1)
             meant = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
             raise TypeError(f"unexpected keyword argument {name!r}{meant}")

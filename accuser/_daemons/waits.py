@@ -189,7 +189,8 @@ class Waits:
         seconds: float | None,
     ) -> Expectation[Any]:
         wanted = _wanted(count, options.get("nth"))
-        check_plain(filter, "a filter")
+        if filter is not None:
+            check_plain(filter, "a filter")
         names, convert = self._names(
             what, full=options.get("full", False), unknown=options.get("unknown", False)
         )
@@ -213,7 +214,8 @@ class Waits:
         """Begin to wait for lines."""
         check_options(options, LineOptions)
         wanted = _wanted(count, options.get("nth"))
-        check_plain(filter, "a filter")
+        if filter is not None:
+            check_plain(filter, "a filter")
         compiled = re.compile(pattern)
         search_in = compiled.search
 

@@ -101,7 +101,7 @@ class Session(Transcript):
             self._stop_asked = True
         self._kill_at = min(self._kill_at, trio.current_time() + grace)
         if self.state is State.RUNNING:
-            self.state: State = State.STOPPING
+            self.state = State.STOPPING
             if grace > 0:
                 self.signal(signal.SIGTERM)
                 # A stopped process would keep the signal for later.
@@ -198,7 +198,7 @@ class Session(Transcript):
 
     def _begun(self, child: Process, command: tuple[str, ...]) -> None:
         self._child, self.spawned = child, trio.current_time()
-        self.pid: int | None = child.pid
+        self.pid = child.pid
         self.recorder.started(self.program.kind, self.protocol_name, command, child.pid)
         self.state = State.RUNNING
         if isinstance(self.ready_when, ReadySpawned):
@@ -230,7 +230,7 @@ class Session(Transcript):
             with trio.move_on_after(DRAIN):
                 await drained.wait()
             try:
-                self.status: int | None = await child.reap()
+                self.status = await child.reap()
             except RunnerError as error:
                 self.fail(error)
             else:
