@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, Unpack, overload
 
 import attrs
 
@@ -191,7 +191,7 @@ class Observed:
         """
         return self._waits.expect(what, filter, count, WaitOptions(full=full, **options))
 
-    wait_for = awaited(expect)
+    wait_for: Final = awaited(expect)
     wait_for.__doc__ = """Wait for an event.
 
         Args:
@@ -297,7 +297,7 @@ class Observed:
         """As `wait_for_line`, but the waiting begins with this call."""
         return self._waits.expect_line(pattern, filter, stream, count, options)
 
-    wait_for_line = awaited(expect_line)
+    wait_for_line: Final = awaited(expect_line)
     wait_for_line.__doc__ = """Wait for a line of output in which ``pattern`` is found; return the match.
 
         Args:
