@@ -34,18 +34,19 @@ E = TypeVar("E", bound="TypedEvent")
 Step: TypeAlias = "type[T] | tuple[Name, Filter[T]]"
 
 
-@attrs.define(eq=False, repr=False)
+# Fields are those that say so: the annotated methods are none.
+@attrs.define(eq=False, repr=False, auto_attribs=False)
 class Observed:
     """Events and output lines of the sessions of one daemon."""
 
-    name: str
+    name: str = attrs.field()
     """Prefix of log lines and names of temporary files."""
-    color: str
+    color: str = attrs.field()
     """SGR sequence that colours the log lines."""
-    _kind: str
-    _protocol: Protocol | None
-    _wait_timeout: float | None
-    _unknown_events: bool
+    _kind: str = attrs.field()
+    _protocol: Protocol | None = attrs.field()
+    _wait_timeout: float | None = attrs.field()
+    _unknown_events: bool = attrs.field()
     _handlers: Handlers = attrs.field(factory=Handlers, init=False)
     _waits: Waits = attrs.field(init=False)
 
