@@ -30,8 +30,8 @@ from accuser import (
     open_accuser,
 )
 from accuser._hosts.local.machine import THIS_MACHINE
-from accuser._hosts.ssh.script import run_there, script
 from accuser._hosts.ssh.runner import address_from
+from accuser._hosts.ssh.script import run_there, script
 from tests.support.sshd import (
     SSHD,
     Server,
