@@ -108,6 +108,8 @@ def types(session: nox.Session) -> None:
     """Check the types, strictly, and that all public ones are known to whoever uses the package."""
     session.install("-q", "nox", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "types"))
     session.run("mypy")
+    # What comes back from waits, which users of either checker are to see.
+    session.run("pyright", "tests/types")
     # Types of pytest and rich are known as far as those tell them.
     session.run("pyright", "--verifytypes", "accuser", "--ignoreexternal")
 

@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from ._daemons.client import init_with_protocol as init_with_protocol
     from ._daemons.client import open_client as open_client
     from ._daemons.daemon import Daemon as Daemon
-    from ._daemons.daemon import open_daemon as open_daemon
     from ._daemons.endpoint import Endpoint as Endpoint
     from ._daemons.node import Node as Node
     from ._daemons.node import NodeOptions as NodeOptions
     from ._daemons.node import open_node as open_node
-    from ._daemons.observed import WaitOptions as WaitOptions
+    from ._daemons.opening import open_daemon as open_daemon
     from ._daemons.operations import ConsensusOperation as ConsensusOperation
     from ._daemons.options import DaemonOptions as DaemonOptions
     from ._daemons.replay import Replay as Replay
     from ._daemons.replay import open_replay as open_replay
     from ._daemons.replay import replay as replay
+    from ._daemons.waits import WaitOptions as WaitOptions
     from ._engine.exits import ExitExpectation as ExitExpectation
     from ._engine.readiness import ReadyEvent as ReadyEvent
     from ._engine.readiness import ReadyLine as ReadyLine
@@ -124,12 +124,12 @@ else:
         "init_with_protocol": "._daemons.client",
         "open_client": "._daemons.client",
         "Daemon": "._daemons.daemon",
-        "open_daemon": "._daemons.daemon",
+        "open_daemon": "._daemons.opening",
         "Endpoint": "._daemons.endpoint",
         "Node": "._daemons.node",
         "NodeOptions": "._daemons.node",
         "open_node": "._daemons.node",
-        "WaitOptions": "._daemons.observed",
+        "WaitOptions": "._daemons.waits",
         "ConsensusOperation": "._daemons.operations",
         "DaemonOptions": "._daemons.options",
         "Replay": "._daemons.replay",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 SECTION_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal", "none")
 """Levels of the sink, and ``none``, which excludes a section."""
@@ -50,9 +52,30 @@ def check_options(options: Mapping[str, object], known: type) -> None:
     Raises:
         TypeError: tells it, and what may have been meant.
     """
-    names: list[str] = sorted(known.__optional_keys__ | known.__required_keys__)  # type: ignore[attr-defined]
+    optional: frozenset[str] = known.__optional_keys__  # type: ignore[attr-defined]
+    required: frozenset[str] = known.__required_keys__  # type: ignore[attr-defined]
     for name in options:
-        if name not in names:
+        if name not in optional and name not in required:
+            names = sorted(optional | required)
             close = difflib.get_close_matches(name, names, 1)
             meant = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
             raise TypeError(f"unexpected keyword argument {name!r}{meant}")
+
+
+def check_plain(function: Any, what: str) -> None:
+    """Refuse a function that is asynchronous: nobody would await what it returns.
+
+    Raises:
+        TypeError: it is one; ``what`` says what it was to be.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    # Most are functions and methods; what else can be called has the method.
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
+    if code is not None and code.co_flags & _ASYNC:
+        raise TypeError(f"{what} is a plain function, not an asynchronous one: {function!r}")
+
+
+_ASYNC: Final = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR

@@ -8,7 +8,6 @@ notes, which tracebacks show.
 from __future__ import annotations
 
 import enum
-import re
 import shlex
 from pathlib import Path
 from typing import Final
@@ -221,22 +220,6 @@ class PortTaken(DaemonExited):
 
     def __str__(self) -> str:
         return f"{self.daemon} ended: {self.address} is taken; give the node other ports, or none"
-
-
-_TAKEN: Final = re.compile(
-    r"(?:initializing P2P server on this address: (\S+)\. Reason: [^.]*\. )?"
-    r"Another mav\w+ .{4,12}is probably running on "
-    r"(?:one of these addresses \(([^)]*)\)|this address)"
-)
-
-
-def exited(daemon: str, status: int, tail: tuple[str, ...], directory: Path | None) -> DaemonExited:
-    """The error of an exit that nobody asked for, by what the daemon printed last."""
-    # Its command line's library breaks lines wherever it likes.
-    taken = _TAKEN.search(" ".join(" ".join(tail).split()))
-    if taken is None or status <= 0:
-        return DaemonExited(daemon, status, tail, directory)
-    return PortTaken(daemon, status, tail, directory, address=taken[1] or taken[2] or "its address")
 
 
 @attrs.define(eq=False, str=False)

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self, Unpack
 
-import attrs
 import trio
 
 from .._engine.readiness import ReadyLine
-from .._hosts.host import Host
 from .._hosts.places import check_reach
 from .._hosts.toolchain import installed
-from .._logs import fresh_name
 from .._mavryk.protocol import Protocol
 from .daemon import Daemon
 from .endpoint import Endpoint
 from .node import Node
+from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
+from .taken import port_taken
 
 READY: Final = ReadyLine(re.compile(r"^Waiting for protocol .+ to start...$"), label="Accuser started.")
 
@@ -36,33 +35,6 @@ class AccuserOptions(DaemonOptions, total=False):
     preserved_levels: int | None
 
 
-@attrs.define(eq=False)
-class _AccuserSpec:
-    binary: str
-    endpoint: str
-    asks_json: bool
-    preserved_levels: int | None
-    base_dir: Callable[[], Path]
-    host: Callable[[], Host]
-    kind: str = "accuser"
-    ready: ReadyLine = READY
-    environment: Mapping[str, str] = attrs.field(factory=dict)
-
-    async def prepare(self) -> None:
-        base_dir, host = self.base_dir(), self.host()
-        await host.make_folder(base_dir)
-        if self.asks_json:
-            # The real accuser asks for binary answers; this file changes its mind, where an
-            # argument would change its command line (recorded run 12c).
-            config = json.dumps({"base_dir": str(base_dir), "media_type": "json"})
-            await host.write_new(base_dir / "config", config)
-
-    def arguments(self) -> tuple[str, ...]:
-        levels = () if self.preserved_levels is None else ("--preserved-levels", str(self.preserved_levels))
-        return ("-E", self.endpoint, "--base-dir", str(self.base_dir()), "run", *levels)
-
-
-@attrs.define(eq=False, init=False)
 class Accuser(Daemon):
     """An accuser, which watches a node and denounces double signing.
 
@@ -75,8 +47,8 @@ class Accuser(Daemon):
             node, or what is installed.
     """
 
-    node: Node | Endpoint = attrs.field(init=False)
-    _base_dir: Path | None = attrs.field(init=False)
+    node: Node | Endpoint
+    """Whom it watches."""
 
     def __init__(
         self,
@@ -89,22 +61,39 @@ class Accuser(Daemon):
     ) -> None:
         if preserved_levels is not None and preserved_levels < 0:
             raise ValueError(f"preserved_levels must not be negative, and is {preserved_levels}")
-        runner = options.get("runner")
-        inherited = node.toolchain if isinstance(node, Node) else installed()
-        toolchain = options.get("toolchain") or inherited
-        check_reach(toolchain, node.toolchain if isinstance(node, Node) else None)
-        is_real = options.get("path") is not None or not toolchain.is_sandbox
-        spec = _AccuserSpec(
+        theirs = node.toolchain if isinstance(node, Node) else None
+        toolchain = options["toolchain"] = options.get("toolchain") or theirs or installed()
+        check_reach(toolchain, theirs)
+        super().__init__(
             protocol.accuser_binary,
-            node.rpc_endpoint_from(runner),
-            is_real and not node.speaks_binary,
-            preserved_levels,
-            lambda: self.base_dir,
-            lambda: self._host,
+            kind="accuser",
+            arguments=self._arguments,
+            ready=READY,
+            prepare=self._prepare,
+            protocol=protocol,
+            explain_exit=port_taken,  # of a node that is played as an accuser
+            keeps_directory=False,
+            **options,
         )
-        self._init(spec, options.get("name") or fresh_name("accuser"), toolchain, protocol, options)
         self.node = node
         self._base_dir = None if base_dir is None else self._host.absolute(base_dir)
+        self._preserved_levels = preserved_levels
+        is_real = options.get("path") is not None or not toolchain.is_sandbox
+        self._asks_json = is_real and not node.speaks_binary
+
+    def _arguments(self) -> tuple[str, ...]:
+        kept = self._preserved_levels
+        levels = () if kept is None else ("--preserved-levels", str(kept))
+        endpoint = self.node.rpc_endpoint_from(self.runner)
+        return ("-E", endpoint, "--base-dir", str(self.base_dir), "run", *levels)
+
+    async def _prepare(self) -> None:
+        await self._host.make_folder(self.base_dir)
+        if self._asks_json:
+            # The real accuser asks for binary answers; this file changes its mind, where an
+            # argument would change its command line (recorded run 12c).
+            config = json.dumps({"base_dir": str(self.base_dir), "media_type": "json"})
+            await self._host.write_new(self.base_dir / "config", config)
 
     @property
     def protocol(self) -> Protocol:
@@ -128,7 +117,7 @@ class Accuser(Daemon):
         """
         accuser = cls(protocol, node, **options)
         await node.wait_for_ready()
-        await accuser._start(nursery, event_level, may_exit=False)
+        await start_in(nursery, accuser, event_level)
         return accuser
 
     @property
@@ -140,10 +129,6 @@ class Accuser(Daemon):
     def base_dir(self) -> Path:
         """Value of ``--base-dir``."""
         return self._workspace.folder(self.name) if self._base_dir is None else self._base_dir
-
-    async def _after_run(self) -> None:
-        # An accuser keeps nothing in its folder.
-        await self._discard()
 
 
 @asynccontextmanager
@@ -176,5 +161,5 @@ async def open_accuser(
     """
     accuser = Accuser(protocol, node, **options)
     await node.wait_for_ready()
-    async with accuser._opened(event_level, may_exit) as opened:
+    async with open_daemon(accuser, event_level=event_level, may_exit=may_exit) as opened:
         yield opened

@@ -18,6 +18,7 @@ from .client import Client
 from .daemon import Daemon
 from .endpoint import Endpoint
 from .node import Node
+from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
 
 READY: Final = ReadyLine(r"^Baker .+ for .+ started.$", label="Baker started.")
@@ -103,6 +104,7 @@ class Baker(Daemon):
             arguments=self._arguments,
             ready=READY,
             protocol=protocol,
+            keeps_directory=False,  # what a baker keeps is in the wallet's folder
             **options,
         )
         self.node: Node | Endpoint = node
@@ -146,10 +148,6 @@ class Baker(Daemon):
             *("run", *mode, *self._before, *self.delegates, *self._after),
         )
 
-    async def _after_run(self) -> None:
-        # What a baker keeps is in the wallet's folder.
-        await self._discard()
-
     @classmethod
     async def init(
         cls,
@@ -167,7 +165,7 @@ class Baker(Daemon):
         """
         baker = cls(protocol, node, client, **options)
         await node.wait_for_ready()
-        await baker._start(nursery, event_level, may_exit=False)
+        await start_in(nursery, baker, event_level)
         return baker
 
 
@@ -208,5 +206,5 @@ async def open_baker(
     """
     baker = Baker(protocol, node, client, **options)
     await node.wait_for_ready()
-    async with baker._opened(event_level, may_exit) as opened:
+    async with open_daemon(baker, event_level=event_level, may_exit=may_exit) as opened:
         yield opened

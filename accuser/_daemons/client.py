@@ -35,10 +35,10 @@ _ENVIRONMENT: Final = {"MAVRYK_CLIENT_UNSAFE_DISABLE_DISCLAIMER": "Y"}
 class ClientOptions(TypedDict, total=False):
     """The options of `Client`."""
 
-    name: str
-    color: str
-    base_dir: str | Path
-    toolchain: Toolchain
+    name: str | None
+    color: str | None
+    base_dir: str | Path | None
+    toolchain: Toolchain | None
 
 
 @attrs.define(eq=False, init=False)
@@ -71,7 +71,7 @@ class Client:
         self.node = node
         self.name = options.get("name") or fresh_name("client")
         self.color = options.get("color") or next_color("client")
-        self.toolchain = options.get("toolchain", inherited)
+        self.toolchain = options.get("toolchain") or inherited
         self._base_dir = None if base_dir is None else Path(base_dir).absolute()
         check_reach(self.toolchain, node.toolchain if isinstance(node, Node) else None)
         self._host = host_of(self.toolchain)

@@ -2,56 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import re
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack, get_args
+from typing import TYPE_CHECKING, Final, Unpack, get_args
 
 import attrs
 import trio
 
-from .._checks import check_grace, check_options, check_sections
+from .._checks import check_grace, check_options, check_plain, check_sections
 from .._engine.exits import ExitExpectation
-from .._engine.readiness import ReadyEvent, ReadyLine
-from .._engine.session import STOP_GRACE, DaemonSpec, Session
-from .._engine.supervise import Restart, RestartPolicy, Supervisor
-from .._engine.transcript import EVENTS_LIMIT, State
+from .._engine.program import Program, checked_arguments
+from .._engine.readiness import ReadyEvent, ReadyLine, ReadySpawned
+from .._engine.session import STOP_GRACE, Session
+from .._engine.supervise import Restart
+from .._engine.transcript import EVENTS_LIMIT
 from .._engine.waits import DEFAULT, Default
-from .._errors import (
-    AlreadyRunning,
-    DaemonExited,
-    NotRunning,
-    RunnerError,
-    RunnerFault,
-    StatsUnavailable,
-    TerminatedBeforeEvent,
-)
-from .._files import safe_name
+from .._errors import AlreadyRunning, DaemonExited, NotRunning, StatsUnavailable
 from .._hosts.host import Host, Workspace
 from .._hosts.places import host_of
 from .._hosts.ssh.runner import SSHRunner
 from .._hosts.toolchain import Toolchain, installed
 from .._hosts.usage import Stats
-from .._logs import fresh_name, log, next_color
+from .._logs import fresh_name, next_color
 from .._mavryk.protocol import Protocol
-from .._recording.writer import Recorder, Recording
-from .._report import describe_status, signal_name
-from .._stream.framing import Framer
-from .._stream.netstring import NetstringFramer
-from .._unwrap import plain_errors
-from .observed import WAIT_TIMEOUT, Observed
-from .options import DaemonOptions, EventFormat, EventLevel
-from .spec import program_spec
+from .._recording.writer import Recording
+from .._report import signal_name
+from .observed import Observed
+from .options import DaemonOptions, EventLevel
+from .sessions import Sessions, Settings
+from .waits import WAIT_TIMEOUT
 
 if TYPE_CHECKING:
     from ..events import TypedEvent
 
+_KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
-@attrs.define(eq=False, init=False)
+
 class Daemon(Observed):
     """A daemon that is spawned with an event pipe and controlled.
 
@@ -74,38 +62,21 @@ class Daemon(Observed):
         protocol: gives the classes of `accuser.events` their names, where a protocol is part of them.
         events: the names or classes of all events that it emits, so that a wait for another one is
             refused; by default any name can be waited for.
+        explain_exit: gets the `DaemonExited` of an exit that nobody asked for, and returns the error
+            that is raised: the same one, or a subclass that says more.
+        keeps_directory: whether the next run needs what is in the temporary directory. Otherwise it
+            is removed when `run` returns, unless the daemon failed or a block holds it.
         options: those of all daemons, `DaemonOptions`; the default toolchain is what is installed.
 
     Raises:
         ValueError: ``arguments`` is one text, or ``kind`` cannot begin a name.
     """
 
-    _spec: DaemonSpec
     toolchain: Toolchain
     """Where the executable comes from, unless a path was given."""
     runner: SSHRunner | None
     """The machine that it runs on; None for this one."""
-    _path: Path | None
-    _event_pipe: Path | None
-    _workspace: Workspace
-    _format: EventFormat
-    _strict: bool
-    _history: int
-    _record: Recording | None
-    _stop_grace: float
-    _policy: RestartPolicy | None
-    _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
-    _session: Session = attrs.field(init=False)
-    _restarts: int = attrs.field(default=0, init=False)
-    _sessions: int = attrs.field(default=0, init=False)
-    _next_session: Session | None = attrs.field(default=None, init=False)
-    _revived: Session | None = attrs.field(default=None, init=False)
-    """The session that a restart began where none ran."""
-    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
-    _in_block: bool = attrs.field(default=False, init=False)
-    _may_exit: bool = attrs.field(default=False, init=False)
-    _event_level: EventLevel = attrs.field(default="info", init=False)
-    _sections: tuple[tuple[str, str], ...] = attrs.field(default=(), init=False)
+    _sessions: Sessions
 
     def __init__(
         self,
@@ -118,52 +89,75 @@ class Daemon(Observed):
         prepare: Callable[[], Awaitable[object]] | None = None,
         protocol: Protocol | None = None,
         events: Iterable[str | type[TypedEvent]] | None = None,
+        explain_exit: Callable[[DaemonExited], DaemonExited] | None = None,
+        keeps_directory: bool = True,
         **options: Unpack[DaemonOptions],
     ) -> None:
-        spec = program_spec(binary, kind, arguments, ready, environment, prepare)
-        name, toolchain = options.get("name"), options.get("toolchain")
-        self._init(spec, name or fresh_name(kind), toolchain or installed(), protocol, options)
-        if events is not None:
-            self._catalogue = frozenset(self._name(event, unknown=True) for event in events)
-
-    def __attrs_post_init__(self) -> None:
-        self._session = self._new_session()
-
-    def _init(
-        self,
-        spec: DaemonSpec,
-        name: str,
-        toolchain: Toolchain,
-        protocol: Protocol | None,
-        options: DaemonOptions,
-    ) -> None:
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"kind begins names such as indexer1: A-Z a-z 0-9 . _ and -, not {kind!r}")
+        program = Program(
+            kind=kind,
+            binary=binary,
+            arguments=arguments if callable(arguments) else checked_arguments(arguments),
+            ready=ReadySpawned() if ready is None else ready,
+            environment=environment or {},
+            prepare=prepare,
+            explain_exit=explain_exit,
+            keeps_directory=keeps_directory,
+        )
+        name, toolchain = options.get("name") or fresh_name(kind), options.get("toolchain") or installed()
         check_options(options, DaemonOptions)
-        path, pipe, color = options.get("path"), options.get("event_pipe"), options.get("color")
-        record = options.get("record")
-        runner = options.get("runner")
-        host = host_of(toolchain, runner)
-        self.__attrs_init__(
+        color = options.get("color")
+        super().__init__(
             name=name,
-            color=next_color(spec.kind) if color is None else color,
-            kind=spec.kind,
+            color=next_color(kind) if color is None else color,
+            kind=kind,
             protocol=protocol,
             wait_timeout=options.get("wait_timeout", WAIT_TIMEOUT),
             unknown_events=options.get("unknown_events", False),
-            spec=spec,
-            toolchain=toolchain,
-            runner=runner,
+        )
+        self.toolchain = toolchain
+        self.runner = options.get("runner")
+        self._sessions = sessions = Sessions(self._settings(program, options))
+        self._waits = self._waits_on(lambda: sessions.current)
+        if events is not None:
+            self._waits.catalogue = frozenset(self._waits.event_name(event, unknown=True) for event in events)
+
+    def _settings(self, program: Program, options: DaemonOptions) -> Settings:
+        host = host_of(self.toolchain, self.runner)
+        path, pipe, record = options.get("path"), options.get("event_pipe"), options.get("record")
+        return Settings(
+            name=self.name,
+            color=self.color,
+            program=program,
+            protocol_name=None if self._protocol is None else self._protocol.long_name,
+            toolchain=self.toolchain,
+            host=host,
+            workspace=host.workspace(self.name),
             path=None if path is None else host.absolute(path),
             event_pipe=None if pipe is None else Path(pipe),
-            workspace=host.workspace(name),
             format=options.get("format", "one-per-line"),
             strict=options.get("strict", False),
             history=options.get("history", EVENTS_LIMIT),
-            record=Recording(record) if isinstance(record, str | Path) else record,
+            recording=Recording(record) if isinstance(record, str | Path) else record,
             stop_grace=check_grace(options.get("stop_grace", STOP_GRACE), "stop_grace"),
             policy=options.get("restart"),
+            handlers=self._handlers,
         )
 
     # State.
+
+    @property
+    def _session(self) -> Session:
+        return self._sessions.current
+
+    @property
+    def _host(self) -> Host:
+        return self._sessions.settings.host
+
+    @property
+    def _workspace(self) -> Workspace:
+        return self._sessions.settings.workspace
 
     @property
     def running(self) -> bool:
@@ -188,7 +182,7 @@ class Daemon(Observed):
     @property
     def restarts(self) -> int:
         """How often the handle's `RestartPolicy` has restarted it; `restart` does not count."""
-        return self._restarts
+        return self._sessions.restarts
 
     @property
     def exit_status(self) -> int | None:
@@ -199,9 +193,24 @@ class Daemon(Observed):
         return self._session.status
 
     @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines that the last session printed: on standard error, or on standard output if none."""
+        return self._session.tail()
+
+    @property
+    def exit_is_expected(self) -> bool:
+        """Whether an exit that nobody asks for is no error now: ``may_exit``, or an `expect_exit`."""
+        return self._sessions.may_exit or self._session.exits_expected > 0
+
+    @property
     def directory(self) -> Path:
         """The temporary directory of this handle, made when first asked for."""
         return self._workspace.path
+
+    @property
+    def kept_directory(self) -> Path | None:
+        """The temporary directory as it is now; None if it was not made, or is removed."""
+        return self._workspace.made
 
     def keep_directory(self) -> Path:
         """Never remove the temporary directory; return it."""
@@ -216,15 +225,7 @@ class Daemon(Observed):
         By default it is in the temporary directory; where that one's path has characters that the
         daemon's sink cannot take, in a directory of its own elsewhere.
         """
-        if self._event_pipe is not None:
-            return self._event_pipe
-        if self._pipe_workspace is None:
-            self._pipe_workspace = self._workspace.for_pipe()
-        return self._pipe_workspace.path / f"{safe_name(self.name)}-event-pipe"
-
-    @property
-    def _host(self) -> Host:
-        return host_of(self.toolchain, self.runner)
+        return self._sessions.event_pipe
 
     # Running.
 
@@ -257,137 +258,19 @@ class Daemon(Observed):
         Cancelling stops the daemon: SIGTERM, ``stop_grace`` seconds, SIGKILL, each for its whole
         process group; what it still writes is delivered. A Ctrl-C meanwhile kills it at once.
         """
+        sessions = self._sessions
         if self.running:
-            raise AlreadyRunning(self.name, self._spec.kind)
+            raise AlreadyRunning(self.name, sessions.settings.program.kind)
         if event_level is not None and event_level not in get_args(EventLevel):
             raise ValueError(f"event_level must be one of {get_args(EventLevel)}, not {event_level!r}")
         if event_sections_levels is not None:
-            self._sections = check_sections(event_sections_levels)
+            sessions.section_levels = check_sections(event_sections_levels)
         if event_level is not None:
-            self._event_level = event_level
+            sessions.event_level = event_level
         if may_exit is not None:
-            self._may_exit = may_exit
-        self._claim()
-        await self._run_claimed(task_status)
-
-    def _claim(self) -> Session:
-        """Make a session that counts as running from now on, whoever else is about to start one."""
-        if self._session.state is State.ENDED:
-            self._session = self._new_session()
-        self._session.state = State.STARTING
-        return self._session
-
-    async def _run_claimed(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        try:
-            async with self._host.connected():
-                try:
-                    await self._run_sessions(task_status)
-                finally:
-                    with trio.CancelScope(shield=True):
-                        await self._after_run()
-        finally:
-            self._session.end()
-            self._drop_next()
-            if self._pipe_workspace not in (None, self._workspace):
-                self._pipe_workspace.remove()
-
-    async def _run_sessions(self, task_status: trio.TaskStatus[None]) -> None:
-        supervisor = None if self._policy is None else Supervisor(self._policy)
-        while True:
-            session, restart = self._session, None
-            try:
-                await self._run_session(task_status)
-            except (DaemonExited, RunnerError) as error:
-                if supervisor is None or not _may_pass(error, supervisor):
-                    raise
-                if self._next_session is None:
-                    status = None
-                    if isinstance(error, DaemonExited):
-                        status = error.status
-                    else:
-                        # The keeper there removes the directory of the session that lost us.
-                        self._workspace.remove()
-                    restart = supervisor.next(status, session.uptime, session.tail())
-                    if restart is None and not self._may_exit:
-                        if isinstance(error, DaemonExited):
-                            error.restarts = supervisor.attempt
-                        raise
-            task_status = trio.TASK_STATUS_IGNORED
-            if restart is not None:
-                # No checkpoint since the session's end: who hears of it finds the next one here.
-                self._session = self._new_session()
-                await self._back_off(restart)
-            if self._session.state is State.ENDED:
-                if self._next_session is None:
-                    return
-                self._session, self._next_session = self._next_session, None
-
-    async def _back_off(self, restart: Restart) -> None:
-        session = self._session
-        with contextlib.nullcontext() if self._record is None else self._record.in_use():
-            session.recorder.restart(restart.status, restart.attempt, restart.delay)
-        how = "the connection failed" if restart.status is None else describe_status(restart.status)
-        text = f"ended unasked: {how}; restart {restart.attempt} in"
-        log(logging.WARNING, self.name, self.color, f"{text} {restart.delay:.3g} s")
-        for handler in tuple(self._handlers.restarts):
-            session.call(handler, restart, "a restart")
-        if await session.back_off(restart.delay):
-            self._restarts += 1
-        elif session.failure is not None:
-            raise session.failure
-
-    async def _run_session(self, task_status: trio.TaskStatus[None]) -> None:
-        session = self._session
-        self._begin()
-        session.state = State.STARTING
-        await session.run(
-            self._host,
-            self._workspace,
-            self._command(),
-            self._sink_query(),
-            self.event_pipe,
-            may_exit=self._may_exit and self._policy is None,
-            task_status=task_status,
-        )
-
-    def _command(self) -> tuple[str, ...]:
-        return (str(self._path),) if self._path else self.toolchain.command(self._spec.binary, self._host)
-
-    def _sink_query(self) -> str:
-        # Upstream reverses the list, and the sink takes the first prefix that matches
-        # (tezt/lib_tezos/daemon.ml), so the last one given wins.
-        sections = (*reversed(self._sections), ("", self._event_level))
-        query = "&".join(f"section-prefix={section}:{level}" for section, level in sections)
-        return query if self._format == "one-per-line" else f"{query}&format={self._format}"
-
-    def _new_session(self) -> Session:
-        self._sessions += 1
-        return Session(
-            self.name,
-            self.color,
-            self._spec.ready,
-            self._handlers,
-            self._spec,
-            None if self._protocol is None else self._protocol.long_name,
-            NetstringFramer if self._format == "netstring" else Framer,
-            recorder=Recorder(self.name, self._sessions, self._record),
-            events_limit=self._history,
-            strict=self._strict,
-            stop_grace=self._stop_grace,
-        )
-
-    def _begin(self) -> None:
-        """What a new session begins with."""
-
-    async def _after_run(self) -> None:
-        """What remains to be done when `run` returns."""
-
-    async def _discard(self) -> None:
-        """Remove the temporary directory after a run, unless a block may still want to look at it."""
-        if not self._in_block:
-            if self._session.ended_with_error(self._may_exit):
-                self._workspace.keep()
-            await self._host.discard(self._workspace)
+            sessions.may_exit = may_exit
+        sessions.claim()
+        await sessions.run(task_status)
 
     async def terminate(self, timeout: float | Default = DEFAULT) -> None:
         """Send SIGTERM, after ``timeout`` seconds (by default ``stop_grace``) SIGKILL, and wait for the end.
@@ -398,29 +281,16 @@ class Daemon(Observed):
         Raises:
             TypeError, ValueError: ``timeout`` is no number >= 0; nothing was done.
         """
-        await self._stop(self._grace(timeout))
+        await self._sessions.stop(self._grace(timeout))
 
     async def kill(self) -> None:
         """Send SIGKILL, and wait for the end as `terminate` does."""
-        await self._stop(0.0)
-
-    async def _stop(self, grace: float) -> None:
-        self._drop_next()
-        session = self._session
-        if not session.running:
-            await trio.lowlevel.checkpoint()
-            return
-        session.stop(grace)
-        await session.ended.wait()
+        await self._sessions.stop(0.0)
 
     def _grace(self, timeout: float | Default) -> float:
-        return self._stop_grace if isinstance(timeout, Default) else check_grace(timeout)
-
-    def _drop_next(self) -> None:
-        self._revived = None
-        following, self._next_session = self._next_session, None
-        if following is not None:
-            following.end()
+        if isinstance(timeout, Default):
+            return self._sessions.settings.stop_grace
+        return check_grace(timeout)
 
     async def restart(self, timeout: float | Default = DEFAULT) -> None:
         """Terminate the daemon if it runs, run it again and wait until it is ready.
@@ -437,29 +307,11 @@ class Daemon(Observed):
             TerminatedBeforeEvent: it ended before it was ready again, or was to stop for good.
             EventTimeout: it was not ready again within the time that waits last.
             TypeError, ValueError: ``timeout`` is no number >= 0; nothing was done.
+
+        Where it had ended, also what its start raises, as `run` does.
         """
-        grace = self._grace(timeout)
-        if self._revived is self._session and not self._session.settled.is_set():
-            await self._wait_until_ready(self._session)
-            return
-        if self._session.running:
-            following = self._next_session
-            if following is None:
-                following = self._next_session = self._new_session()
-            self._session.stop(grace)
-            await self._wait_until_ready(following)
-            return
-        hint = f"start it with `await nursery.start({self._spec.kind}.run)`"
-        if self._nursery is None:
-            raise NotRunning(self.name, "restart", hint)
-        revived = self._revived = self._claim()
-        try:
-            await self._nursery.start(self._run_claimed)
-        except RuntimeError:
-            # The nursery that it was opened in may have closed.
-            revived.end()
-            raise NotRunning(self.name, "restart", hint) from None
-        await self._wait_until_ready(revived)
+        following = await self._sessions.restart(self._grace(timeout))
+        await self._waits.until_ready(following)
 
     async def stats(self) -> Stats:
         """Tell what the daemon's whole process group uses, and what the session has brought.
@@ -484,7 +336,7 @@ class Daemon(Observed):
             uptime=session.uptime,
             events=session.events.next_index - session.malformed,
             lines=session.stdout.next_index + session.stderr.next_index,
-            restarts=self._restarts,
+            restarts=self._sessions.restarts,
         )
 
     def on_restart(self, handler: Callable[[Restart], object]) -> None:
@@ -492,6 +344,7 @@ class Daemon(Observed):
 
         An exception of it ends the run with `HandlerFailed`.
         """
+        check_plain(handler, "a handler")
         self._handlers.restarts.append(handler)
 
     def expect_exit(self, *, timeout: float | Default | None = DEFAULT) -> ExitExpectation:
@@ -510,7 +363,7 @@ class Daemon(Observed):
                 the ``await``; from then on an exit is an error again.
             TerminatedBeforeEvent: when awaited; it ended before there was a process.
         """
-        return ExitExpectation(self._session, self._seconds(timeout))
+        return ExitExpectation(self._session, self._waits.seconds(timeout))
 
     def signal(self, signum: int) -> None:
         """Send a signal, as in ``signal.SIGUSR1``, to the whole process group.
@@ -534,88 +387,3 @@ class Daemon(Observed):
     def resume(self) -> None:
         """Let it go on with SIGCONT. Does nothing if it is not running."""
         self._session.signal(signal.SIGCONT)
-
-    # Opening.
-
-    async def _start(self, nursery: trio.Nursery, event_level: EventLevel | None, may_exit: bool) -> None:
-        self._nursery = nursery
-        await nursery.start(partial(self.run, event_level=event_level, may_exit=may_exit))
-        try:
-            await self._wait_for_first_ready()
-        except BaseException:
-            # Nobody else has the handle yet.
-            self._drop_next()
-            self._session.stop(self._stop_grace)
-            raise
-
-    async def _wait_for_first_ready(self) -> None:
-        while True:
-            session = self._session
-            try:
-                return await self.wait_for_ready()
-            except TerminatedBeforeEvent:
-                if self._session is session:
-                    raise  # no restart follows
-
-    @asynccontextmanager
-    async def _opened(self, event_level: EventLevel | None, may_exit: bool) -> AsyncGenerator[Self]:
-        self._in_block = True
-        async with self._host.connected():
-            try:
-                with plain_errors():
-                    async with trio.open_nursery() as nursery:
-                        try:
-                            await self._start(nursery, event_level, may_exit)
-                        except TerminatedBeforeEvent:
-                            if not self._session.ended_with_error(may_exit):
-                                raise
-                            # `run` is about to raise, in this very nursery, and says more.
-                            await trio.sleep_forever()
-                        yield self
-                        await self.terminate()
-            except BaseException as error:
-                # What never ran left nothing to look at; a cancelled block did not fail; and
-                # nobody can look at a machine that is out of reach, which cleans up itself.
-                failed = isinstance(error, Exception) and not isinstance(error, RunnerError)
-                ran = self.pid is not None or self._sessions > 1
-                if failed and ran and (kept := self._workspace.keep()):
-                    error.add_note(f"the files of {self.name} are kept in {kept}")
-                raise
-            finally:
-                self._nursery = None
-                self._in_block = False
-                with trio.CancelScope(shield=True):
-                    await self._host.discard(self._workspace)
-
-
-D = TypeVar("D", bound=Daemon)
-
-
-@asynccontextmanager
-async def open_daemon(
-    daemon: D, *, event_level: EventLevel | None = None, may_exit: bool = False
-) -> AsyncGenerator[D]:
-    """Run ``daemon`` for the length of a block; it is ready when the block begins.
-
-    Args:
-        daemon: a handle that does not run.
-        event_level: least level of its events: ``debug``, ``info`` or ``notice``.
-        may_exit: whether it may end unasked without ending the block.
-
-    Raises:
-        AlreadyRunning: it runs.
-        BinaryNotFound, SpawnFailed, EventPipeError: it could not be started.
-        EventTimeout: it was not ready within the time that its waits last.
-        DaemonExited: it ended unasked; the block was cancelled.
-
-    The end of the block stops it, whatever the block ends with.
-    """
-    if daemon.running:
-        raise AlreadyRunning(daemon.name, daemon._spec.kind)
-    async with daemon._opened(event_level, may_exit) as opened:
-        yield opened
-
-
-def _may_pass(error: DaemonExited | RunnerError, supervisor: Supervisor) -> bool:
-    # A machine that was reached once may come back; one that never was is a mistake of the user.
-    return isinstance(error, DaemonExited) or error.reason is RunnerFault.LOST or supervisor.attempt > 0

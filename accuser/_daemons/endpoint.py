@@ -11,7 +11,7 @@ import trio
 
 from .._engine.waits import DEFAULT, Default
 from .._errors import EventTimeout, RpcError
-from .observed import WAIT_TIMEOUT
+from .waits import WAIT_TIMEOUT
 
 if TYPE_CHECKING:
     from .._http.client import Connect

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self, Unpack
 
-import attrs
 import trio
 
 from .._engine.explain import status_report
@@ -23,16 +22,14 @@ from .._engine.waits import (
     recorded,
     terminated,
 )
-from .._hosts.host import Host
-from .._hosts.places import host_of
 from .._hosts.ssh.runner import SSHRunner, address_from
-from .._hosts.toolchain import installed
-from .._logs import fresh_name
 from .._mavryk.network_file import Overrides, Upgrades, network_file
 from .._stream.event import Event
 from .daemon import Daemon
 from .endpoint import call_rpc
+from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
+from .taken import port_taken
 
 BINARY: Final = "mavkit-node"
 READY: Final = ReadyEvent("node_is_ready.v0")
@@ -53,55 +50,6 @@ class NodeOptions(DaemonOptions, total=False):
     metrics_port: int | None
 
 
-@attrs.define(eq=False)
-class _NodeSpec:
-    find: Callable[[], tuple[str, ...]]
-    log: Callable[[], tuple[str, str]]
-    config_arguments: tuple[str, ...]
-    network: str | None
-    network_path: Callable[[], Path]
-    rpc_port: int
-    net_port: int
-    metrics_port: int
-    data_dir: Callable[[], Path]
-    host: Callable[[], Host]
-    kind: str = "node"
-    binary: str = BINARY
-    ready: ReadyEvent = READY
-    environment: Mapping[str, str] = attrs.field(factory=dict)
-
-    async def prepare(self) -> None:
-        data_dir, host = self.data_dir(), self.host()
-        await host.make_folder(data_dir)
-        if not await host.exists(data_dir / "identity.json"):
-            await self._run("identity", "generate", "--data-dir", str(data_dir), "0")
-        if not await host.exists(data_dir / "config.json"):
-            network: tuple[str, ...] = ()
-            if self.network is not None:
-                # Not in the data directory, where a node takes nothing that it does not know.
-                path = self.network_path()
-                await host.make_folder(path.parent)
-                await host.write_new(path, self.network)
-                network = ("--network", str(path))
-            await self._run("config", "init", "--data-dir", str(data_dir), *network, *self.config_arguments)
-
-    async def _run(self, *words: str) -> None:
-        name, color = self.log()
-        await self.host().run((*self.find(), *words), name=name, color=color)
-
-    def arguments(self) -> tuple[str, ...]:
-        # On another machine it listens everywhere (``tezt/lib_tezos/node.ml``).
-        host = self.host().listen_address
-        rpc = f"{host}:{self.rpc_port}"
-        return (
-            *("run", "--data-dir", str(self.data_dir())),
-            *("--net-addr", f"{host}:{self.net_port}"),
-            *("--metrics-addr", f"{host}:{self.metrics_port}"),
-            *("--rpc-addr", rpc, "--max-active-rpc-connections", "500", "--allow-all-rpc", rpc),
-        )
-
-
-@attrs.define(eq=False, init=False)
 class Node(Daemon):
     """A node.
 
@@ -122,16 +70,12 @@ class Node(Daemon):
             installed.
     """
 
-    rpc_port: int = attrs.field(init=False)
+    rpc_port: int
     """Port of the RPC server."""
-    net_port: int = attrs.field(init=False)
+    net_port: int
     """Port for other nodes."""
-    metrics_port: int = attrs.field(init=False)
+    metrics_port: int
     """Port of the metrics server."""
-    _data_dir: Path | None = attrs.field(init=False)
-    _level: int = attrs.field(default=0, init=False)
-    _identity: str | None = attrs.field(default=None, init=False)
-    _connections: int = attrs.field(default=0, init=False)
 
     def __init__(
         self,
@@ -145,26 +89,57 @@ class Node(Daemon):
         metrics_port: int | None = None,
         **options: Unpack[DaemonOptions],
     ) -> None:
-        name = options.get("name") or fresh_name("node")
-        toolchain = options.get("toolchain") or installed()
-        host = host_of(toolchain, options.get("runner"))
         network = network_file(upgrades, overrides)
-        spec = _NodeSpec(
-            lambda: self._command(),
-            lambda: (self.name, self.color),
-            _config_arguments(arguments, own_network=network is not None),
-            network,
-            lambda: self._workspace.path / "network.json",
-            host.reserve_port() if rpc_port is None else rpc_port,
-            host.reserve_port() if net_port is None else net_port,
-            host.reserve_port() if metrics_port is None else metrics_port,
-            lambda: self.data_dir,
-            lambda: self._host,
+        config_arguments = _config_arguments(arguments, own_network=network is not None)
+        super().__init__(
+            BINARY,
+            kind="node",
+            arguments=self._arguments,
+            ready=READY,
+            prepare=self._prepare,
+            explain_exit=port_taken,
+            **options,
         )
-        self._init(spec, name, toolchain, None, options)
-        self.rpc_port, self.net_port, self.metrics_port = spec.rpc_port, spec.net_port, spec.metrics_port
+        self.rpc_port, self.net_port, self.metrics_port = (
+            self._host.reserve_port() if port is None else port for port in (rpc_port, net_port, metrics_port)
+        )
         self._data_dir = None if data_dir is None else self._host.absolute(data_dir)
+        self._config_arguments, self._network = config_arguments, network
+        self._level, self._connections = 0, 0
+        self._identity: str | None = None
         self.on_event(self._note)
+
+    async def _prepare(self) -> None:
+        # A session begins.
+        self._level, self._connections, self._identity = 0, 0, None
+        data_dir, host = self.data_dir, self._host
+        await host.make_folder(data_dir)
+        if not await host.exists(data_dir / "identity.json"):
+            await self._set_up("identity", "generate", "--data-dir", str(data_dir), "0")
+        if not await host.exists(data_dir / "config.json"):
+            network: tuple[str, ...] = ()
+            if self._network is not None:
+                # Not in the data directory, where a node takes nothing that it does not know.
+                path = self._workspace.path / "network.json"
+                await host.make_folder(path.parent)
+                await host.write_new(path, self._network)
+                network = ("--network", str(path))
+            words = ("--data-dir", str(data_dir), *network, *self._config_arguments)
+            await self._set_up("config", "init", *words)
+
+    async def _set_up(self, *words: str) -> None:
+        await self._host.run((*self._sessions.command(), *words), name=self.name, color=self.color)
+
+    def _arguments(self) -> tuple[str, ...]:
+        # On another machine it listens everywhere (``tezt/lib_tezos/node.ml``).
+        host = self._host.listen_address
+        rpc = f"{host}:{self.rpc_port}"
+        return (
+            *("run", "--data-dir", str(self.data_dir)),
+            *("--net-addr", f"{host}:{self.net_port}"),
+            *("--metrics-addr", f"{host}:{self.metrics_port}"),
+            *("--rpc-addr", rpc, "--max-active-rpc-connections", "500", "--allow-all-rpc", rpc),
+        )
 
     @classmethod
     async def init(
@@ -172,7 +147,7 @@ class Node(Daemon):
     ) -> Self:
         """Create a node, run it in ``nursery`` and wait until it is ready. Options as above."""
         node = cls(**options)
-        await node._start(nursery, event_level, may_exit=False)
+        await start_in(nursery, node, event_level)
         return node
 
     @property
@@ -275,7 +250,7 @@ class Node(Daemon):
                 await session.events.park()
 
         with recorded(session, event, where):
-            await self._until(session, wait, event, where, timeout)
+            await self._waits.until(session, wait, event, where, timeout)
 
     def _note(self, event: Event) -> None:
         if event.name in LEVEL_EVENTS:
@@ -286,11 +261,6 @@ class Node(Daemon):
             self._connections += 1
         elif event.name == "read_identity.v0":
             self._identity = event.value
-
-    def _begin(self) -> None:
-        self._level = 0
-        self._connections = 0
-        self._identity = None
 
 
 def _config_arguments(arguments: Sequence[str], *, own_network: bool) -> tuple[str, ...]:
@@ -323,5 +293,5 @@ async def open_node(
 
     The end of the block stops it, whatever the block ends with.
     """
-    async with Node(**options)._opened(event_level, may_exit) as node:
+    async with open_daemon(Node(**options), event_level=event_level, may_exit=may_exit) as node:
         yield node

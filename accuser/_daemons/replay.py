@@ -50,9 +50,11 @@ class Replay(Observed):
     """
 
     _entries: list[OfDaemon]
+    _session: Transcript = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = self._new_session()
+        self._waits = self._waits_on(lambda: self._session)
 
     @property
     def exit_status(self) -> int | None:

@@ -16,15 +16,15 @@ import logging
 import math
 import shlex
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 import trio
 
-from .._errors import RunnerError, exited
-from .._hosts.host import Host, Pipe, Process, Workspace
+from .._errors import DaemonExited, RunnerError
+from .._hosts.host import Host, Pipe, Process, Running, Workspace
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
 from .._logs import log
@@ -33,7 +33,8 @@ from .._stream.decoding import decode_steps
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .interrupt import on_interrupt
-from .readiness import Ready, ReadySpawned, Stream
+from .program import Program
+from .readiness import ReadySpawned, Stream
 from .transcript import State, Transcript
 
 DRAIN: Final = 1.0
@@ -47,37 +48,11 @@ MAX_LINE: Final = 1024 * 1024
 EVENTS_VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
 
 
-class DaemonSpec(Protocol):
-    """What differs between daemons."""
-
-    @property
-    def kind(self) -> str:
-        """``accuser``: the base of default names, and the word in messages."""
-
-    @property
-    def binary(self) -> str:
-        """Name of the executable."""
-
-    @property
-    def ready(self) -> Ready:
-        """When the daemon counts as ready."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What it has in its environment beside what we have in ours."""
-
-    async def prepare(self) -> None:
-        """Run what must precede every start."""
-
-    def arguments(self) -> tuple[str, ...]:
-        """The arguments of the next start."""
-
-
 @attrs.define(eq=False)
 class Session(Transcript):
     """One run. `run` is called once; everything else may be asked at any time."""
 
-    spec: DaemonSpec
+    program: Program
     protocol_name: str | None
     make_framer: Callable[[], Framer | NetstringFramer]
     spawned: float = attrs.field(default=0.0, init=False)
@@ -127,7 +102,7 @@ class Session(Transcript):
             self._stop_asked = True
         self._kill_at = min(self._kill_at, trio.current_time() + grace)
         if self.state is State.RUNNING:
-            self.state: State = State.STOPPING
+            self.state = State.STOPPING
             if grace > 0:
                 self.signal(signal.SIGTERM)
                 # A stopped process would keep the signal for later.
@@ -195,33 +170,42 @@ class Session(Transcript):
             if self.recorder.recording is not None:
                 stack.enter_context(self.recorder.recording.in_use())
             stack.callback(self.end)
-            with trio.CancelScope() as self._preparing:
-                await self.spec.prepare()
+            if self.program.prepare is not None:
+                with trio.CancelScope() as self._preparing:
+                    await self.program.prepare()
             if self._stop_asked:
                 task_status.started()
                 return
-            command = (*command, *self.spec.arguments())
+            command = (*command, *self.program.words())
             log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
             uri = f"file-descriptor-path://{pipe_path}?{sink_query}"
-            environment = {**self.spec.environment, EVENTS_VARIABLE: uri}
-            running = await host.start(command, environment, pipe_path, workspace)
-            child, pipe = running.process, running.pipe
-            stack.push_async_callback(_shielded, pipe.aclose)
-            stack.push_async_callback(_shielded, child.aclose)
-            self._child, self.spawned = child, trio.current_time()
-            self.pid: int | None = child.pid
-            self.recorder.started(self.spec.kind, self.protocol_name, command, child.pid)
-            self.state = State.RUNNING
-            if isinstance(self.ready_when, ReadySpawned):
-                self.become_ready()
-            if self._stop_asked:
-                self.stop(max(0.0, self._kill_at - trio.current_time()))
-            await self._attend(child, pipe, task_status)
+            environment = {**self.program.environment, EVENTS_VARIABLE: uri}
+            running = await self._start(stack, host.start(command, environment, pipe_path, workspace))
+            self._begun(running.process, command)
+            await self._attend(running.process, running.pipe, task_status)
         if self.failure is not None:
             raise self.failure
         if self.ended_with_error(may_exit):
             assert self.status is not None
-            raise exited(self.name, self.status, self.tail(), workspace.made)
+            raise self.program.exited(DaemonExited(self.name, self.status, self.tail(), workspace.made))
+
+    @trio.lowlevel.enable_ki_protection
+    async def _start(self, stack: contextlib.AsyncExitStack, start: Awaitable[Running]) -> Running:
+        # Protected, so that no Ctrl-C falls between the start and the stack, which cares for the process.
+        running = await start
+        stack.push_async_callback(_shielded, running.pipe.aclose)
+        stack.push_async_callback(_shielded, running.process.aclose)
+        return running
+
+    def _begun(self, child: Process, command: tuple[str, ...]) -> None:
+        self._child, self.spawned = child, trio.current_time()
+        self.pid = child.pid
+        self.recorder.started(self.program.kind, self.protocol_name, command, child.pid)
+        self.state = State.RUNNING
+        if isinstance(self.ready_when, ReadySpawned):
+            self.become_ready()
+        if self._stop_asked:
+            self.stop(max(0.0, self._kill_at - trio.current_time()))
 
     async def _attend(self, child: Process, pipe: Pipe, task_status: trio.TaskStatus[None]) -> None:
         with contextlib.ExitStack() as until_end:
@@ -247,7 +231,7 @@ class Session(Transcript):
             with trio.move_on_after(DRAIN):
                 await drained.wait()
             try:
-                self.status: int | None = await child.reap()
+                self.status = await child.reap()
             except RunnerError as error:
                 self.fail(error)
             else:

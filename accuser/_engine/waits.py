@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 import trio
@@ -29,6 +29,7 @@ from .explain import explain
 from .transcript import Transcript
 
 T = TypeVar("T")
+Source = Literal["events", "stdout", "stderr"]
 
 
 class Default:
@@ -46,118 +47,61 @@ DEFAULT: Final = Default()
 class Mark:
     """A place in the events and the output of one session; see `Daemon.mark`."""
 
-    _session: Transcript
-    _events: int = 0
-    _stdout: int = 0
-    _stderr: int = 0
+    session: Transcript
+    events: int = 0
+    stdout: int = 0
+    stderr: int = 0
 
     @classmethod
     def now(cls, session: Transcript) -> Mark:
         """What comes from now on."""
         return cls(session, session.events.next_index, session.stdout.next_index, session.stderr.next_index)
 
-
-@attrs.define(eq=False)
-class Search:
-    """One history of a session, one watch, and where to begin."""
-
-    session: Transcript
-    history: History[Any]
-    begin: int
-    watch: Watch[Any]
-    label: str
-    """What is waited for, in messages."""
-    noun: str
-    """What may come in its stead: the name, or lines."""
-    where: str | None
-    seconds: float | None
-    _next: int = attrs.field(init=False)
-    _searching: bool = attrs.field(default=False, init=False)
-    _others: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._next = self.begin
-
-    async def run(self) -> None:
-        """Wait until the watch is complete; cancelled, it can be run again.
-
-        Raises:
-            EventTimeout, TerminatedBeforeEvent, Lagged; and what the filter raises.
-        """
-        begun, outcome = time.monotonic(), "failed"
-        try:
-            if not self._searching and self._found():
-                await trio.lowlevel.cancel_shielded_checkpoint()
-            else:
-                # Not `time_limit`, whose generator is felt in the latency of a wait.
-                seconds = math.inf if self.seconds is None else self.seconds
-                with trio.move_on_after(seconds) as limit:
-                    await self._go_on()
-                if limit.cancelled_caught:
-                    raise self._timed_out(seconds)
-            outcome = "satisfied"
-        except BaseException as error:
-            outcome = _outcome(error)
-            raise
-        finally:
-            self.session.recorder.wait(self.label, self.where, begun, outcome)
-
-    def _found(self) -> bool:
-        return self.watch.complete or self._look_back()
-
-    async def _go_on(self) -> None:
-        # Of several tasks that await one expectation, one searches.
-        while self._searching:
-            await self._others.park()
-        self._searching = True
-        try:
-            if not self._found() and not await self._watch():
-                raise terminated(self.session, self.label, self.noun, self.where, self._report())
-        finally:
-            self._searching = False
-            if self._others:
-                self._others.unpark()
-
-    def _look_back(self) -> bool:
-        check_lag(self.session.name, self.history, self._next)
-        names, name_of = self.watch.names, self.history.name_of
-        for index, record in self.history.read(self._next):
-            self._next = index + 1
-            if name_of(record) in names and self._offer(index, record):
-                return True
-        return False
-
-    def _offer(self, index: int, record: Any) -> bool:
-        return self.watch.offer((index,), converted(self.watch.convert, (record,)))
-
-    async def _watch(self) -> bool:
-        if self.history.closed:
-            return False
-        try:
-            return await self.history.watch(self.watch)
-        finally:
-            self._next = self.history.next_index
-
-    def _report(self) -> WaitReport:
-        return explain(self.session, self.history, self.watch, self.begin)
-
-    def _timed_out(self, seconds: float) -> EventTimeout:
-        return timed_out(self.session, self.label, self.noun, self.where, seconds, self._report())
+    def moved(self, source: Source, index: int) -> Mark:
+        """Another place in one of the three."""
+        places: dict[str, int] = {source: index}
+        return attrs.evolve(self, **places)  # type: ignore[arg-type]
 
 
 @attrs.define(eq=False)
 class Expectation(Generic[T]):
     """A wait that has begun; see `Daemon.expect`. Awaiting it again gives the same result."""
 
-    _search: Search
+    _mark: Mark
+    """Where to begin."""
+    _source: Source
+    _watch: Watch[Any]
+    _label: str
+    """What is waited for, in messages."""
+    _noun: str
+    """What may come in its stead: the name, or lines."""
+    _where: str | None
+    _seconds: float | None
     _result: Callable[[list[Any]], T]
+    _session: Transcript = attrs.field(init=False)
+    _history: History[Any] = attrs.field(init=False)
+    _next: int = attrs.field(init=False)
+    _searching: bool = attrs.field(default=False, init=False)
+    _others: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._session = self._mark.session
+        self._history = getattr(self._session, self._source)
+        self._next = getattr(self._mark, self._source)
 
     @property
     def value(self) -> T:
         """The result, once it has been awaited."""
-        if not self._search.watch.complete:
+        if not self._watch.complete:
             raise RuntimeError("the expectation has not been awaited yet")
-        return self._result(self._search.watch.taken)
+        return self._result(self._watch.taken)
+
+    @property
+    def end(self) -> Mark:
+        """The place behind what fulfilled it, for ``since=``, once it has been awaited."""
+        if not self._watch.complete:
+            raise RuntimeError("the expectation has not been awaited yet")
+        return self._mark.moved(self._source, self._watch.index + 1)
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._wait().__await__()
@@ -168,31 +112,89 @@ class Expectation(Generic[T]):
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             # The end of the block is where the caller asked to wait, not a clean-up.
-            await self._search.run()  # noqa: ASYNC102
+            await self._wait()  # noqa: ASYNC102
 
     async def _wait(self) -> T:
-        await self._search.run()
-        return self.value
+        begun, outcome = time.monotonic(), "failed"
+        try:
+            if not self._searching and self._found():
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            else:
+                # Not `time_limit`, whose generator is felt in the latency of a wait.
+                seconds = math.inf if self._seconds is None else self._seconds
+                with trio.move_on_after(seconds) as limit:
+                    await self._go_on()
+                if limit.cancelled_caught:
+                    raise timed_out(
+                        self._session, self._label, self._noun, self._where, seconds, self._report()
+                    )
+            outcome = "satisfied"
+        except BaseException as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            self._session.recorder.wait(self._label, self._where, begun, outcome)
+        return self._result(self._watch.taken)
+
+    def _found(self) -> bool:
+        return self._watch.complete or self._look_back()
+
+    async def _go_on(self) -> None:
+        # Of several tasks that await one expectation, one searches.
+        while self._searching:
+            await self._others.park()
+        self._searching = True
+        try:
+            if not self._found() and not await self._watch_on():
+                raise terminated(self._session, self._label, self._noun, self._where, self._report())
+        finally:
+            self._searching = False
+            if self._others:
+                self._others.unpark()
+
+    def _look_back(self) -> bool:
+        check_lag(self._session.name, self._history, self._next)
+        watch, name_of = self._watch, self._history.name_of
+        for index, record in self._history.read(self._next):
+            self._next = index + 1
+            if name_of(record) in watch.names and watch.offer((index,), converted(watch.convert, (record,))):
+                return True
+        return False
+
+    async def _watch_on(self) -> bool:
+        if self._history.closed:
+            return False
+        try:
+            return await self._history.watch(self._watch)
+        finally:
+            self._next = self._history.next_index
+
+    def _report(self) -> WaitReport:
+        return explain(self._session, self._history, self._watch, getattr(self._mark, self._source))
+
+    async def absent(self, within: float) -> None:
+        """Wait ``within`` seconds, and that in vain.
+
+        Raises:
+            UnexpectedEvent: as soon as it came.
+        """
+        with trio.move_on_after(within):
+            try:
+                await self._wait()
+            except TerminatedBeforeEvent:
+                return  # it cannot happen any more
+            raise UnexpectedEvent(self._session.name, self._label, self._where, self._watch.taken[-1])
 
 
 @attrs.define(eq=False)
 class Absence:
     """The expectation that something does not happen; see `Daemon.expect_no`."""
 
-    _search: Search
+    _expectation: Expectation[Any]
     _seconds: float
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> None:
-        search = self._search
-        with trio.move_on_after(self._seconds):
-            try:
-                await search.run()
-            except TerminatedBeforeEvent:
-                return  # it cannot happen any more
-            raise UnexpectedEvent(search.session.name, search.label, search.where, search.watch.taken[-1])
+        return self._expectation.absent(self._seconds).__await__()
 
 
 async def events_from(mark: Mark) -> AsyncGenerator[Event]:
@@ -201,7 +203,7 @@ async def events_from(mark: Mark) -> AsyncGenerator[Event]:
     Raises:
         Lagged: events that were not given yet left the history.
     """
-    session, index = mark._session, mark._events
+    session, index = mark.session, mark.events
     history = session.events
     while True:
         for records in history.read_blocks(index):

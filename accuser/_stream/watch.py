@@ -7,7 +7,7 @@ publisher from then on. It takes as many as it was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from types import FunctionType
+from types import CoroutineType, FunctionType
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -85,6 +85,9 @@ class Watch(Generic[T]):
         try:
             for index, answer in zip(indexes, answers, strict=False):
                 if answer is not None or self.filter is None:
+                    if type(answer) is CoroutineType:
+                        answer.close()
+                        raise TypeError("a filter is a plain function: this one answered with a coroutine")
                     self.taken.append(answer)
                     if self.complete:
                         self.index = index

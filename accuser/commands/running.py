@@ -267,5 +267,5 @@ def _keep_running(work: Work, record: Path | None) -> str | None:
         raise click.ClickException(text) from error
     finally:
         # Kept for whoever looks at a failed block; a service that fails would fill the disk with them.
-        if (left := work.view.accuser._workspace.made) is not None:
+        if (left := work.view.accuser.kept_directory) is not None:
             shutil.rmtree(left, ignore_errors=True)

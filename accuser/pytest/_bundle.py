@@ -65,7 +65,7 @@ class Bundle:
 
     def take_folder_of(self, daemon: Daemon, error: Exception) -> None:
         """Move the folder of a daemon that failed, which it kept, to the other files of the test."""
-        kept = daemon._workspace.made
+        kept = daemon.kept_directory
         if daemon.runner is not None or kept is None or not kept.exists():
             return
         target = self.folder / safe_name(daemon.name)
@@ -82,7 +82,7 @@ class Bundle:
         asked to stop, and its session ends as if it had obeyed.
         """
         status = daemon.exit_status
-        if status is None or status >= 0 or daemon._may_exit or daemon._session.exits_expected:
+        if status is None or status >= 0 or daemon.exit_is_expected:
             return False
         facts = {facts.name: facts for facts in self.facts()}.get(daemon.name)
         return facts is not None and signal_name(-status) not in facts.stopped_with

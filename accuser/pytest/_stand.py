@@ -116,7 +116,7 @@ class Stand:
                         self.bundle.keep_files_of(opened)
             if was_running and holder is not None and self.bundle.was_killed(holder):
                 assert holder.exit_status is not None
-                raise DaemonExited(holder.name, holder.exit_status, holder._session.tail())
+                raise DaemonExited(holder.name, holder.exit_status, holder.last_lines)
         except Exception as error:
             if place is None:
                 raise  # to whoever asked for it

@@ -125,7 +125,7 @@ def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="'timout'; did you mean 'timeout'"):
         accuser.expect("started.v0", timout=3)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="'stderr'"):
-        accuser.expect_line("x", stderr=True)  # type: ignore[call-arg]
+        accuser.expect_line("x", stderr=True)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="'foo'"):
         accuser.expect_no("started.v0", within=1, foo=1, unknown=True)  # type: ignore[call-arg]
 

@@ -81,7 +81,7 @@ async def test_a_sequence_allows_others_in_between(tmp_path: Path) -> None:
         values = await accuser.wait_for_sequence(
             ["a.v0", ("b.v0", lambda n: n if n > 9 else None), "a.v0", "done.v0"], since=start
         )
-        assert values == [0, 10, 2, {}]
+        assert values == (0, 10, 2, {})
         with pytest.raises(EventTimeout, match=r"no a\.v0 where it is step 2 of 2"):
             await accuser.wait_for_sequence(["done.v0", "a.v0"], since=start, timeout=0.05)
 

@@ -15,7 +15,7 @@ from accuser import (
     SSHRunner,
     TerminatedBeforeEvent,
 )
-from accuser._hosts.ssh.process import run_there, script
+from accuser._hosts.ssh.script import run_there, script
 from accuser.testing import ScriptedDaemon
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from accuser import Event, TerminatedBeforeEvent
 from accuser._engine.readiness import ReadyEvent
 from accuser._engine.transcript import Handlers, Transcript
-from accuser._engine.waits import Mark, Search, events_from
+from accuser._engine.waits import Expectation, Mark, events_from
 from accuser._recording.writer import Recorder
 from accuser._stream.framing import Framer
 from accuser._stream.watch import Watch, value_of
@@ -119,12 +119,13 @@ def test_waits_handlers_and_subscribers_get_what_the_model_delivers(
     async def run_wait(wait: Wait, scope: trio.CancelScope) -> None:
         watch: Watch[int] = Watch(wait.names, value_of, wait.choose, wait.count, "")
         begin = 0 if wait.back else transcript.events.next_index
-        search = Search(transcript, transcript.events, begin, watch, "", "", None, None)
+        expectation: Expectation[list[int]] = Expectation(
+            Mark(transcript, begin), "events", watch, "", "", None, None, list
+        )
         wait.outcome = "cancelled"
         with scope:
             try:
-                await search.run()
-                wait.outcome = watch.taken
+                wait.outcome = await expectation
             except TerminatedBeforeEvent:
                 wait.outcome = "ended"
 

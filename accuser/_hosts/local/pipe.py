@@ -75,11 +75,11 @@ class EventPipe:
         try:
             _remove_leftover(path)
             os.mkfifo(path, MODE)
-            key = guardian.add_path(path)
         except OSError as error:
             raise EventPipeError(path, f"cannot be made: {error.strerror}") from error
-        reader = None
+        reader, key = None, ""
         try:
+            key = guardian.add_path(path)
             reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             inode = os.fstat(reader).st_ino
             keeper = os.open(path, os.O_WRONLY | os.O_NONBLOCK)

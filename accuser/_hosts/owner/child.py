@@ -3,6 +3,8 @@
 Invariants:
 1. A group is signalled only while its leader is not reaped, so that the id cannot have been reused.
 2. The guardian knows of it from before the start until after the reaping.
+3. `spawn` gives a child or leaves none. It is protected from a Ctrl-C, and so must be whatever calls it, up
+   to the statement that takes care of the child.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,7 +24,8 @@ from ..usage import Usage, read_usage
 from .forks import CannotFork, Forked, forks
 from .guardian import Guard, guardian
 
-HAS_PIDFD: Final = sys.platform == "linux"
+POLL: Final = 0.02
+"""Seconds between two looks whether a child has exited, where the system gives no descriptor for it."""
 
 
 @attrs.define(eq=False)
@@ -34,6 +36,12 @@ class Child:
     _pidfd: int | None
     _guard: Guard
     _reaped: bool = False
+
+    def watch(self) -> None:
+        """Have the exit told by a descriptor, where the system has such and gives one more."""
+        # A kernel or C library without it, a container that refuses it, no more descriptors.
+        with contextlib.suppress(AttributeError, OSError):
+            self._pidfd = os.pidfd_open(self.pid)
 
     @property
     def pid(self) -> int:
@@ -52,14 +60,21 @@ class Child:
         assert self.process.stderr is not None
         return self.process.stderr
 
+    def end_input(self) -> None:
+        """Close its standard input."""
+        stream = self.process.stdin
+        assert isinstance(stream, trio.lowlevel.FdStream)
+        stream.close()
+
     async def wait_exited(self) -> None:
         """Wait until the process has exited, without reaping it. Cancelling is harmless."""
         if self._pidfd is not None:
             await trio.lowlevel.wait_readable(self._pidfd)
-        else:
-            # Without pidfds the wait reaps: what is left of the group is out of reach then.
-            await self.process.wait()
-            self._reaped = True
+            return
+        # Not trio's fallback: it reaps, so that the rest of the group is out of reach, and needs a thread.
+        await trio.lowlevel.checkpoint()
+        while not self.has_exited():  # noqa: ASYNC110 - nobody could set an event
+            await trio.sleep(POLL)
 
     def send(self, signum: int) -> None:
         """Signal the whole group; nothing happens when it is gone."""
@@ -70,18 +85,31 @@ class Child:
             os.killpg(self.pid, signum)
 
     def has_exited(self) -> bool:
-        """Whether the process has exited; it is not reaped by the question."""
+        """Whether the process has exited; it is not reaped by the question, where the system can tell."""
         if self._reaped:
             return True
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True  # somebody else has reaped it
+        except AttributeError:
+            # macOS, up to Python 3.12. What is left of the group is out of reach then.
+            self._reaped = self.process.returncode is not None
+            return self._reaped
 
     async def usage(self) -> Usage | None:
         """What the group uses; read in another thread, since it looks at every process."""
-        return await trio.to_thread.run_sync(read_usage, self.pid)
+        try:
+            return await trio.to_thread.run_sync(read_usage, self.pid)
+        except RuntimeError as error:
+            raise OSError(str(error)) from error  # there can be no thread
 
     async def reap(self) -> int:
         """Collect an exited process. Returns the status, or the negative number of a signal."""
-        status = await self.process.wait()
+        await self.wait_exited()
+        # A moment may pass between the exit and the possibility to reap it.
+        while (status := self.process.returncode) is None:  # noqa: ASYNC110 - as above
+            await trio.sleep(POLL)
         self._reaped = True
         self._guard.forget()
         return status
@@ -99,6 +127,7 @@ class Child:
                 await trio.aclose_forcefully(stream)
 
 
+@trio.lowlevel.enable_ki_protection
 async def spawn(
     command: tuple[str, ...], environment: Mapping[str, str], forked: tuple[str, ...] | None = None
 ) -> Child:
@@ -110,26 +139,42 @@ async def spawn(
         forked: its ``sys.argv``, if it is a program of the sandbox, which can be forked as well.
 
     Raises:
-        SpawnFailed: the operating system refused, this process or a guardian.
+        SpawnFailed: the operating system refused this process, what is needed to control it, or a
+            guardian; also where it has no more descriptors, threads or memory.
 
     Cancelling is noticed before the start or after it, and leaves no process.
     """
     try:
         with guardian.announced() as guard:
-            if forked is not None:
-                with contextlib.suppress(CannotFork):
-                    child = await forks.start(forked, guard.environment(environment), guard)
-                    return Child(child, child.pidfd, guard)
-            process = await trio.lowlevel.open_process(
-                list(command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=guard.environment(environment),
-                process_group=0,
-            )
-    except (OSError, ValueError) as error:
-        raise SpawnFailed(command, str(error)) from error
-    guard.started(process)
-    pidfd = os.pidfd_open(process.pid) if HAS_PIDFD else None
-    return Child(process, pidfd, guard)
+            process = await _start(command, guard.environment(environment), forked, guard)
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        # `RuntimeError`: no thread can be started, in which trio would start it.
+        raise SpawnFailed(command, str(error) or type(error).__name__) from error
+    child = Child(process, None, guard)
+    try:
+        guard.started(process)
+        child.watch()
+    except BaseException as error:
+        with trio.CancelScope(shield=True):
+            # It is killed: this takes the time that the kernel takes.
+            await child.aclose()
+        if isinstance(error, OSError | ValueError | RuntimeError | MemoryError):
+            raise SpawnFailed(command, str(error) or type(error).__name__) from error
+        raise
+    return child
+
+
+async def _start(
+    command: tuple[str, ...], environment: Mapping[str, str], forked: tuple[str, ...] | None, guard: Guard
+) -> trio.Process | Forked:
+    if forked is not None:
+        with contextlib.suppress(CannotFork):
+            return await forks.start(forked, environment, guard)
+    return await trio.lowlevel.open_process(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        process_group=0,
+    )

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shlex
 import signal
-import subprocess
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
 
 import trio
 
-from ..._errors import CommandFailed, SpawnFailed
+from ..._errors import CommandFailed
 from ..._logs import log
-from .forks import CannotFork, Forked, forks
-from .guardian import Guard, guardian
+from ..._unwrap import plain_errors
+from .child import Child, spawn
 
 CANCEL_GRACE: Final = 5.0
 """Seconds that a cancelled command gets between SIGTERM and SIGKILL: it has no state to save."""
 
 
+@trio.lowlevel.enable_ki_protection
 async def run_command(
     command: tuple[str, ...],
     forked: tuple[str, ...] | None = None,
@@ -39,19 +38,26 @@ async def run_command(
         SpawnFailed: the operating system refused to start it.
         CommandFailed: it ended with another status than 0.
 
-    Cancelling stops its process group.
+    Cancelling, or a Ctrl-C, stops its process group.
     """
     log(logging.DEBUG, name, color, shlex.join(command), bold=True)
-    variables = {**os.environ, **(environment or {})}
+    child = await spawn(command, {**os.environ, **(environment or {})}, forked)
+    outputs = bytearray(), bytearray()
     try:
-        with guardian.announced() as guard:
-            done = None if forked is None else await _run_forked(forked, variables, guard)
-            if done is None:
-                done = await _run_executed(command, variables, guard)
-        guard.forget()
-    except (OSError, ValueError) as error:
-        raise SpawnFailed(command, str(error)) from error
-    status, *outputs = done
+        child.end_input()
+        with plain_errors():
+            async with trio.open_nursery() as readers:
+                readers.start_soon(_read, child.stdout, outputs[0])
+                readers.start_soon(_read, child.stderr, outputs[1])
+                await child.wait_exited()
+        status = await child.reap()
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await _stop(child)
+        raise
+    finally:
+        with trio.CancelScope(shield=True):
+            await child.aclose()
     stdout, stderr = (output.decode("utf-8", "replace") for output in outputs)
     log_output(name, color, stdout, stderr)
     if status:
@@ -59,62 +65,15 @@ async def run_command(
     return stdout
 
 
-async def _run_executed(
-    command: tuple[str, ...], environment: Mapping[str, str], guard: Guard
-) -> tuple[int, bytes, bytes]:
-    done = await trio.run_process(
-        list(command),
-        stdin=b"",
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-        env=guard.environment(environment),
-        process_group=0,
-        deliver_cancel=_stop_group,
-        task_status=cast("trio.TaskStatus[trio.Process]", guard),
-    )
-    return done.returncode, done.stdout, done.stderr
+async def _read(stream: trio.abc.ReceiveStream, output: bytearray) -> None:
+    async for data in stream:
+        output += data
 
 
-async def _run_forked(
-    words: tuple[str, ...], environment: Mapping[str, str], guard: Guard
-) -> tuple[int, bytes, bytes] | None:
-    """The same of a program that is forked; None if it has to be executed."""
-    try:
-        child = await forks.start(words, guard.environment(environment), guard, stdin=subprocess.DEVNULL)
-    except CannotFork:
-        return None
-    outputs: dict[trio.abc.ReceiveStream, bytes] = {}
-
-    async def read(stream: trio.abc.ReceiveStream) -> None:
-        outputs[stream] = b"".join([bytes(data) async for data in stream])
-
-    assert child.stdout is not None
-    assert child.stderr is not None
-    try:
-        async with trio.open_nursery() as readers:
-            readers.start_soon(read, child.stdout)
-            await read(child.stderr)
-        status = await child.wait()
-    except BaseException:
-        with trio.CancelScope(shield=True):
-            await _stop_forked(child)
-        raise
-    finally:
-        child.close()
-    return status, outputs[child.stdout], outputs[child.stderr]
-
-
-async def _stop_forked(child: Forked) -> None:
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-        with trio.move_on_after(CANCEL_GRACE):
-            await child.wait()
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
+async def _stop(child: Child) -> None:
+    child.send(signal.SIGTERM)
+    with trio.move_on_after(CANCEL_GRACE):
+        await child.wait_exited()
 
 
 def log_output(name: str, color: str, *texts: str) -> None:
@@ -123,10 +82,3 @@ def log_output(name: str, color: str, *texts: str) -> None:
         for line in text.split("\n"):
             if line:
                 log(logging.DEBUG, name, color, line)
-
-
-async def _stop_group(process: trio.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        await trio.sleep(CANCEL_GRACE)
-        os.killpg(process.pid, signal.SIGKILL)

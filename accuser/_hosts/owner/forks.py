@@ -58,55 +58,40 @@ class Forked:
     """A child that was forked, with the parts of `trio.Process` that are needed."""
 
     pid: int
-    stdin: trio.lowlevel.FdStream | None
-    stdout: trio.lowlevel.FdStream | None
-    stderr: trio.lowlevel.FdStream | None
-    pidfd: int
-    returncode: int | None = None
+    stdin: trio.lowlevel.FdStream
+    stdout: trio.lowlevel.FdStream
+    stderr: trio.lowlevel.FdStream
+    _status: int | None = attrs.field(default=None, init=False)
 
-    async def wait(self) -> int:
-        """Wait for the exit, and reap: the status, or the negative number of a signal."""
-        while self.returncode is None:
-            await trio.lowlevel.wait_readable(self.pidfd)
-            if self.returncode is None:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not block
-                if pid:
-                    self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-    def close(self) -> None:
-        """Close our ends, and the descriptor of a process that was reaped."""
-        for stream in (self.stdin, self.stdout, self.stderr):
-            if stream is not None:
-                stream.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
+    @property
+    def returncode(self) -> int | None:
+        """The exit status, or the negative number of a signal; None as long as it runs. Reaps it."""
+        if self._status is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                self._status = 0  # somebody else has reaped it: as `subprocess` says then
+            else:
+                self._status = os.waitstatus_to_exitcode(status) if pid else None
+        return self._status
 
 
 @attrs.define(eq=False)
 class _Pipes:
     """The standard streams of a program: our ends, and the program's."""
 
-    ours: list[int | None]
+    ours: list[int]
     theirs: list[int]
 
     @classmethod
-    def make(cls, stdin: int) -> _Pipes:
+    def make(cls) -> _Pipes:
         """Open them; a failure leaves none. Raises `OSError`."""
         pipes = cls([], [])
         try:
-            if stdin == subprocess.DEVNULL:
-                pipes.theirs.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-                pipes.ours.append(None)
-            else:
-                reader, writer = os.pipe2(os.O_CLOEXEC)
-                pipes.theirs.append(reader)
-                pipes.ours.append(writer)
-            for _ in range(2):
-                reader, writer = os.pipe2(os.O_CLOEXEC)
-                pipes.ours.append(reader)
-                pipes.theirs.append(writer)
+            for number in range(3):
+                ends = os.pipe2(os.O_CLOEXEC)
+                pipes.ours.append(ends[number == 0])
+                pipes.theirs.append(ends[number != 0])
         except OSError:
             pipes.close()
             raise
@@ -121,9 +106,7 @@ class _Pipes:
         """Close everything."""
         self.given()
         while self.ours:
-            descriptor = self.ours.pop()
-            if descriptor is not None:
-                os.close(descriptor)
+            os.close(self.ours.pop())
 
 
 @attrs.define(eq=False)
@@ -193,8 +176,6 @@ class Forks:
         words: tuple[str, ...],
         environment: Mapping[str, str],
         guard: Guard,
-        *,
-        stdin: int = subprocess.PIPE,
     ) -> Forked:
         """Start a program; it leads a process group of its own.
 
@@ -202,7 +183,6 @@ class Forks:
             words: its ``sys.argv``: the path of the sandbox's entry, the name of the executable, arguments.
             environment: all its variables.
             guard: is told of it before it goes on.
-            stdin: `subprocess.PIPE` or `subprocess.DEVNULL`.
 
         Raises:
             CannotFork: it has to be executed; nothing was started.
@@ -215,7 +195,7 @@ class Forks:
         wanted = _wanted(words, environment)
         for _ in range(2):
             server = self._current(_circumstances(environment), environment)
-            pipes = _Pipes.make(stdin)
+            pipes = _Pipes.make()
             try:
                 child = await self._fork(server, wanted, pipes, guard)
             except BaseException:
@@ -316,10 +296,9 @@ class Forks:
 def _adopted(pid: int, pipes: _Pipes) -> Forked:
     """Take a child over, with our ends of its pipes. Raises ChildProcessError if it is not ours."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    pidfd = os.pidfd_open(pid)
-    streams = [None if each is None else trio.lowlevel.FdStream(each) for each in pipes.ours]
+    stdin, stdout, stderr = (trio.lowlevel.FdStream(each) for each in pipes.ours)
     pipes.ours.clear()
-    return Forked(pid, streams[0], streams[1], streams[2], pidfd)
+    return Forked(pid, stdin, stdout, stderr)
 
 
 def _started(circumstances: object, environment: Mapping[str, str]) -> _Server:

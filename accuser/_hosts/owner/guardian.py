@@ -143,6 +143,7 @@ class Guardian:
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
         reader, writer = os.pipe()
         try:
+            os.set_blocking(writer, False)
             # A file, since the pipe may be too small for all that there is to tell.
             with tempfile.TemporaryFile() as known:
                 known.write(b"".join(fact + b"\0" for fact in self._facts.values()))
@@ -162,7 +163,6 @@ class Guardian:
             raise
         finally:
             os.close(reader)
-        os.set_blocking(writer, False)
         self._lifeline, self._pid = writer, process.pid
         # It outlives this object on purpose, which Popen would warn of; `_end` reaps it.
         process.returncode = 0

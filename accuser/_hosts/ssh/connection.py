@@ -87,6 +87,7 @@ class Connection:
         """Whether it stands, as far as is known."""
         return self._master is not None and not self._master.has_exited()
 
+    @trio.lowlevel.enable_ki_protection
     async def shell(self, script: str) -> Child:
         """Start a shell there that runs ``script``, which it reads from its standard input.
 
@@ -119,6 +120,7 @@ class Connection:
         text = self._log() or detail
         return RunnerError(self.label, self._classify(text, RunnerFault.LOST), text)
 
+    @trio.lowlevel.enable_ki_protection
     async def _open(self) -> None:
         self._folder = _control_folder()
         self._key = guardian.add_path(self._folder)

@@ -24,7 +24,9 @@ from ..host import Running, Workspace, running
 from ..owner.ports import reserve_port
 from ..paths import check_expressible, is_expressible
 from .connection import Connection
-from .process import RemotePipe, RemoteProcess, run_there
+from .keeper import Keeper
+from .process import RemoteProcess
+from .script import run_there
 
 if TYPE_CHECKING:
     from ..._http.client import Connect
@@ -221,7 +223,7 @@ class SSHRunner:
         check_expressible(events)
         doomed = None if workspace.kept else workspace.made
         folder = Path(self.temp_dir) / f"accuser-pipe-{secrets.token_hex(4)}"
-        pipe = await RemotePipe.make(self._connection, events, folder, doomed, self.lost_after)
+        pipe = await Keeper.make(self._connection, events, folder, doomed, self.lost_after)
         workspace.when_kept(lambda: pipe.tell("keep"))
         return await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
 

@@ -1,0 +1,278 @@
+"""The sessions of one daemon: the loop that runs one after the other, and what asks for the next one.
+
+Invariants:
+1. `current` is the session that all questions are about; it is replaced without a checkpoint after the end
+   of the one before, so that whoever hears of an end finds the next session here.
+2. A session is made before whoever waits for it does, so that a wait can be for one that is not yet run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+
+import attrs
+import trio
+
+from .._engine.program import Program
+from .._engine.session import Session
+from .._engine.supervise import Restart, RestartPolicy, Supervisor
+from .._engine.transcript import Handlers, State
+from .._errors import DaemonExited, NotRunning, RunnerError, RunnerFault
+from .._files import safe_name
+from .._hosts.host import Host, Workspace
+from .._hosts.toolchain import Toolchain
+from .._logs import log
+from .._recording.writer import Recorder, Recording
+from .._report import describe_status
+from .._stream.framing import Framer
+from .._stream.netstring import NetstringFramer
+from .options import EventFormat, EventLevel
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What is the same for all sessions of a daemon."""
+
+    name: str
+    color: str
+    program: Program
+    protocol_name: str | None
+    toolchain: Toolchain
+    host: Host
+    workspace: Workspace
+    path: Path | None
+    """The executable, in place of the toolchain's."""
+    event_pipe: Path | None
+    format: EventFormat
+    strict: bool
+    history: int
+    recording: Recording | None
+    stop_grace: float
+    policy: RestartPolicy | None
+    handlers: Handlers
+
+
+@attrs.define(eq=False)
+class Sessions:
+    """The sessions of one daemon."""
+
+    settings: Settings
+    event_level: EventLevel = attrs.field(default="info", init=False)
+    section_levels: tuple[tuple[str, str], ...] = attrs.field(default=(), init=False)
+    may_exit: bool = attrs.field(default=False, init=False)
+    in_block: bool = attrs.field(default=False, init=False)
+    """Whether a block holds the daemon, at whose end the temporary directory is removed."""
+    nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+    """Where it was opened, and can be run again."""
+    current: Session = attrs.field(init=False)
+    restarts: int = attrs.field(default=0, init=False)
+    """How often the policy has restarted it."""
+    count: int = attrs.field(default=0, init=False)
+    """How many sessions were made."""
+    _following: Session | None = attrs.field(default=None, init=False)
+    """The session of a restart, while the one before is being stopped."""
+    _revived: Session | None = attrs.field(default=None, init=False)
+    """The session that a restart began where none ran."""
+    _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.current = self._new()
+
+    @property
+    def event_pipe(self) -> Path:
+        """Path of the named pipe."""
+        ours = self.settings
+        if ours.event_pipe is not None:
+            return ours.event_pipe
+        if self._pipe_workspace is None:
+            self._pipe_workspace = ours.workspace.for_pipe()
+        return self._pipe_workspace.path / f"{safe_name(ours.name)}-event-pipe"
+
+    # Running.
+
+    def claim(self) -> Session:
+        """Make a session that counts as running from now on, whoever else is about to start one."""
+        if self.current.state is State.ENDED:
+            self.current = self._new()
+        self.current.state = State.STARTING
+        return self.current
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the session that was claimed, and those that follow."""
+        try:
+            async with self.settings.host.connected():
+                try:
+                    await self._run_all(task_status)
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self._discard()
+        finally:
+            self.current.end()
+            self.drop_following()
+            if self._pipe_workspace not in (None, self.settings.workspace):
+                self._pipe_workspace.remove()
+
+    async def _run_all(self, task_status: trio.TaskStatus[None]) -> None:
+        policy = self.settings.policy
+        supervisor = None if policy is None else Supervisor(policy)
+        while True:
+            restart = None
+            try:
+                await self._run_one(task_status)
+            except (DaemonExited, RunnerError) as error:
+                if supervisor is None or not _may_pass(error, supervisor):
+                    raise
+                if self._following is None:
+                    restart = self._restart_after(error, supervisor)
+                    if restart is None and not self.may_exit:
+                        if isinstance(error, DaemonExited):
+                            error.restarts = supervisor.attempt
+                        raise
+            task_status = trio.TASK_STATUS_IGNORED
+            if restart is not None:
+                self.current = self._new()
+                await self._back_off(restart)
+            if self.current.state is State.ENDED:
+                if self._following is None:
+                    return
+                self.current, self._following = self._following, None
+
+    async def _run_one(self, task_status: trio.TaskStatus[None]) -> None:
+        ours, session = self.settings, self.current
+        session.state = State.STARTING
+        await session.run(
+            ours.host,
+            ours.workspace,
+            self.command(),
+            self._sink_query(),
+            self.event_pipe,
+            may_exit=self.may_exit and ours.policy is None,
+            task_status=task_status,
+        )
+
+    def _restart_after(self, error: DaemonExited | RunnerError, supervisor: Supervisor) -> Restart | None:
+        status = None
+        if isinstance(error, DaemonExited):
+            status = error.status
+        else:
+            # The keeper there removes the directory of the session that lost us.
+            self.settings.workspace.remove()
+        return supervisor.next(status, self.current.uptime, self.current.tail())
+
+    async def _back_off(self, restart: Restart) -> None:
+        ours, session = self.settings, self.current
+        with contextlib.nullcontext() if ours.recording is None else ours.recording.in_use():
+            session.recorder.restart(restart.status, restart.attempt, restart.delay)
+        how = "the connection failed" if restart.status is None else describe_status(restart.status)
+        text = f"ended unasked: {how}; restart {restart.attempt} in"
+        log(logging.WARNING, ours.name, ours.color, f"{text} {restart.delay:.3g} s")
+        for handler in tuple(ours.handlers.restarts):
+            session.call(handler, restart, "a restart")
+        if await session.back_off(restart.delay):
+            self.restarts += 1
+        elif session.failure is not None:
+            raise session.failure
+
+    def command(self) -> tuple[str, ...]:
+        """The words that start the program, to be followed by its arguments."""
+        ours = self.settings
+        if ours.path is not None:
+            return (str(ours.path),)
+        return ours.toolchain.command(ours.program.binary, ours.host)
+
+    def _sink_query(self) -> str:
+        # Upstream reverses the list, and the sink takes the first prefix that matches
+        # (tezt/lib_tezos/daemon.ml), so the last one given wins.
+        sections = (*reversed(self.section_levels), ("", self.event_level))
+        query = "&".join(f"section-prefix={section}:{level}" for section, level in sections)
+        wanted = self.settings.format
+        return query if wanted == "one-per-line" else f"{query}&format={wanted}"
+
+    def _new(self) -> Session:
+        self.count += 1
+        ours = self.settings
+        return Session(
+            ours.name,
+            ours.color,
+            ours.program.ready,
+            ours.handlers,
+            ours.program,
+            ours.protocol_name,
+            NetstringFramer if ours.format == "netstring" else Framer,
+            recorder=Recorder(ours.name, self.count, ours.recording),
+            events_limit=ours.history,
+            strict=ours.strict,
+            stop_grace=ours.stop_grace,
+        )
+
+    async def _discard(self) -> None:
+        # Unless the next run needs it, or a block may still want to look at it.
+        ours = self.settings
+        if not ours.program.keeps_directory and not self.in_block:
+            if self.current.ended_with_error(self.may_exit):
+                ours.workspace.keep()
+            await ours.host.discard(ours.workspace)
+
+    # Stopping and restarting.
+
+    async def stop(self, grace: float) -> None:
+        """Stop for good, and wait for the end."""
+        self.drop_following()
+        session = self.current
+        if not session.running:
+            await trio.lowlevel.checkpoint()
+            return
+        session.stop(grace)
+        await session.ended.wait()
+
+    def drop_following(self) -> None:
+        """Have no session follow the current one."""
+        self._revived = None
+        following, self._following = self._following, None
+        if following is not None:
+            following.end()
+
+    async def restart(self, grace: float) -> Session:
+        """Have a new session follow the current one, which is stopped; return it.
+
+        Raises:
+            NotRunning: there is none to stop, and no nursery to run one in.
+        """
+        if self._revived is self.current and not self.current.settled.is_set():
+            return self.current
+        if self.current.running:
+            following = self._following
+            if following is None:
+                following = self._following = self._new()
+            self.current.stop(grace)
+            return following
+        return await self._revive()
+
+    async def _revive(self) -> Session:
+        hint = f"start it with `await nursery.start({self.settings.program.kind}.run)`"
+        if self.nursery is None:
+            raise NotRunning(self.settings.name, "restart", hint)
+        revived = self._revived = self.claim()
+        entered = False
+
+        async def run(task_status: trio.TaskStatus[None]) -> None:
+            nonlocal entered
+            entered = True
+            await self.run(task_status)
+
+        try:
+            await self.nursery.start(run)
+        except RuntimeError:
+            if entered:
+                raise  # what the start itself raised
+            # The nursery that it was opened in has closed.
+            revived.end()
+            raise NotRunning(self.settings.name, "restart", hint) from None
+        return revived
+
+
+def _may_pass(error: DaemonExited | RunnerError, supervisor: Supervisor) -> bool:
+    # A machine that was reached once may come back; one that never was is a mistake of the user.
+    return isinstance(error, DaemonExited) or error.reason is RunnerFault.LOST or supervisor.attempt > 0

@@ -1,0 +1,112 @@
+"""The keeper of a daemon on another machine: a script there that stays, whatever the daemon does.
+
+It makes the event pipe, copies it to us, passes signals on, and stops the daemon when it loses us.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from ..._errors import DirectoryError, EventPipeError, RunnerError, RunnerFault
+from ..owner.child import Child
+from .connection import Connection
+from .script import Remainder, Reports, script
+
+GRACE: Final = 10
+"""Seconds between SIGTERM and SIGKILL for a daemon that lost its owner."""
+
+LEAVE: Final = 5.0
+"""Seconds that the keeper may take to clean up and take its leave."""
+
+
+@attrs.define(eq=False)
+class Keeper:
+    """The keeper of a daemon there, which holds its event pipe."""
+
+    path: Path
+    folder: Path
+    connection: Connection
+    reports: Reports
+    reader: trio.abc.ReceiveStream
+    """The events, which the keeper copies to its standard error."""
+    _shell: Child
+
+    @classmethod
+    async def make(
+        cls, connection: Connection, path: Path, folder: Path, workspace: Path | None, patience: float
+    ) -> Keeper:
+        """Start a keeper, which makes the pipe.
+
+        Args:
+            connection: to the machine.
+            path: of the pipe.
+            folder: for what the keeper needs; it makes and removes it.
+            workspace: what else to remove if the owner is lost.
+            patience: seconds of silence that mean the loss of the owner.
+
+        Raises:
+            EventPipeError, DirectoryError: it could not be made.
+            RunnerError: the connection or the shell there fails.
+        """
+        token = secrets.token_hex(8)
+        settings = {
+            "token": token,
+            "folder": folder,
+            "pipe": path,
+            "workspace": workspace or "",
+            "grace": GRACE,
+            "patience": round(patience),
+        }
+        shell = await connection.shell(script("keeper", settings, {}, ()))
+        try:
+            reports = Reports(shell.stdout, token)
+            await _ready(reports, connection, path, folder)
+            # What a login shell may print, as a warning about its locale, is no event.
+            events = Reports(shell.stderr, token)
+            if await events.next() is None:
+                raise connection.fault()
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await shell.aclose()
+            raise
+        return cls(path, folder, connection, reports, Remainder(events.rest, shell.stderr), shell)
+
+    def tell(self, *words: str) -> None:
+        """Tell the keeper something; it may be gone."""
+        stream = self._shell.process.stdin
+        assert isinstance(stream, trio.lowlevel.FdStream)
+        # Some bytes at a time: the pipe to `ssh` is full only if the connection is dead.
+        with contextlib.suppress(OSError, trio.ClosedResourceError):
+            os.write(stream.fileno(), f"{' '.join(words)}\n".encode())
+
+    def release(self) -> None:
+        """Let the keeper end with the last of the other writers."""
+        self.tell("release")
+
+    async def aclose(self) -> None:
+        """Let the keeper remove the pipe, for a while, and close everything here."""
+        self.tell("forget")
+        with trio.move_on_after(LEAVE):
+            await self._shell.wait_exited()
+        await self._shell.aclose()
+
+
+async def _ready(reports: Reports, connection: Connection, path: Path, folder: Path) -> None:
+    match ((await reports.next()) or "").split(" ", 2):
+        case ["ready"]:
+            return
+        case ["failed", "pipe", detail]:
+            raise EventPipeError(path, f"cannot be made on {connection.label}: {detail}")
+        case ["failed", "folder", detail]:
+            raise DirectoryError(folder, detail, connection.label)
+        case ["failed", *_]:
+            raise RunnerError(connection.label, RunnerFault.UNUSABLE, "no process group for each session")
+        case _:
+            raise connection.fault(reports.rest.decode("utf-8", "replace"))
