@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from ._errors import RpcError as RpcError
     from ._errors import RunnerConfigError as RunnerConfigError
     from ._errors import RunnerError as RunnerError
-    from ._errors import RunnerFault as RunnerFault
     from ._errors import ScenarioFailed as ScenarioFailed
     from ._errors import SigningUnavailable as SigningUnavailable
     from ._errors import SpawnFailed as SpawnFailed
@@ -102,6 +101,7 @@ if TYPE_CHECKING:
     from ._mavryk.accounts import Account as Account
     from ._mavryk.protocol import Protocol as Protocol
     from ._recording.writer import Recording as Recording
+    from ._report import RunnerFault as RunnerFault
     from ._report import WaitReport as WaitReport
     from ._stream.event import Event as Event
     from ._stream.event import Malformed as Malformed
@@ -163,7 +163,7 @@ else:
         "RpcError": "._errors",
         "RunnerConfigError": "._errors",
         "RunnerError": "._errors",
-        "RunnerFault": "._errors",
+        "RunnerFault": "._report",
         "ScenarioFailed": "._errors",
         "SigningUnavailable": "._errors",
         "SpawnFailed": "._errors",

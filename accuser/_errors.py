@@ -7,14 +7,12 @@ notes, which tracebacks show.
 
 from __future__ import annotations
 
-import enum
 import shlex
 from pathlib import Path
-from typing import Final
 
 import attrs
 
-from ._report import WaitReport, describe_status
+from ._report import RunnerFault, WaitReport, describe_status
 
 
 class AccuserError(Exception):
@@ -359,21 +357,6 @@ class ScenarioFailed(AccuserError):
     """A scenario ran to the point where what it must show is not so."""
 
 
-class RunnerFault(enum.Enum):
-    """What may be wrong with another machine."""
-
-    NO_CLIENT = "no SSH client"
-    UNKNOWN_HOST = "unknown host"
-    REFUSED = "connection refused"
-    UNREACHABLE = "no route to the host"
-    TIMED_OUT = "no answer in time"
-    UNKNOWN_KEY = "unknown host key"
-    CHANGED_KEY = "changed host key"
-    NO_PERMISSION = "no permission"
-    LOST = "connection lost"
-    UNUSABLE = "no usable shell"
-
-
 @attrs.define(eq=False, str=False)
 class RunnerError(AccuserError):
     """Another machine cannot be reached by SSH, or the connection to it was lost."""
@@ -385,7 +368,7 @@ class RunnerError(AccuserError):
 
     def __str__(self) -> str:
         said = "".join(f"\n  {line}" for line in self.detail.splitlines())
-        return f"{self.host}: {self.reason.value}; {_RUNNER_ADVICE[self.reason]}{said}"
+        return f"{self.host}: {self.reason.value}; {self.reason.advice}{said}"
 
 
 @attrs.define(eq=False, str=False)
@@ -397,21 +380,6 @@ class RunnerConfigError(AccuserError):
 
     def __str__(self) -> str:
         return f"the runner configuration {self.path}: {self.reason}"
-
-
-_RUNNER_ADVICE: Final = {
-    RunnerFault.NO_CLIENT: "install OpenSSH, whose `ssh` must be in the PATH",
-    RunnerFault.UNKNOWN_HOST: "check address and alias, and ~/.ssh/config",
-    RunnerFault.REFUSED: "check that sshd runs there, on this port",
-    RunnerFault.UNREACHABLE: "check the address and the network",
-    RunnerFault.TIMED_OUT: "check the address and firewalls; connect_timeout= sets how long is waited",
-    RunnerFault.UNKNOWN_KEY: "connect once by hand with `ssh`, and compare the key before you accept it",
-    RunnerFault.CHANGED_KEY: "somebody may be in between; if the change is known, "
-    "remove the old key with `ssh-keygen -R`",
-    RunnerFault.NO_PERMISSION: "check user= and identity=; a password is never asked for",
-    RunnerFault.LOST: "the daemon there stops by itself",
-    RunnerFault.UNUSABLE: "a POSIX shell, reached as `sh`, and OpenSSH's server are needed there",
-}
 
 
 # Tracebacks show the names under which users import them.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import signal
+from typing import Final
 
 import attrs
 
@@ -69,3 +71,38 @@ def signal_name(signum: int) -> str:
         return signal.Signals(signum).name
     except ValueError:
         return f"signal {signum}"
+
+
+class RunnerFault(enum.Enum):
+    """What may be wrong with another machine."""
+
+    NO_CLIENT = "no SSH client"
+    UNKNOWN_HOST = "unknown host"
+    REFUSED = "connection refused"
+    UNREACHABLE = "no route to the host"
+    TIMED_OUT = "no answer in time"
+    UNKNOWN_KEY = "unknown host key"
+    CHANGED_KEY = "changed host key"
+    NO_PERMISSION = "no permission"
+    LOST = "connection lost"
+    UNUSABLE = "no usable shell"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return _ADVICE[self]
+
+
+_ADVICE: Final = {
+    RunnerFault.NO_CLIENT: "install OpenSSH, whose `ssh` must be in the PATH",
+    RunnerFault.UNKNOWN_HOST: "check address and alias, and ~/.ssh/config",
+    RunnerFault.REFUSED: "check that sshd runs there, on this port",
+    RunnerFault.UNREACHABLE: "check the address and the network",
+    RunnerFault.TIMED_OUT: "check the address and firewalls; connect_timeout= sets how long is waited",
+    RunnerFault.UNKNOWN_KEY: "connect once by hand with `ssh`, and compare the key before you accept it",
+    RunnerFault.CHANGED_KEY: "somebody may be in between; if the change is known, "
+    "remove the old key with `ssh-keygen -R`",
+    RunnerFault.NO_PERMISSION: "check user= and identity=; a password is never asked for",
+    RunnerFault.LOST: "the daemon there stops by itself",
+    RunnerFault.UNUSABLE: "a POSIX shell, reached as `sh`, and OpenSSH's server are needed there",
+}

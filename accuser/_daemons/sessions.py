@@ -19,13 +19,13 @@ from .._engine.program import Program
 from .._engine.session import Session
 from .._engine.supervise import Restart, RestartPolicy, Supervisor
 from .._engine.transcript import Handlers, State
-from .._errors import DaemonExited, NotRunning, RunnerError, RunnerFault
+from .._errors import DaemonExited, NotRunning, RunnerError
 from .._files import safe_name
 from .._hosts.host import Host, Workspace
 from .._hosts.toolchain import Toolchain
 from .._logs import log
 from .._recording.writer import Recorder, Recording
-from .._report import describe_status
+from .._report import RunnerFault, describe_status
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .options import EventFormat, EventLevel

@@ -25,10 +25,6 @@ LINES: Final = 400
 FUNCTION_LINES: Final = 60
 
 UNDIVIDED: Final = {
-    "accuser/_daemons/daemon.py",
-    "accuser/_daemons/observed.py",
-    "accuser/_errors.py",
-    "accuser/_hosts/ssh/process.py",
     "accuser/sandbox/chain/economic_rules.py: validate",
     "accuser/sandbox/chain/preapply.py: construct",
     "accuser/sandbox/client/commands.py: economic_commands",

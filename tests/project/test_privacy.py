@@ -54,6 +54,10 @@ def reached_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 KNOWN = {
     "_exit",  # of `os`, where nothing of this process is to be run any more
+    # Of `atexit` and `threading`: the end of an interpreter, for a process that was forked, not executed.
+    "_clear",
+    "_run_exitfuncs",
+    "_shutdown",
 }
 
 

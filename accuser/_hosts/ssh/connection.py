@@ -21,8 +21,9 @@ from typing import Final
 import attrs
 import trio
 
-from ..._errors import RunnerError, RunnerFault
+from ..._errors import RunnerError
 from ..._files import writing
+from ..._report import RunnerFault
 from ..owner.child import Child, spawn
 from ..owner.guardian import guardian
 from ..paths import expressible_place, is_expressible

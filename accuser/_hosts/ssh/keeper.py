@@ -14,7 +14,8 @@ from typing import Final
 import attrs
 import trio
 
-from ..._errors import DirectoryError, EventPipeError, RunnerError, RunnerFault
+from ..._errors import DirectoryError, EventPipeError, RunnerError
+from ..._report import RunnerFault
 from ..owner.child import Child
 from .connection import Connection
 from .script import Remainder, Reports, script

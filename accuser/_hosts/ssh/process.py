@@ -16,8 +16,8 @@ from typing import Final
 import attrs
 import trio
 
-from ..._errors import BinaryNotFound, CommandFailed, RunnerError, RunnerFault
-from ..._report import signal_name
+from ..._errors import BinaryNotFound, CommandFailed, RunnerError
+from ..._report import RunnerFault, signal_name
 from ..owner.child import Child
 from ..usage import Machine, Usage, usage_of
 from .keeper import LEAVE, Keeper
