@@ -6,29 +6,30 @@ The order of its requests, events and lines is that of ``lib_delegate/client_dae
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 import attrs
 import trio
 
-from ..._mavryk.codec.forge import parse_timestamp
 from ..._mavryk.codec.operations import InlinedConsensus
 from ..._mavryk.protocol import Protocol
-from ..rpc.client import ConnectionFailed, Rpc
+from ..rpc.client import Rpc
 from ..rpc.request import Request, RpcFailed
-from ..sink.descriptor import Outlet
 from ..sink.sink import Level, Sink, SinkWriteError, unbreakable
 from . import answers
-from .denunciation import DEFAULT_PRESERVED_LEVELS, Denunciator, Emit, SeenBlock, Steps
+from .denunciation import (
+    DEFAULT_PRESERVED_LEVELS,
+    Denunciator,
+    Emit,
+    SeenBlock,
+    Steps,
+)
+from .waiting import Console as Console
+from .waiting import subscribe, wait_bootstrapped, wait_protocol
 
 VERSION: Final = "0.0+dev"
 COMMIT: Final = "sandbox"
-BOOTSTRAP_PATIENCE: Final = 0.3
-"""Seconds before it says that it waits for the node."""
-
 _MEMPOOL: Final = (
     "/chains/main/mempool/monitor_operations?version=1&validated=yes&refused=no&outdated=no"
     "&branch_refused=no&branch_delayed=yes"
@@ -61,28 +62,6 @@ class _NextBlock:
 @attrs.frozen
 class _NextBatch:
     batch: _Batch | None
-
-
-class Console:
-    """Standard output and standard error, line by line; what nobody reads any more is lost."""
-
-    def __init__(self, stdout: Outlet, stderr: Outlet) -> None:
-        self._stdout = stdout
-        self._stderr = stderr
-
-    async def message(self, text: str) -> None:
-        """A line on standard output."""
-        await self._write(self._stdout, text)
-
-    async def warning(self, text: str) -> None:
-        """A line on standard error."""
-        await self._write(self._stderr, text)
-
-    async def _write(self, outlet: Outlet, text: str) -> None:
-        try:
-            await outlet.write(f"{text}\n".encode("utf-8", "surrogateescape"))
-        except OSError:
-            return
 
 
 @attrs.define(eq=False)
@@ -130,9 +109,9 @@ class Accuser:
             raise failure
 
     async def _run(self, streams: trio.Nursery) -> None:
-        await self._wait_bootstrapped(tries=5)
+        await wait_bootstrapped(self.rpc, self.console, self.wall, tries=5)
         await self.console.message(f"Waiting for protocol {self.protocol.long_name} to start...")
-        await self._wait_protocol(streams)
+        await wait_protocol(self.rpc, streams, self.protocol)
         while True:
             try:
                 await self._accuse(streams)
@@ -144,65 +123,7 @@ class Accuser:
                     raise
                 raise Unexpected(error) from error
             await self.console.warning("Lost connection with the node. Retrying to establish connection...")
-            await self._wait_bootstrapped(tries=None, max_delay=10.0)
-
-    # Start-up
-
-    async def _wait_bootstrapped(self, *, tries: int | None, max_delay: float = float("inf")) -> None:
-        shown = False
-
-        async def tell_if_it_takes_long() -> None:
-            nonlocal shown
-            await trio.sleep(BOOTSTRAP_PATIENCE)
-            shown = True
-            await self.console.message("Waiting for the node to be bootstrapped...")
-
-        failure: RpcFailed | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(tell_if_it_takes_long)
-            delay = 1.0
-            while True:
-                failure = None
-                try:
-                    async with self.rpc.stream("/monitor/bootstrapped", answers.bootstrapped) as heads:
-                        async for block, timestamp in heads:
-                            if shown:
-                                await self.console.message(self._current_head(block, timestamp))
-                except RpcFailed as error:
-                    failure = error
-                if not isinstance(failure, ConnectionFailed) or tries == 0:
-                    break
-                tries = None if tries is None else tries - 1
-                await self.console.message(f"Connection failed. Retrying in {delay:.2f} seconds...")
-                await trio.sleep(delay)
-                delay = min(delay * 1.5, max_delay)
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        await self.console.message("Node is bootstrapped.")
-
-    def _current_head(self, block: str, timestamp: str) -> str:
-        made = _moment(parse_timestamp(timestamp))
-        return f"Current head: {block[:12]} (timestamp: {made}, validation: {_moment(self.wall())})"
-
-    async def _wait_protocol(self, streams: trio.Nursery) -> None:
-        """Wait for a head whose next protocol is ours; the stream stays open, unread, as upstream's."""
-
-        async def watch(*, task_status: trio.TaskStatus[RpcFailed | None]) -> None:
-            path = f"/monitor/heads/main?next_protocol={self.protocol.hash}"
-            try:
-                async with self.rpc.stream(path, answers.head) as heads:
-                    async for _ in heads:
-                        task_status.started(None)
-                        await trio.sleep_forever()
-            except RpcFailed as error:
-                task_status.started(error)
-            else:
-                task_status.started(None)
-
-        failure: RpcFailed | None = await streams.start(watch)
-        if failure is not None:
-            raise failure
+            await wait_bootstrapped(self.rpc, self.console, self.wall, tries=None, max_delay=10.0)
 
     # One life
 
@@ -210,11 +131,11 @@ class Accuser:
         short = self.protocol.hash[:12]
         await self.console.message(f"Accuser {VERSION} ({COMMIT}) for {short} started.")
         path = f"/monitor/applied_blocks?next_protocol={self.protocol.hash}&chain=main"
-        blocks = await self._subscribe(streams, path, answers.applied_block)
+        blocks = await subscribe(self.rpc, streams, path, answers.applied_block)
         self.life.starts += 1
         name = self.protocol.long_name
         await self._schedule("daemon_setup", Level.INFO, name, f"setting up before the {name} can start")
-        operations = await self._subscribe(streams, _MEMPOOL, answers.mempool)
+        operations = await subscribe(self.rpc, streams, _MEMPOOL, answers.mempool)
         denunciator = Denunciator(
             self.protocol.hash,
             name,
@@ -261,7 +182,7 @@ class Accuser:
                         nursery.start_soon(next_block)
                     case _NextBatch(None):
                         try:
-                            operations = await self._subscribe(streams, _MEMPOOL, answers.mempool)
+                            operations = await subscribe(self.rpc, streams, _MEMPOOL, answers.mempool)
                         except RpcFailed as error:
                             failure = error
                             break
@@ -272,27 +193,6 @@ class Accuser:
                         nursery.start_soon(next_batch, operations)
             nursery.cancel_scope.cancel()
         return failure
-
-    async def _subscribe(
-        self, streams: trio.Nursery, path: str, decode: Callable[[object], T]
-    ) -> trio.MemoryReceiveChannel[T]:
-        """Open a stream that is read at once, whoever takes its items; it ends with the channel."""
-        send, receive = trio.open_memory_channel[T](math.inf)
-
-        async def pump(*, task_status: trio.TaskStatus[RpcFailed | None]) -> None:
-            with send:
-                try:
-                    async with self.rpc.stream(path, decode) as items:
-                        task_status.started(None)
-                        async for item in items:
-                            send.send_nowait(item)
-                except RpcFailed as error:
-                    task_status.started(error)
-
-        failure: RpcFailed | None = await streams.start(pump)
-        if failure is not None:
-            raise failure
-        return receive
 
     async def _seen(self, blocks: trio.MemoryReceiveChannel[answers.AppliedBlock]) -> SeenBlock | None:
         """The next block with its protocols; None when the node is lost."""
@@ -358,8 +258,3 @@ async def _next(channel: trio.MemoryReceiveChannel[T]) -> T | None:
         return await channel.receive()
     except trio.EndOfChannel:
         return None
-
-
-def _moment(seconds: float) -> str:
-    at = datetime.fromtimestamp(seconds, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}-00:00"
