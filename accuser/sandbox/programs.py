@@ -11,5 +11,8 @@ MODULES: Final = {
     "mavkit-accuser-PtAtLas": "accuser.daemon",
     "mavkit-accuser-PtBoreas": "accuser.daemon",
     "mavkit-accuser-alpha": "accuser.daemon",
+    "mavkit-baker-PtAtLas": "baker.daemon",
+    "mavkit-baker-PtBoreas": "baker.daemon",
+    "mavkit-baker-alpha": "baker.daemon",
 }
 """The module of each, seen from `accuser.sandbox`, whose function ``main`` runs it."""

@@ -163,7 +163,7 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
         if invocation.command.name == "protocols":
             raise Exit(0, stdout=f"{protocol.hash[:12]}\n")
         if invocation.command.name == "man":
-            raise _manual(cli, invocation.parameters[0], invocation.options["verbosity"])
+            raise manual(cli, invocation.parameters[0], invocation.options["verbosity"])
         if (pidfile := invocation.options["pidfile"]) is not None:
             try:
                 Path(pidfile).write_text(str(system.pid))  # noqa: ASYNC240 - nothing else goes on yet
@@ -207,7 +207,8 @@ async def _run(
     await accuser.run()
 
 
-def _manual(cli: Cli, keywords: list[str], verbosity: int | None) -> Exit:
+def manual(cli: Cli, keywords: list[str], verbosity: int | None) -> Exit:
+    """What ``man`` shows of the commands with all the keywords."""
     chosen = [
         command
         for command in cli.commands

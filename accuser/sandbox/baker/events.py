@@ -71,7 +71,8 @@ _EVENTS: Final[Mapping[str, tuple[str, Level, str]]] = {
     "new_proposal_is_on_another_branch": (
         "transitions",
         _I,
-        "received a proposal on another branch - current: current pred{current_branch}, new pred {new_branch}",
+        "received a proposal on another branch - current: current pred{current_branch}, "
+        "new pred {new_branch}",
     ),
     "branch_proposal_has_better_fitness": (
         "transitions",
@@ -266,6 +267,11 @@ _EVENTS: Final[Mapping[str, tuple[str, Level, str]]] = {
     "block_injection_failed": ("actions", _E, "failed to inject block {block_hash} -- {trace}"),
     "vote_for_liquidity_baking_toggle": ("actions", _N, "Voting {value} for liquidity baking toggle vote"),
     "vote_for_adaptive_issuance": ("actions", _N, "Voting {value} for adaptive issuance vote"),
+    "error_while_authorizing_consensus_votes": (
+        "forge_worker",
+        _E,
+        "error while authorizing consensus votes: {trace}",
+    ),
     "invalid_json_file": ("actions", _W, "{value} is not a valid JSON file"),
     "no_operations_found_in_file": ("actions", _W, "no operations found in file {value}"),
     "cannot_fetch_operations": ("actions", _E, "cannot fetch operations: {trace}"),
@@ -298,6 +304,7 @@ _BARE_TRACES: Final = frozenset(
     {
         "error_while_baking",
         "loop_failed",
+        "error_while_authorizing_consensus_votes",
         "cannot_fetch_operations",
         "per_block_vote_file_error",
         "error_while_monitoring_heads",

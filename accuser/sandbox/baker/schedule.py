@@ -38,13 +38,7 @@ def next_alarm(
         return _end_of_round(state, end, now)
     block = elected.proposal.block
     notes = [Note("compute_next_timeout_elected_block", {"level": state.level, "round": block.round})]
-    current = constants.round_at(block, now)
-    begun = constants.timestamp(block, current) < now
-    # A round that is being forged in advance is not over; one that has begun is, but for its start.
-    earliest = current if not begun or current == 0 else current + 1
-    if now >= constants.timestamp(block, 1):
-        earliest = max(earliest, 1)
-    own = state.next_rights.first_round(earliest)
+    own = state.next_rights.first_round(constants.round_at(block, now))
     if own is None:
         notes.append(Note("no_need_to_wait_for_proposal"))
         alarm, more = _end_of_round(state, end, now)

@@ -45,7 +45,8 @@ class VoteFileError(Exception):
             case "invalid":
                 return f'The provided block vote file "{path}" is not a valid JSON file.'
             case _:
-                return f'The provided block vote file "{path}" is a valid JSON file but its content is unexpected.'
+                reason = "is a valid JSON file but its content is unexpected."
+                return f'The provided block vote file "{path}" {reason}'
 
 
 def read(path: Path, protocol: str, default: Votes | None = None) -> Votes:

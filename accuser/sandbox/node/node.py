@@ -99,10 +99,12 @@ class Node:
             header = BlockHeader.from_bytes(data)
         except ForgeError as error:
             raise failure("Cannot parse block header.") from error
+        if header.hash not in self.chain.blocks and not force:
+            # Against the head of when it came: of two blocks that come together, both are validated,
+            # and one becomes the head (``chain_validator.ml``).
+            self._check_fitness(header)
         async with self._lock:
             self._check_time(header)
-            if header.hash not in self.chain.blocks and not force:
-                self._check_fitness(header)
             await self._apply(header, operations)
         return header.hash
 
