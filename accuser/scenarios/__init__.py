@@ -40,6 +40,8 @@ from ._out_of_range import OutOfRange as OutOfRange
 from ._out_of_range import operation_too_far_in_future as operation_too_far_in_future
 from ._out_of_range import operation_too_old as operation_too_old
 from ._stage import EVIDENCE_PASS as EVIDENCE_PASS
+from ._two_bakers import TwoBakers as TwoBakers
+from ._two_bakers import two_bakers_one_key as two_bakers_one_key
 from ._voting import VotingOverride as VotingOverride
 from ._voting import voting_override as voting_override
 
@@ -102,6 +104,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         voting_override,
         "the delegates vote nay",
         protocols=(Protocol.BOREAS, Protocol.ALPHA),
+    ),
+    "two-bakers-one-key": Scenario(
+        "two bakers with copies of the keys, which double bake and double attest by themselves",
+        two_bakers_one_key,
+        "the second baker is the first one, restarted on the same directory",
     ),
     "double-baking-remote": Scenario(
         "the double baking with its nodes on another machine",
