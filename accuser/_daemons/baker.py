@@ -47,7 +47,9 @@ class Baker(Daemon):
     It is ready when it says that it has started, which is after its protocol has: unlike an
     accuser, it is not ready before the protocol is active.
 
-    The sandbox has no baker; blocks are baked there with `Client.bake_for`.
+    The sandbox's baker takes the same words and asks its node by RPC alone. Bakers go on at the round
+    of the present time: activate the protocol with ``timestamp=`` of now, or the first block is of a
+    round of some hundreds.
 
     Args:
         protocol: chooses the executable.
@@ -197,7 +199,7 @@ async def open_baker(
 
     Raises:
         NodeUnreachable, TerminatedBeforeEvent: the node is not there, or has ended.
-        BinaryNotFound: there is none; the sandbox has no baker.
+        BinaryNotFound: there is none.
         SpawnFailed, EventPipeError: it could not be started.
         EventTimeout: it was not ready within the time that its waits last.
         DaemonExited: it ended unasked; the block was cancelled.

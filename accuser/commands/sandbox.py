@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shlex
 import sys
 import time
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .._daemons.accuser import Accuser
+from .._daemons.baker import Baker
 from .._daemons.client import Client
 from .._daemons.node import Node, open_node
 from .._errors import CommandFailed
@@ -41,6 +43,8 @@ class Playground:
     pace: float | None
     """Seconds between two blocks; None for none."""
     keep: bool
+    bakers: int = 0
+    """How many bakers share the accounts."""
     console: Console = attrs.field(factory=lambda: Console(highlight=False, soft_wrap=True), init=False)
 
     async def open(self) -> None:
@@ -55,7 +59,9 @@ class Playground:
 
     async def _play(self, node: Node, client: Client) -> None:
         async with trio.open_nursery() as nursery:
-            await client.activate_protocol(self.protocol)
+            # Bakers go on from the present round, which a chain of yesterday has many of.
+            now = datetime.datetime.now(datetime.UTC).replace(microsecond=0) if self.bakers else None
+            await client.activate_protocol(self.protocol, timestamp=now)
             accuser = Accuser(self.protocol, node)
             accuser.on_event(self._of_the_accuser)
             started = accuser.expect("daemon_start.v0")
@@ -66,6 +72,9 @@ class Playground:
                     self._say(f"the files of {owner.name} stay in {owner.keep_directory()}")
             self._tell(node, client, accuser, await node.rpc("get", "/chains/main/chain_id"))
             node.on_event(self._of_the_node)
+            for index in range(self.bakers):
+                names = [account.alias for account in BOOTSTRAP[index :: self.bakers]]
+                await nursery.start(Baker(self.protocol, node, client, delegates=names).run)
             if self.pace is not None:
                 await self._bake(client, self.pace)
             await trio.sleep_forever()
@@ -85,13 +94,18 @@ class Playground:
             ("chain", f"{chain_id}, protocol {self.protocol.long_name}, at level {node.level}"),
             ("accuser", f"{accuser.name}, process {accuser.pid}"),
             ("wallet", f"{client.base_dir}, of {BOOTSTRAP[0].alias} to {BOOTSTRAP[-1].alias}"),
-            ("blocks", f"one every {self.pace:g} s" if self.pace else "as you bake them"),
+            ("blocks", self._blocks()),
         ):
             self.console.print(Text.assemble((f"{label:8}", "bold"), text))
         self.console.print("\nIn another terminal:\n")
         for what, command in examples(node.rpc_endpoint, client, self.protocol):
             self.console.print(Text.assemble((f"# {what}\n", "dim"), (f"{command}\n", "cyan")))
         self.console.print("Ctrl-C stops everything. What happens:")
+
+    def _blocks(self) -> str:
+        if self.bakers:
+            return f"of {self.bakers} baker{'s' if self.bakers > 1 else ''}, which share the accounts"
+        return f"one every {self.pace:g} s" if self.pace else "as you bake them"
 
     def _of_the_accuser(self, event: Event) -> None:
         name, value = event.name, event.value
@@ -135,6 +149,7 @@ def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str
 Examples:
   accuser sandbox                       bake by hand: it prints how
   accuser sandbox --bake 5              a block every five seconds
+  accuser sandbox --bakers 3            it lives by itself
   accuser sandbox --rpc-port 8732       where clients look by default
 
 \b
@@ -152,17 +167,27 @@ Exit status:
     help="Bake a block every so often; by default none is baked.",
 )
 @click.option(
+    "--bakers",
+    type=click.IntRange(1, len(BOOTSTRAP)),
+    metavar="NUMBER",
+    help=f"Let so many bakers share the {len(BOOTSTRAP)} accounts: a block a second, with votes.",
+)
+@click.option(
     "--rpc-port",
     type=click.IntRange(1, 65535),
     metavar="PORT",
     help="Port of the node's RPC server; by default a free one.",
 )
 @click.option("--keep", is_flag=True, help="Keep the directories, and say where they are.")
-def sandbox(protocol: Protocol, pace: float | None, rpc_port: int | None, keep: bool) -> None:
+def sandbox(
+    protocol: Protocol, pace: float | None, bakers: int | None, rpc_port: int | None, keep: bool
+) -> None:
     """Run a node with an active protocol, and an accuser, until Ctrl-C.
 
     Prints their addresses, and commands to paste into another terminal. Everything is the embedded
     sandbox: nothing else needs to be installed. The directories are removed at the end.
     """
-    stopped = until_stopped(Playground(protocol, rpc_port, pace, keep).open)
+    if bakers and pace is not None:
+        raise click.UsageError("--bake and --bakers exclude each other: bakers have a pace of their own")
+    stopped = until_stopped(Playground(protocol, rpc_port, pace, keep, bakers or 0).open)
     click.echo(f"stopped by {stopped}{'' if keep else '; everything was removed'}")

@@ -1,7 +1,7 @@
 """The pytest plugin: daemons as fixtures, and failures that say what the daemons did.
 
 It is loaded where the package is installed, and imports nothing of the engine before a test
-needs it. `OpenNode`, `OpenAccuser` and `OpenClient` are for annotations in tests.
+needs it. `OpenNode`, `OpenAccuser`, `OpenBaker` and `OpenClient` are for annotations in tests.
 """
 
 # The modules; imports go one way only.
@@ -23,5 +23,6 @@ from ._hooks import pytest_sessionfinish as pytest_sessionfinish
 from ._hooks import pytest_terminal_summary as pytest_terminal_summary
 from ._hooks import pytest_testnodedown as pytest_testnodedown
 from ._types import OpenAccuser as OpenAccuser
+from ._types import OpenBaker as OpenBaker
 from ._types import OpenClient as OpenClient
 from ._types import OpenNode as OpenNode

@@ -14,10 +14,10 @@ import pytest
 from ._options import NEEDS_MAVKIT, bundles_of, choice_of, description_of, protocol_of
 
 if TYPE_CHECKING:
-    from .. import Accuser, Client, Node, Protocol, Toolchain
+    from .. import Accuser, Baker, Client, Node, Protocol, Toolchain
     from ._bundle import Bundle
     from ._stand import Stand
-    from ._types import OpenAccuser, OpenClient, OpenNode
+    from ._types import OpenAccuser, OpenBaker, OpenClient, OpenNode
 
 BUNDLE: Final = pytest.StashKey["Bundle"]()
 
@@ -95,19 +95,33 @@ async def open_accuser(_mavryk_stand: Stand) -> OpenAccuser:
 
 
 @pytest.fixture
+async def open_baker(_mavryk_stand: Stand) -> OpenBaker:
+    """``baker = await open_baker(node, client)``: further bakers, as `accuser.open_baker`."""
+    return _mavryk_stand.open_baker
+
+
+@pytest.fixture
 async def open_client(_mavryk_stand: Stand) -> OpenClient:
     """``client = await open_client(node)``: further clients, as `accuser.open_client`."""
     return _mavryk_stand.open_client
 
 
 @pytest.fixture
-async def node(_mavryk_stand: Stand, protocol: Protocol) -> Node:
-    """A node of its own, which is bootstrapped alone; the protocol is active at level 1."""
+async def node(request: pytest.FixtureRequest, _mavryk_stand: Stand, protocol: Protocol) -> Node:
+    """A node of its own, which is bootstrapped alone; the protocol is active at level 1.
+
+    Its chain begins a day ago; in a test that has a baker, now.
+    """
+    import datetime
+
     from .._daemons.client import open_client
 
     node = await _mavryk_stand.open_node(arguments=("--connections 0", "--synchronisation-threshold 0"))
     async with open_client(node, name="activator") as client:
-        await client.activate_protocol(protocol)
+        # Bakers go on at the round of the present time, and later rounds are longer.
+        baked = {"baker", "open_baker"} & set(request.fixturenames)
+        now = datetime.datetime.fromtimestamp(int(node._host.now()), datetime.UTC)
+        await client.activate_protocol(protocol, timestamp=now if baked else None)
     return node
 
 
@@ -124,6 +138,12 @@ async def accuser(_mavryk_stand: Stand, node: Node) -> Accuser:
     # What is baked before it has opened its streams, an accuser never sees.
     await accuser.wait_for("daemon_start.v0", since=accuser.start_mark())
     return accuser
+
+
+@pytest.fixture
+async def baker(_mavryk_stand: Stand, node: Node, client: Client) -> Baker:
+    """A baker of ``node`` with all keys of ``client``: the chain lives by itself from now on."""
+    return await _mavryk_stand.open_baker(node, client)
 
 
 def _check_trio(request: pytest.FixtureRequest) -> None:

@@ -18,6 +18,7 @@ import attrs
 import trio
 
 from .._daemons.accuser import Accuser, AccuserOptions, open_accuser
+from .._daemons.baker import Baker, BakerOptions, open_baker
 from .._daemons.client import Client, ClientOptions, open_client
 from .._daemons.daemon import Daemon
 from .._daemons.endpoint import Endpoint
@@ -74,6 +75,23 @@ class Stand:
         self._complete(options)
         opening = open_accuser(
             protocol or self.protocol, node, event_level=event_level, may_exit=may_exit, **options
+        )
+        return await self._keep(opening)
+
+    async def open_baker(
+        self,
+        node: Node | Endpoint,
+        client: Client,
+        protocol: Protocol | None = None,
+        *,
+        event_level: EventLevel | None = None,
+        may_exit: bool = False,
+        **options: Unpack[BakerOptions],
+    ) -> Baker:
+        """What `OpenBaker` says."""
+        self._complete(options)
+        opening = open_baker(
+            protocol or self.protocol, node, client, event_level=event_level, may_exit=may_exit, **options
         )
         return await self._keep(opening)
 

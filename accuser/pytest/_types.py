@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .. import Accuser, Client, Endpoint, Node
+    from .. import Accuser, Baker, Client, Endpoint, Node
     from .. import Protocol as MavrykProtocol
     from .._daemons.accuser import AccuserOptions
+    from .._daemons.baker import BakerOptions
     from .._daemons.client import ClientOptions
     from .._daemons.node import NodeOptions
     from .._daemons.options import EventLevel
@@ -45,6 +46,25 @@ class OpenAccuser(Protocol):
         **options: Unpack[AccuserOptions],
     ) -> Accuser:
         """Run an accuser of ``node`` until the end of the test; it is ready when this returns.
+
+        The protocol is the test's by default. The rest is as in `OpenNode`.
+        """
+
+
+class OpenBaker(Protocol):
+    """The fixture ``open_baker``: ``baker = await open_baker(node, client)``."""
+
+    async def __call__(
+        self,
+        node: Node | Endpoint,
+        client: Client,
+        protocol: MavrykProtocol | None = None,
+        *,
+        event_level: EventLevel | None = None,
+        may_exit: bool = False,
+        **options: Unpack[BakerOptions],
+    ) -> Baker:
+        """Run a baker with the keys of ``client`` until the end of the test; it has started then.
 
         The protocol is the test's by default. The rest is as in `OpenNode`.
         """

@@ -310,12 +310,3 @@ def test_what_a_baker_needs_of_a_node_and_a_wallet_elsewhere(tmp_path: Path, nod
         Baker(Protocol.BOREAS, node, client, runner=runner, remotely=True)
     with pytest.raises(ValueError, match="sequence of aliases"):
         Baker(Protocol.BOREAS, node, client, delegates="bootstrap1")
-
-
-async def test_the_sandbox_says_that_it_has_no_baker(tmp_path: Path, node: Node) -> None:
-    baker = Baker(Protocol.BOREAS, node, Client(node, base_dir=tmp_path))
-    with pytest.raises(BinaryNotFound, match="the embedded sandbox has none") as caught:
-        async with open_daemon(baker):
-            pytest.fail("it began")
-    assert "the sandbox, which has mavkit-node, mavkit-client" in str(caught.value)
-    assert caught.value.binary == "mavkit-baker-PtBoreas"
