@@ -165,7 +165,7 @@ def test_marks_never_go_down(tmp_path: Path) -> None:
     assert wallet.may_sign(CHAIN_ID, "blocks", [one], 4, 9, force=True) == [one]
     assert wallet.may_sign(CHAIN_ID, "blocks", [one], 5, 0) == []
     assert wallet.may_sign(CHAIN_ID, "blocks", [one], 5, 2) == [one]
-    marks = json.loads((tmp_path / f"{CHAIN_ID}_highwatermarks").read_text())
+    marks = json.loads((tmp_path / "NetXXAAR1wWQh_highwatermarks").read_text())
     assert marks["blocks"][0] == {"delegate": one, "highwatermark": {"round": 2, "level": 5}}
     assert marks["preattestations"] == []
 

@@ -24,6 +24,8 @@ from ..._mavryk.codec.crypto import UNENCRYPTED, Key, key_of_secret
 HASHES: Final = "public key hash"
 PUBLIC_KEYS: Final = "public_key"
 SECRET_KEYS: Final = "secret_key"
+SHORT_CHAIN: Final = 13
+"""Characters of a chain's id that stand in names of files (``src/lib_crypto/helpers.ml``)."""
 
 _HASH_KINDS: Final = (Kind.MV1, Kind.MV2, Kind.MV3, Kind.MV4)
 
@@ -166,7 +168,7 @@ class Wallet:
         Raises:
             WalletError: the file of the marks cannot be read or written.
         """
-        path = self._path(f"{chain}_highwatermark")
+        path = self._path(f"{chain[:SHORT_CHAIN]}_highwatermark")
         with self.locked():
             marks = self._read(path, f"{chain}_highwatermark", {})
             allowed = []
