@@ -39,6 +39,7 @@ class BakerOptions(DaemonOptions, total=False):
     dal_node: str | None
     minimal_nanomav_per_gas_unit: int | None
     record_state: bool
+    keep_alive: bool
 
 
 class Baker(Daemon):
@@ -67,6 +68,7 @@ class Baker(Daemon):
         dal_node: URL of a DAL node.
         minimal_nanomav_per_gas_unit: value of the option of that name.
         record_state: whether to write the state down between runs.
+        keep_alive: whether it waits for a node that is lost, in place of ending.
         options: those of all daemons, `DaemonOptions`; the default toolchain is that of the node,
             or what is installed.
 
@@ -90,6 +92,7 @@ class Baker(Daemon):
         dal_node: str | None = None,
         minimal_nanomav_per_gas_unit: int | None = None,
         record_state: bool = False,
+        keep_alive: bool = False,
         **options: Unpack[DaemonOptions],
     ) -> None:
         if isinstance(delegates, str):
@@ -125,6 +128,7 @@ class Baker(Daemon):
         self._after: tuple[str, ...] = (
             *_option("--minimal-nanomav-per-gas-unit", minimal_nanomav_per_gas_unit),
             *(("--record-state",) if record_state else ()),
+            *(("--keep-alive",) if keep_alive else ()),
         )
 
     @property
