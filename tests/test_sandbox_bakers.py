@@ -23,7 +23,6 @@ from accuser import (
     Node,
     Protocol,
     Sandbox,
-    TerminatedBeforeEvent,
     open_accuser,
     open_baker,
     open_client,
@@ -356,10 +355,11 @@ async def test_the_file_of_votes_is_read_for_each_block(sandbox: Sandbox, tmp_pa
 async def test_a_broken_file_of_votes_at_the_start(sandbox: Sandbox, tmp_path: Path) -> None:
     votes = tmp_path / "votes.json"
     votes.write_text("{")
-    async with chain(sandbox) as (node, client):
-        with pytest.raises(TerminatedBeforeEvent):
-            async with open_baker(Protocol.BOREAS, node, client, votefile=votes):
-                pytest.fail("it began")
+    async with open_node(toolchain=sandbox.toolchain, arguments=ALONE) as node, open_client(node) as client:
+        said = await run(sandbox, client, "run", "remotely", "--votefile", str(votes))
+        assert "block vote file invalid" in said.replace("\n", " ")
+        assert "  Missing liquidity baking toggle vote, please use either the" in said
+        assert "Error:\n" in said
 
 
 # Nonces

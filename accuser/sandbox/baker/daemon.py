@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import signal
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -27,7 +28,7 @@ from ..accuser.loop import COMMIT, VERSION, Console, Life, Unexpected
 from ..cli.clic import Cli, Exit, Invocation, Refused
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
-from ..cli.usage import Command, Option, Param, Rest, words
+from ..cli.usage import MARGIN, Command, Option, Param, Rest, words
 from ..client.wallet import Wallet, WalletError
 from ..rpc.client import Rpc
 from ..rpc.request import RpcFailed
@@ -39,11 +40,14 @@ from .loop import Baker, Settings
 from .selection import Fees
 from .votefile import VoteFileError, Votes
 
-_MISSING: Final = (
-    "Missing liquidity baking toggle vote, please use either the "
-    "--liquidity-baking-toggle-vote option, or the --votefile option or a",
-    "votes file in the default location: per_block_votes.json in the current "
-    "working directory or in the baker directory.",
+_MISSING: Final = tuple(
+    textwrap.wrap(
+        "Missing liquidity baking toggle vote, please use either the --liquidity-baking-toggle-vote option, "
+        "or the --votefile option or a votes file in the default location: per_block_votes.json in the "
+        "current working directory or in the baker directory.",
+        MARGIN - 2,
+        break_on_hyphens=False,
+    )
 )
 
 
