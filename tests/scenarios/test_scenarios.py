@@ -221,6 +221,7 @@ def test_every_scenario_of_upstream_has_a_name() -> None:
         "adaptive-issuance",
         "migration",
         "voting-override",
+        "two-bakers-one-key",
         "double-baking-remote",
     ]
 

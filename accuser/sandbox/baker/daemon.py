@@ -36,8 +36,9 @@ from ..sink.sink import DEFAULT, Level, Sink, SinkError
 from ..surroundings.system import OwnProcess, System
 from . import votefile
 from .events import Events
-from .loop import Baker, Settings
+from .loop import Baker
 from .selection import Fees
+from .settings import Settings
 from .votefile import VoteFileError, Votes
 
 _MISSING: Final = tuple(
