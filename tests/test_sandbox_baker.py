@@ -20,6 +20,7 @@ from accuser._mavryk.codec.crypto import (
 from accuser._mavryk.codec.forge import ShellHeader, fitness
 from accuser._mavryk.codec.operations import Consensus, ConsensusKind, Operation
 from accuser.sandbox.baker import votefile
+from accuser.sandbox.baker.disk import Incompatible, StateFile
 from accuser.sandbox.baker.quorum import Pool
 from accuser.sandbox.baker.schedule import next_alarm
 from accuser.sandbox.baker.selection import Fees, select
@@ -598,3 +599,23 @@ def test_both_kinds_are_asked_for_at_once() -> None:
     assert [one for one in feed(state, NewProposal(first, False)) if isinstance(one, SignVotes)] == [
         SignVotes(first)
     ]
+
+
+def test_a_lock_that_is_written_down(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state")
+    state, first = locked_on("a")
+    file.save(state)
+    again = automaton(first)
+    StateFile(file.path).load(again)
+    assert again.locked == (0, payload("a"))
+    # A lock is of its level alone.
+    later = automaton(proposal("b", 4))
+    file.load(later)
+    assert later.locked is None
+    file.save(later)
+    file.load(again := automaton(proposal("b", 4)))
+    assert again.locked is None
+    file.path.write_bytes(b"of another form")
+    with pytest.raises(Incompatible):
+        file.load(again)
+    StateFile(tmp_path / "nothing").load(again)

@@ -73,6 +73,14 @@ async def test_it_bakes_regularly_at_the_port_that_was_asked_for() -> None:
         assert await typed.end() == 0
 
 
+async def test_with_bakers_it_lives_by_itself() -> None:
+    async with typing("sandbox", "--bakers", "3") as typed:
+        assert await typed.until("blocks  ") == "of 3 bakers, which share the accounts"
+        await typed.until("level 2: B", "level 3: B")
+        typed.process.send_signal(signal.SIGTERM)
+        assert await typed.end() == 0
+
+
 async def test_what_is_kept_is_told() -> None:
     async with typing("sandbox", "--keep") as typed:
         kept = [
@@ -90,6 +98,8 @@ async def test_what_is_kept_is_told() -> None:
     ("arguments", "text"),
     [
         (("--bake", "0"), "0.0 is not in the range x>=0.1"),
+        (("--bakers", "6"), "6 is not in the range 1<=x<=5"),
+        (("--bakers", "1", "--bake", "1"), "--bake and --bakers exclude each other"),
         (("--rpc-port", "0"), "0 is not in the range 1<=x<=65535"),
         (("--protocol", "nosuch"), "unknown protocol 'nosuch'"),
     ],

@@ -206,6 +206,24 @@ def test_an_exit_that_nobody_asked_for_fails_the_test_whatever_it_does(project: 
     assert len(project.bundles) == 8
 
 
+BAKES = """\
+async def test_lives(node, baker, accuser):
+    await node.wait_for_level(4)
+    assert [event["level"] for event in [await baker.wait_for("block_injected.v0")]]
+
+
+async def test_shares(node, client, open_baker):
+    for names in (["bootstrap1", "bootstrap2"], ["bootstrap3", "bootstrap4", "bootstrap5"]):
+        await open_baker(node, client, delegates=names)
+    await node.wait_for_level(3)
+"""
+
+
+def test_a_chain_that_lives_by_itself(project: Project) -> None:
+    project.write(test_bakes=BAKES)
+    project.pytest().count(passed=2)
+
+
 ORDER = """\
 async def test_order(open_node, open_accuser, open_client, node, client, accuser):
     second = await open_node(arguments=("--connections 0", "--synchronisation-threshold 0"))

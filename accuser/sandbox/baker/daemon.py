@@ -324,6 +324,7 @@ async def _run(
         ),
         pre_emptive=options["pre-emptive-forge-time"],
         keep_alive=options["keep-alive"],
+        record_state=options["record-state"],
     )
 
     async def on_retry(attempt: int, delay: float, body: str) -> None:

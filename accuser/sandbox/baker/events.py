@@ -10,7 +10,6 @@ import attrs
 from ..._mavryk.codec.crypto import Key
 from ..client.delegates import named, signer_json
 from ..rpc.error_text import describe
-from ..rpc.request import RpcFailed
 from ..sink.sink import Level, Sink, unbreakable
 from .values import Note
 
@@ -296,6 +295,7 @@ _EVENTS: Final[Mapping[str, tuple[str, Level, str]]] = {
     "read_liquidity_baking_toggle_vote": ("", _N, "read liquidity baking toggle vote = {value}"),
     "read_adaptive_issuance_vote": ("", _N, "read adaptive issuance vote = {value}"),
     "per_block_vote_file_error": ("", _E, "Error reading the block vote file: {trace}"),
+    "incompatible_stored_state": ("disk", _W, "found an outdated or corrupted baking state: discarding it"),
     "step_current_phase": ("transitions", _D, "automaton step: current phase {phase}, event {event}"),
     "new_forge_event": ("transitions", _N, "received new forge event: {event}"),
 }
@@ -393,8 +393,3 @@ def _described(error: dict[str, Any]) -> str:
     if "block_vote_file" in name:
         return f"{error['file_path']}: {name.rpartition('.')[2].replace('_', ' ')}"
     return describe(error)
-
-
-def failure(error: RpcFailed) -> list[Any]:
-    """The trace of a failure, for an event."""
-    return error.trace

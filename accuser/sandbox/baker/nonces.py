@@ -17,6 +17,7 @@ import attrs
 from ..._mavryk.codec.base58 import Kind, encode
 from ..._mavryk.codec.crypto import blake2b
 from ..accuser.answers import forged, operation_hash
+from ..client.wallet import SHORT_CHAIN
 from ..rpc.client import Rpc
 from ..rpc.request import Request, RpcFailed, Undecodable
 from .values import Note
@@ -73,7 +74,7 @@ class Nonces:
     @property
     def path(self) -> Path:
         """The file of the nonces and what became of them."""
-        return self.folder / f"{self.chain[:13]}_stateful_nonces"
+        return self.folder / f"{self.chain[:SHORT_CHAIN]}_stateful_nonces"
 
     def fresh(self) -> bytes:
         """A nonce for a block that is to commit to one."""
@@ -176,7 +177,9 @@ class Nonces:
         temporary.write_text(json.dumps(entries, indent=2) + "\n")
         temporary.replace(self.path)
         plain = [{"block": entry["block"], "nonce": entry["nonce"]} for entry in entries]
-        self.folder.joinpath(f"{self.chain[:13]}_nonces").write_text(json.dumps(plain, indent=2) + "\n")
+        self.folder.joinpath(f"{self.chain[:SHORT_CHAIN]}_nonces").write_text(
+            json.dumps(plain, indent=2) + "\n"
+        )
 
 
 def _failure(message: str) -> dict[str, str]:

@@ -23,13 +23,14 @@ from ..accuser import answers
 from ..accuser.loop import NodeLost
 from ..accuser.waiting import subscribe
 from ..client.delegates import Constants, Slots
-from ..client.wallet import Wallet
+from ..client.wallet import SHORT_CHAIN, Wallet
 from ..rpc.client import Rpc
 from ..rpc.request import Request, RpcFailed
 from ..sink.sink import Sink
 from . import show
 from .baking import BlockMaker, sleep_until
 from .blocks import Blocks, Seen, anything, head_item, validated_item
+from .disk import Incompatible, StateFile
 from .events import Events
 from .forging import Forger
 from .nonces import Nonces
@@ -125,6 +126,8 @@ class Run:
         self._maker = BlockMaker(
             self._forger, self._events, self._pool, baker.settings, baker.wall, baker.connect_to
         )
+        name = f"{chain[:SHORT_CHAIN]}_baker_state"
+        self._file = StateFile(baker.wallet.folder / name) if baker.settings.record_state else None
         self._signers = {key.pkh: key for key in baker.settings.keys}
         self._slots: dict[int, Slots] = {}
         send, self._queue = trio.open_memory_channel[_Arrived | _Batch | _Lost](math.inf)
@@ -155,6 +158,7 @@ class Run:
             head, self._clock_round(head), strict=self._baker.protocol is Protocol.BOREAS
         )
         await self._learn_rights()
+        await self._recall()
         await self._reveal(head)
         await self._act(self._automaton.start(self._clock_round(head)))
         await self._schedule()
@@ -255,9 +259,19 @@ class Run:
         except RpcFailed as error:
             await self._events.note("error_while_baking", error.trace)
         await self._schedule()
+        if self._file is not None:
+            self._file.save(automaton)
         latest = automaton.latest
         if isinstance(happening, NewProposal) and latest.block.hash == happening.proposal.block.hash:
             await self._reveal(latest)
+
+    async def _recall(self) -> None:
+        """Take over the lock that another run wrote down."""
+        if self._file is not None:
+            try:
+                self._file.load(self._automaton)
+            except Incompatible:
+                await self._events.note("incompatible_stored_state")
 
     async def _reveal(self, latest: Proposal) -> None:
         """At each new predecessor, reveal what is to be revealed."""

@@ -24,3 +24,4 @@ class Settings:
     pre_emptive: float | None = None
     """Seconds; None for 15 % of the time of a block."""
     keep_alive: bool = False
+    record_state: bool = False
