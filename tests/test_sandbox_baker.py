@@ -115,6 +115,10 @@ def names(actions: list[Action]) -> list[str]:
     return [action.name if isinstance(action, Note) else type(action).__name__ for action in actions]
 
 
+def phase(state: Automaton) -> Phase:
+    return state.phase
+
+
 def candidate(of: Proposal) -> Candidate:
     return Candidate(of.block.hash, of.level, of.block.round, of.payload)
 
@@ -155,7 +159,7 @@ def test_a_level_from_its_proposal_to_the_next_block() -> None:
         "Watch",
         "SignVotes",
     ]
-    assert state.phase is Phase.PREATTESTATIONS
+    assert phase(state) is Phase.PREATTESTATIONS
     assert names(feed(state, signed("preattestation", first))) == ["Inject"]
     assert names(feed(state, signed("attestation", first))) == []
     assert names(feed(state, NewProposal(first, True))) == ["new_head"]
@@ -165,7 +169,7 @@ def test_a_level_from_its_proposal_to_the_next_block() -> None:
     assert actions[0].vote.kind == "attestation"
     assert (state.phase, state.locked) == (Phase.ATTESTATIONS, (0, payload("a")))
     assert feed(state, quorum(first)) == []
-    assert state.phase is Phase.IDLE
+    assert phase(state) is Phase.IDLE
     assert state.elected is not None
     actions = feed(state, TimeToBake(2))
     assert names(actions) == ["preparing_fresh_block", "Forge"]

@@ -40,18 +40,18 @@ class StateFile:
             return
         if len(data) != _FORM.size or not data.startswith(_MAGIC):
             raise Incompatible(str(self.path))
-        _, level, round, payload = _FORM.unpack(data)
-        if level == state.level and round >= 0:
-            state.locked = round, encode(Kind.PAYLOAD, payload)
+        _, level, at_round, payload = _FORM.unpack(data)
+        if level == state.level and at_round >= 0:
+            state.locked = at_round, encode(Kind.PAYLOAD, payload)
 
     def save(self, state: Automaton) -> None:
         """Write down level and lock, if they have changed. Raises ``OSError``."""
         now = state.level, state.locked
         if now == self._written:
             return
-        round, payload = (-1, bytes(32)) if state.locked is None else state.locked
+        at_round, payload = (-1, bytes(32)) if state.locked is None else state.locked
         packed = payload if isinstance(payload, bytes) else decode(Kind.PAYLOAD, payload)
         temporary = self.path.with_name(f"{self.path.name}.tmp")
-        temporary.write_bytes(_FORM.pack(_MAGIC, state.level, round, packed))
+        temporary.write_bytes(_FORM.pack(_MAGIC, state.level, at_round, packed))
         temporary.replace(self.path)
         self._written = now
