@@ -12,8 +12,9 @@ from . import _fixtures, _options
 from ._fixtures import BUNDLE
 
 _FIXTURES: Final = (
-    *("toolchain", "protocol", "node", "client", "accuser"),
-    *("open_node", "open_client", "open_accuser", "_mavryk_bundle", "_mavryk_stand"),
+    *("toolchain", "protocol", "node", "client", "accuser", "baker"),
+    *("open_node", "open_client", "open_accuser", "open_baker"),
+    *("_mavryk_bundle", "_mavryk_stand"),
 )
 _USED: Final = pytest.StashKey[list[str]]()
 """What the summary says about the executables, where the header could not."""
