@@ -39,7 +39,7 @@ NAMES = [account.alias for account in BOOTSTRAP]
 
 
 @pytest.fixture
-async def sandbox(autojump_clock: MockClock) -> AsyncGenerator[Sandbox]:
+async def sandbox() -> AsyncGenerator[Sandbox]:
     async with open_sandbox() as opened:
         yield opened
 
@@ -89,7 +89,7 @@ async def attesters(node: Node, level: int) -> set[int]:
 @pytest.mark.parametrize("protocol", Protocol, ids=lambda protocol: protocol.tag)
 @pytest.mark.parametrize("groups", [[NAMES], [NAMES[:2], NAMES[2:3], NAMES[3:]]], ids=["one", "three"])
 async def test_bakers_make_a_block_a_second_with_all_votes(
-    sandbox: Sandbox, protocol: Protocol, groups: list[list[str]]
+    autojump_clock: MockClock, sandbox: Sandbox, protocol: Protocol, groups: list[list[str]]
 ) -> None:
     async with chain(sandbox, protocol, consensus_threshold=256) as (node, client):
         async with contextlib.AsyncExitStack() as stack:
@@ -109,7 +109,9 @@ async def test_bakers_make_a_block_a_second_with_all_votes(
         assert denounced == []
 
 
-async def test_without_a_quorum_the_payload_is_proposed_again_until_there_is_one(sandbox: Sandbox) -> None:
+async def test_without_a_quorum_the_payload_is_proposed_again_until_there_is_one(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
     # The first baker alone has not enough power for anything; both have.
     async with chain(sandbox, consensus_threshold=200) as (node, client):
         seen: Counter[str] = Counter()
@@ -129,7 +131,9 @@ async def test_without_a_quorum_the_payload_is_proposed_again_until_there_is_one
         assert seen["pqc_reached.v0"] > 0
 
 
-async def test_a_baker_follows_its_events_in_upstreams_order(sandbox: Sandbox) -> None:
+async def test_a_baker_follows_its_events_in_upstreams_order(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
     async with chain(sandbox) as (node, client):
         events: list[Event] = []
         async with open_baker(Protocol.BOREAS, node, client, event_level="debug") as baker:
@@ -173,7 +177,9 @@ async def test_a_baker_follows_its_events_in_upstreams_order(sandbox: Sandbox) -
         assert sections == {("002-PtBoreas", "baker", "operation_worker")}
 
 
-async def test_two_bakers_of_one_directory_never_sign_twice(sandbox: Sandbox) -> None:
+async def test_two_bakers_of_one_directory_never_sign_twice(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
     async with chain(sandbox) as (node, client):
         seen: Counter[str] = Counter()
         async with (
@@ -191,7 +197,9 @@ async def test_two_bakers_of_one_directory_never_sign_twice(sandbox: Sandbox) ->
         assert seen["failed_to_forge_block.v0"] == seen["potential_double_baking.v0"]
 
 
-async def test_two_bakers_of_two_directories_on_one_node_bake_twice(sandbox: Sandbox) -> None:
+async def test_two_bakers_of_two_directories_on_one_node_bake_twice(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
     async with chain(sandbox) as (node, client), open_client(node) as other:
         async with (
             open_accuser(Protocol.BOREAS, node) as accuser,
@@ -201,7 +209,9 @@ async def test_two_bakers_of_two_directories_on_one_node_bake_twice(sandbox: San
             await accuser.wait_for("double_baking_denounced.v0", timeout=600)
 
 
-async def test_a_restarted_baker_goes_on_and_keeps_its_word(sandbox: Sandbox) -> None:
+async def test_a_restarted_baker_goes_on_and_keeps_its_word(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
     async with chain(sandbox) as (node, client), open_accuser(Protocol.BOREAS, node) as accuser:
         denounced = evidence(accuser)
         async with open_baker(Protocol.BOREAS, node, client) as baker:
@@ -212,7 +222,9 @@ async def test_a_restarted_baker_goes_on_and_keeps_its_word(sandbox: Sandbox) ->
         assert denounced == []
 
 
-async def test_a_new_protocol_is_taken_over_by_its_own_baker(sandbox: Sandbox) -> None:
+async def test_a_new_protocol_is_taken_over_by_its_own_baker(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
     opening = open_node(toolchain=sandbox.toolchain, arguments=ALONE, upgrades={5: Protocol.BOREAS})
     async with opening as node, open_client(node) as client:
         await client.activate_protocol(Protocol.ATLAS, timestamp=now(sandbox))
@@ -234,7 +246,9 @@ async def test_a_new_protocol_is_taken_over_by_its_own_baker(sandbox: Sandbox) -
         assert len(await attesters(node, 12)) == len(BOOTSTRAP)
 
 
-async def test_a_baker_that_is_kept_alive_survives_its_node(sandbox: Sandbox) -> None:
+async def test_a_baker_that_is_kept_alive_survives_its_node(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
     async with chain(sandbox) as (node, client):
         async with open_baker(Protocol.BOREAS, node, client, keep_alive=True) as baker:
             await node.wait_for_level(4)
@@ -246,7 +260,7 @@ async def test_a_baker_that_is_kept_alive_survives_its_node(sandbox: Sandbox) ->
             await node.wait_for_level(node.level + 3, timeout=600)
 
 
-async def test_a_lost_node_ends_a_baker(sandbox: Sandbox) -> None:
+async def test_a_lost_node_ends_a_baker(autojump_clock: MockClock, sandbox: Sandbox) -> None:
     async with chain(sandbox) as (node, client):
         async with open_baker(Protocol.BOREAS, node, client) as baker:
             said: list[str] = []
@@ -300,19 +314,21 @@ async def run(sandbox: Sandbox, client: Client, *words: str, before: Sequence[st
         ),
     ],
 )
-async def test_what_a_baker_refuses_at_once(sandbox: Sandbox, words: list[str], complaint: str) -> None:
+async def test_what_a_baker_refuses_at_once(
+    autojump_clock: MockClock, sandbox: Sandbox, words: list[str], complaint: str
+) -> None:
     async with open_node(toolchain=sandbox.toolchain, arguments=ALONE) as node, open_client(node) as client:
         assert complaint in await run(sandbox, client, *words)
 
 
-async def test_a_forge_time_that_is_too_long(sandbox: Sandbox) -> None:
+async def test_a_forge_time_that_is_too_long(autojump_clock: MockClock, sandbox: Sandbox) -> None:
     async with chain(sandbox) as (node, client):
         words = ("run", "remotely", "--liquidity-baking-toggle-vote", "on", "--pre-emptive-forge-time", "1")
         said = await run(sandbox, client, *words, before=("--endpoint", node.rpc_endpoint))
         assert "pre-emptive-forge-time must be less than current block time (<= 1.000000 seconds)" in said
 
 
-async def test_what_a_baker_says(sandbox: Sandbox) -> None:
+async def test_what_a_baker_says(autojump_clock: MockClock, sandbox: Sandbox) -> None:
     async with chain(sandbox) as (node, client):
         lines: list[str] = []
         baker = Baker(Protocol.BOREAS, node, client)
@@ -334,7 +350,9 @@ async def test_what_a_baker_says(sandbox: Sandbox) -> None:
     ]
 
 
-async def test_the_file_of_votes_is_read_for_each_block(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_the_file_of_votes_is_read_for_each_block(
+    autojump_clock: MockClock, sandbox: Sandbox, tmp_path: Path
+) -> None:
     votes = tmp_path / "votes.json"
     votes.write_text(json.dumps({"liquidity_baking_toggle_vote": "off"}))
     async with chain(sandbox) as (node, client):
@@ -352,7 +370,9 @@ async def test_the_file_of_votes_is_read_for_each_block(sandbox: Sandbox, tmp_pa
             assert await baker.wait_for(name) == "on"
 
 
-async def test_a_broken_file_of_votes_at_the_start(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_broken_file_of_votes_at_the_start(
+    autojump_clock: MockClock, sandbox: Sandbox, tmp_path: Path
+) -> None:
     votes = tmp_path / "votes.json"
     votes.write_text("{")
     async with open_node(toolchain=sandbox.toolchain, arguments=ALONE) as node, open_client(node) as client:
