@@ -374,7 +374,7 @@ def test_votes_that_are_signed_too_late() -> None:
     state, first = automaton(), proposal("a")
     feed(state, NewProposal(first, False))
     feed(state, EndOfRound(0))
-    assert names(feed(state, signed("preattestation", first))) == ["discarding_preattestation"]
+    assert names(feed(state, signed("preattestation", first))) == []
     assert names(feed(state, signed("attestation", first))) == ["discarding_attestation"]
 
 

@@ -297,11 +297,13 @@ async def run(sandbox: Sandbox, client: Client, *words: str, before: Sequence[st
         (["run", "remotely"], "Missing liquidity baking toggle vote"),
         (
             ["run", "remotely", "--liquidity-baking-toggle-vote", "maybe"],
-            'unexpected vote: maybe, expected either "on", "off", or "pass".',
+            "Wrong value for command line option liquidity-baking-toggle-vote.\n"
+            '  unexpected vote: maybe, expected either "on", "off", or "pass".\n',
         ),
         (
             ["run", "remotely", "--votefile", "/nowhere"],
-            'The provided block vote file path "/nowhere" does not point to an existing file.',
+            "Wrong value for command line option votefile.\n"
+            '  The provided block vote file path "/nowhere" does not point to an existing file.\n',
         ),
         (["run", "with", "local", "node", "/nowhere"], "Directory doesn't exist: '/nowhere'"),
         (

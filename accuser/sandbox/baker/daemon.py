@@ -133,6 +133,7 @@ _RUN: Final = (
         "liquidity baking subsidy.",
         "vote",
         parse=_vote,
+        plain=True,
     ),
     Option(
         "adaptive-issuance-vote",
@@ -143,7 +144,12 @@ _RUN: Final = (
         default="pass",
     ),
     Option(
-        "votefile", "File with votes as JSON, read again for each block.", "filename", "V", parse=_existing
+        "votefile",
+        "File with votes as JSON, read again for each block.",
+        "filename",
+        "V",
+        parse=_existing,
+        plain=True,
     ),
     Option("operations-pool", "File or URI with additional operations.", "file|uri", parse=_uri),
     Option("dal-node", "endpoint of the DAL node", "uri"),
@@ -153,6 +159,7 @@ _RUN: Final = (
         "Sets the pre-emptive forge time optimization, in seconds.",
         "seconds",
         parse=_seconds,
+        plain=True,
     ),
 )
 _GROUP: Final = "Commands related to the baker daemon."

@@ -119,11 +119,6 @@ _EVENTS: Final[Mapping[str, tuple[str, Level, str]]] = {
         _I,
         "discarding unexpected quorum reached for {candidate} while in {phase} phase",
     ),
-    "discarding_preattestation": (
-        "transitions",
-        _I,
-        f"discarding outdated preattestation for {{delegate}} {_PLACE}",
-    ),
     "discarding_attestation": (
         "transitions",
         _I,

@@ -257,8 +257,9 @@ class Automaton:
 
     def _signed(self, vote: SignedVote) -> list[Action]:
         if (vote.level, vote.round) != (self.level, self.round):
+            # Of preattestations upstream only declares the event.
             value = {"delegate": vote.delegate, "level": vote.level, "round": vote.round}
-            return [Note(f"discarding_{vote.kind}", value)]
+            return [Note("discarding_attestation", value)] if vote.kind == "attestation" else []
         if vote.kind == "preattestation":
             if self.strict and vote.payload_hash != self.latest.payload:
                 return [self._other_payload("preattestation_with_different_payload", vote)]

@@ -145,7 +145,7 @@ class Cli:
         for option in options:
             given = texts.get(option.long, [])
             # Upstream's quirk: switches and options with a default are named without dashes.
-            plain = not option.placeholder or option.default is not None
+            plain = option.plain or not option.placeholder or option.default is not None
             name = option.long if plain else f"--{option.long}"
             if len(given) > 1 and not option.multiple:
                 self._fail([f"Command line option {name} appears multiple times."], shown)

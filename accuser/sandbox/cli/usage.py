@@ -26,6 +26,8 @@ class Option:
     parse: Callable[[str], Any] = str
     default: str | None = None
     multiple: bool = False
+    plain: bool = False
+    """Named without dashes in complaints, as upstream's baker does; those with a default always are."""
 
     @property
     def label(self) -> str:
