@@ -386,3 +386,4 @@ class RunnerConfigError(AccuserError):
 for _error in tuple(globals().values()):
     if isinstance(_error, type) and issubclass(_error, AccuserError):
         _error.__module__ = "accuser"
+del _error

@@ -109,7 +109,7 @@ class Client:
         *,
         parameters: Mapping[str, object] | None = None,
         parameter_file: str | Path | None = None,
-        timestamp: datetime.datetime | None = None,
+        timestamp: datetime.datetime | Literal["now"] | None = None,
     ) -> None:
         """Activate ``protocol`` on a chain that has only its genesis, and wait for level 1.
 
@@ -119,7 +119,8 @@ class Client:
                 ``{"blocks_per_cycle": 4, "dal_parametric.feature_enable": False}``. A value replaces
                 the old one whole; None takes the field away.
             parameter_file: by default the sandbox parameters with the bootstrap accounts.
-            timestamp: time of the first block, with its zone; by default a day ago.
+            timestamp: time of the first block, with its zone, or ``"now"``, as bakers want it: they go on at
+                the round of the present time. By default a day ago.
 
         Raises:
             ValueError: a path of ``parameters`` names no parameter of the protocol, or both they
@@ -130,9 +131,9 @@ class Client:
             parameter_file = write_parameter_file(protocol, path, parameters)
         elif parameters is not None:
             raise ValueError("parameters are changes to the sandbox's, and so exclude a parameter_file")
-        if timestamp is None:
-            now = datetime.datetime.fromtimestamp(self._host.now(), datetime.UTC)
-            timestamp = now - ACTIVATION_AGE
+        if timestamp is None or timestamp == "now":
+            now = datetime.datetime.fromtimestamp(int(self._host.now()), datetime.UTC)
+            timestamp = now if timestamp == "now" else now - ACTIVATION_AGE
         when = timestamp.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         await self.command(
             *("activate", "protocol", protocol.hash, "with", "fitness", "1"),

@@ -112,16 +112,13 @@ async def node(request: pytest.FixtureRequest, _mavryk_stand: Stand, protocol: P
 
     Its chain begins a day ago; in a test that has a baker, now.
     """
-    import datetime
-
     from .._daemons.client import open_client
 
     node = await _mavryk_stand.open_node(arguments=("--connections 0", "--synchronisation-threshold 0"))
     async with open_client(node, name="activator") as client:
         # Bakers go on at the round of the present time, and later rounds are longer.
         baked = {"baker", "open_baker"} & set(request.fixturenames)
-        now = datetime.datetime.fromtimestamp(int(node._host.now()), datetime.UTC)
-        await client.activate_protocol(protocol, timestamp=now if baked else None)
+        await client.activate_protocol(protocol, timestamp="now" if baked else None)
     return node
 
 

@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import attrs
 import trio
 
-from .._daemons.accuser import open_accuser
-from .._daemons.baker import Baker, open_baker
-from .._daemons.client import Client, open_client
-from .._daemons.daemon import Daemon
-from .._daemons.node import Node, open_node
-from .._errors import ScenarioFailed
-from .._hosts.toolchain import Toolchain
-from .._mavryk.protocol import Protocol
-from .._recording.writer import Recording
-from ._common import Denunciation, Report, silent
-from ._double_baking import NODE_ARGUMENTS, connect
+from .. import Baker, Client, Node, Protocol, ScenarioFailed, Toolchain, open_baker
+from ._common import Denunciation, Report, ScenarioOptions
+from ._fork import NODE_ARGUMENTS, Side
+from ._stage import Setting
 
 LEVELS: Final = 5
 """How far the first branch goes; the second goes one level farther, so that it is followed."""
@@ -52,14 +44,7 @@ class TwoBakers:
 
 
 async def two_bakers_one_key(
-    toolchain: Toolchain,
-    protocol: Protocol = Protocol.BOREAS,
-    *,
-    accuser_path: Path | None = None,
-    keep: bool = False,
-    record: Recording | None = None,
-    report: Report = silent,
-    twin: bool = False,
+    toolchain: Toolchain, protocol: Protocol = Protocol.BOREAS, **options: Unpack[ScenarioOptions]
 ) -> TwoBakers:
     """Let two bakers run with copies of the keys, and see an accuser denounce what they sign.
 
@@ -70,86 +55,84 @@ async def two_bakers_one_key(
     Args:
         toolchain: what runs.
         protocol: what the chain is activated with.
-        accuser_path: an accuser's executable, in place of the toolchain's.
-        keep: keep the directories of the daemons and clients, and report where they are.
-        record: where the daemons are recorded, all of them in one.
-        report: called with a line for each step.
-        twin: the second baker is the first one, restarted on the same directory: its watermarks
-            hold it back, so that the scenario must fail.
+        options: those of `ScenarioOptions`. The twin's second baker is the first one, restarted on the
+            same directory: its watermarks hold it back.
 
     Raises:
         ScenarioFailed: the second baker was held back.
         AccuserError: something did not run, or an event did not come in time.
     """
-    start = trio.current_time()
-    report(f"toolchain: {toolchain}; protocol: {protocol.long_name}")
+    setting = Setting(toolchain=toolchain, protocol=protocol, **options)
+    setting.begin()
+    async with (
+        setting.node_and_client(arguments=NODE_ARGUMENTS) as one,
+        setting.node_and_client(arguments=NODE_ARGUMENTS) as other,
+    ):
+        first, second = Side(*one), Side(*other)
+        setting.keep_files(*one, *other)
+        await _begin_alike(setting, first, second)
+        await _bake_apart(setting, first, second)
+        levels = f"made levels 2 to {first.node.level} and 2 to {second.node.level}"
+        setting.report(f"two bakers with the same keys {levels}")
+        baking, attesting = await _denounced(setting, first, second)
+        blocks = first.node.level + second.node.level - 2
+    return TwoBakers(toolchain.name, protocol.long_name, baking, attesting, blocks, setting.seconds)
 
-    def kept(owner: Daemon | Client) -> None:
-        if keep:
-            report(f"the files of {owner.name} stay in {owner.keep_directory()}")
 
-    async with contextlib.AsyncExitStack() as stack:
+async def _begin_alike(setting: Setting, first: Side, second: Side) -> None:
+    """Activate the protocol on both, in one and the same block: the same header, and the same key."""
+    await first.client.activate_protocol(setting.protocol, timestamp="now")
+    header = await first.node.rpc("get", "/chains/main/blocks/head/header")
+    then = datetime.datetime.fromisoformat(header["timestamp"])
+    await second.client.activate_protocol(setting.protocol, timestamp=then)
+    names = f"{first.node.name} and {second.node.name}"
+    setting.report(f"{names} do not know of each other; level 1 is the same on both")
 
-        async def node_and_client() -> tuple[Node, Client]:
-            opening = open_node(toolchain=toolchain, arguments=NODE_ARGUMENTS, record=record)
-            node = await stack.enter_async_context(opening)
-            client = await stack.enter_async_context(open_client(node))
-            kept(node)
-            kept(client)
-            return node, client
 
-        node_1, client_1 = await node_and_client()
-        node_2, client_2 = await node_and_client()
-        # The same header, signed with the same key: it is one block.
-        now = datetime.datetime.fromtimestamp(int(node_1._host.now()), datetime.UTC)
-        await client_1.activate_protocol(protocol, timestamp=now)
-        await client_2.activate_protocol(protocol, timestamp=now)
-        report(f"{node_1.name} and {node_2.name} do not know of each other; level 1 is the same on both")
+async def _bake_apart(setting: Setting, first: Side, second: Side) -> None:
+    """Let a baker run beside each node; the second branch becomes the longer one."""
 
-        def baker(node: Node, client: Client, vote: Any) -> contextlib.AbstractAsyncContextManager[Baker]:
-            return open_baker(
-                protocol,
-                node,
-                client,
-                liquidity_baking_toggle_vote=vote,
-                event_level="info",
-                record=record,
-            )
+    def baker(node: Node, client: Client, vote: Any) -> contextlib.AbstractAsyncContextManager[Baker]:
+        return open_baker(
+            setting.protocol,
+            node,
+            client,
+            liquidity_baking_toggle_vote=vote,
+            event_level="info",
+            record=setting.record,
+        )
 
-        async with baker(node_1, client_1, "on") as first:
-            if twin:
-                await node_1.wait_for_level(LEVELS)
-            else:
-                async with baker(node_2, client_2, "off"):
-                    await node_1.wait_for_level(LEVELS)
-                    await first.terminate()
-                    await node_2.wait_for_level(node_1.level + 1)
-        if twin:
-            report(f"{first.name} baked up to level {node_1.level}, and was stopped")
-            await _see_held_back(baker(node_2, client_1, "off"), report)
-        report(f"two bakers with the same keys made levels 2 to {node_1.level} and 2 to {node_2.level}")
-        node_3, client_3 = await node_and_client()
-        opening = open_accuser(protocol, node_3, toolchain=toolchain, path=accuser_path, record=record)
-        accuser = await stack.enter_async_context(opening)
-        kept(accuser)
+    async with baker(first.node, first.client, "on") as one:
+        if setting.twin:
+            await first.node.wait_for_level(LEVELS)
+        else:
+            async with baker(second.node, second.client, "off"):
+                await first.node.wait_for_level(LEVELS)
+                await one.terminate()
+                await second.node.wait_for_level(first.node.level + 1)
+    if setting.twin:
+        setting.report(f"{one.name} baked up to level {first.node.level}, and was stopped")
+        await _see_held_back(baker(second.node, first.client, "off"), setting.report)
+
+
+async def _denounced(setting: Setting, first: Side, second: Side) -> tuple[Denunciation, Denunciation]:
+    """Let a third node learn both branches beside an accuser; give what that denounces."""
+    async with (
+        setting.node_and_client(arguments=NODE_ARGUMENTS) as (node, client),
+        setting.open_accuser(node) as accuser,
+    ):
+        third = Side(node, client)
+        setting.keep_files(node, client, accuser)
         baking = accuser.expect("double_baking_denounced.v0", where="any evidence")
         attesting = accuser.expect("double_attestation_denounced.v0", where="any evidence")
-        await connect(client_1, node_1, client_3, node_3)
-        await node_3.wait_for_level(node_1.level)
-        await connect(client_2, node_2, client_3, node_3)
-        await node_3.wait_for_level(node_2.level)
-        report(f"{node_3.name} has learnt both branches")
+        for side in (first, second):
+            await side.connect(third)
+            await node.wait_for_level(side.node.level)
+        setting.report(f"{node.name} has learnt both branches")
         blocks, votes = Denunciation(**await baking), Denunciation(**await attesting)
-        report(f"{accuser.name} denounced a double baking, {blocks.hash}")
-        report(f"{accuser.name} denounced a double attestation, {votes.hash}")
-    return TwoBakers(
-        toolchain.name,
-        protocol.long_name,
-        blocks,
-        votes,
-        node_1.level + node_2.level - 2,
-        round(trio.current_time() - start, 3),
-    )
+        setting.report(f"{accuser.name} denounced a double baking, {blocks.hash}")
+        setting.report(f"{accuser.name} denounced a double attestation, {votes.hash}")
+    return blocks, votes
 
 
 async def _see_held_back(opening: contextlib.AbstractAsyncContextManager[Baker], report: Report) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import accuser.events
 import accuser.testing
-from accuser import _errors
+from accuser import RunnerFault, _errors
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = sorted(
@@ -98,5 +98,5 @@ def test_every_error_is_told_of_by_its_symptom() -> None:
         if inspect.isclass(value) and issubclass(value, _errors.AccuserError) and name != "AccuserError"
     }
     assert errors <= headings
-    for fault in _errors.RunnerFault:
+    for fault in RunnerFault:
         assert f"`{fault.name}`" in text

@@ -29,7 +29,6 @@ from ..._mavryk.codec.forge import (
     BlockHeader,
     ProtocolData,
     ShellHeader,
-    rfc3339,
 )
 from ..._mavryk.codec.operations import Consensus, Operation
 from ..client.baking import mined, raw_operation
@@ -164,7 +163,7 @@ class Forger:
         return Made(header.hash, header, made.operations, nonce, int(level["cycle"]))
 
     async def _preapply(self, order: Forge, data: ProtocolData, passes: list[list[Operation]]) -> _Preapplied:
-        when = rfc3339(self.constants.timestamp(order.predecessor, order.round))
+        when = self.constants.timestamp(order.predecessor, order.round)
         path = f"/chains/{self.chain}/blocks/{order.predecessor.hash}/helpers/preapply/block?timestamp={when}"
         body = {
             "protocol_data": {"protocol": self.protocol, **data.to_json()},

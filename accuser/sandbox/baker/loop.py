@@ -19,7 +19,7 @@ from ..accuser.waiting import wait_bootstrapped, wait_protocol
 from ..client.delegates import Constants
 from ..client.wallet import Wallet
 from ..rpc.client import Rpc
-from ..rpc.request import Request, RpcFailed
+from ..rpc.request import Request, RpcFailed, Undecodable
 from ..sink.sink import Sink
 from .blocks import anything
 from .run import Run
@@ -120,4 +120,4 @@ def constants_answer(value: object) -> Constants:
             proof_of_work_threshold=int(value["proof_of_work_threshold"]),
         )
     except (AssertionError, LookupError, TypeError, ValueError) as error:
-        raise answers.Undecodable(str(error)) from error
+        raise Undecodable(str(error)) from error

@@ -19,13 +19,12 @@ import trio
 from ..._http.client import Connect
 from ..._mavryk.codec.operations import Operation
 from ..._mavryk.protocol import Protocol
-from ..accuser import answers
 from ..accuser.loop import NodeLost
 from ..accuser.waiting import subscribe
 from ..client.delegates import Constants, Slots
 from ..client.wallet import SHORT_CHAIN, Wallet
 from ..rpc.client import Rpc
-from ..rpc.request import Request, RpcFailed
+from ..rpc.request import Request, RpcFailed, Undecodable
 from ..sink.sink import Sink
 from . import show
 from .baking import BlockMaker, sleep_until
@@ -314,7 +313,7 @@ class Run:
                     {min(entry["slots"]): len(entry["slots"]) for entry in value if entry["slots"]},
                 )
             except (AssertionError, LookupError, TypeError) as error:
-                raise answers.Undecodable(str(error)) from error
+                raise Undecodable(str(error)) from error
 
         return read
 
@@ -350,7 +349,7 @@ class Run:
 def batch(value: object) -> tuple[Operation, ...]:
     """An item of ``monitor_operations``. Raises ``Undecodable``."""
     if not isinstance(value, list):
-        raise answers.Undecodable("not a list")
+        raise Undecodable("not a list")
     return tuple(parse(value))
 
 
