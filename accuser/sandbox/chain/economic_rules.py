@@ -62,18 +62,7 @@ def validate(
         predecessor_payload=predecessor.payload_hash,
     )
     denounced = check_contents(network, state, context, operations)
-    payload = payload_hash(
-        shell.predecessor,
-        data.payload_round,
-        [operation.hash for passed in operations[1:] for operation in passed],
-    )
-    if payload != data.payload_hash:
-        raise protocol_error(
-            state.protocol,
-            PERMANENT,
-            "validate.block.invalid_payload_hash",
-            {"expected": payload, "provided": data.payload_hash},
-        )
+    _check_payload(state, header, data, operations)
     _check_power(state, calendar, shell.level, fitness, operations[0])
     outcome = cycles.outcome(
         state.with_denounced([misbehaviour for _, misbehaviour in denounced], shell.level),
@@ -96,6 +85,18 @@ def validate(
         updates=outcome.updates,
         forbids=outcome.forbids,
     )
+
+
+def _check_payload(state: State, header: BlockHeader, data: ProtocolData, operations: Operations) -> None:
+    hashes = [operation.hash for passed in operations[1:] for operation in passed]
+    payload = payload_hash(header.shell.predecessor, data.payload_round, hashes)
+    if payload != data.payload_hash:
+        raise protocol_error(
+            state.protocol,
+            PERMANENT,
+            "validate.block.invalid_payload_hash",
+            {"expected": payload, "provided": data.payload_hash},
+        )
 
 
 def _denunciations(

@@ -20,7 +20,7 @@ from . import block_rules, consensus, economic_rules, migration
 from .activation import Activation
 from .block import PASSES, Block, Network
 from .chain import Chain
-from .parameters import PASS_QUOTAS
+from .parameters import PASS_QUOTAS, Calendar
 from .state import State
 from .trace import (
     PERMANENT,
@@ -85,19 +85,7 @@ def construct(
         raise failure("The genesis protocol only makes activation blocks.")
     if len(operations) > PASSES:
         raise failure(f"A block has {PASSES} validation passes, not {len(operations)}.")
-    level, before = predecessor.level + 1, predecessor.header.shell.timestamp
-    at_round = calendar.parameters.round_at(before, predecessor.round, timestamp)
-    if at_round is None:
-        raise protocol_error(
-            predecessor.state.protocol,
-            PERMANENT,
-            "round_of_past_timestamp",
-            {
-                "provided_timestamp": rfc3339(timestamp),
-                "predecessor_timestamp": rfc3339(before),
-                "predecessor_round": predecessor.round,
-            },
-        )
+    level, at_round = predecessor.level + 1, _round_at(calendar, predecessor, timestamp)
     baker = calendar.baker(level, at_round)
     assert baker is not None
     consensus.check_not_forbidden(predecessor.state, baker)
@@ -129,6 +117,23 @@ def construct(
     )
     shell = _shell(predecessor, after, timestamp, reached, [passed.applied for passed in passes])
     return Construction(shell, passes)
+
+
+def _round_at(calendar: Calendar, predecessor: Block, timestamp: int) -> int:
+    before = predecessor.header.shell.timestamp
+    found = calendar.parameters.round_at(before, predecessor.round, timestamp)
+    if found is None:
+        raise protocol_error(
+            predecessor.state.protocol,
+            PERMANENT,
+            "round_of_past_timestamp",
+            {
+                "provided_timestamp": rfc3339(timestamp),
+                "predecessor_timestamp": rfc3339(before),
+                "predecessor_round": predecessor.round,
+            },
+        )
+    return found
 
 
 def _locked_round(votes: Sequence[Operation], data: ProtocolData, at_round: int) -> int | None:

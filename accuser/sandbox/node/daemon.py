@@ -164,6 +164,21 @@ async def _run_until_signal(program: str, setup: Setup, sink: Sink, system: Syst
     return SIGNALLED
 
 
+def _made(setup: Setup, store: FileStore, sink: Sink, system: System) -> Node:
+    config = setup.config
+    return Node(
+        setup.identity.peer_id,
+        Chain(config.network()),
+        sink,
+        clock=system.wall,
+        store=store,
+        synchronisation=Synchronisation(config.threshold, config.latency),
+        use_mempool=not config.get("p2p", "disable_mempool", default=False),
+        history_mode=config.history_mode,
+        settings=config.value,
+    )
+
+
 async def serve(
     setup: Setup,
     sink: Sink,
@@ -178,24 +193,11 @@ async def serve(
         ConfigError: the configuration makes no node.
     """
     config = setup.config
-    network = config.network()
-    chain = Chain(network)
     store = FileStore(setup.data_dir / STORE_FILE)
-    synchronisation = Synchronisation(config.threshold, config.latency)
-    node = Node(
-        setup.identity.peer_id,
-        chain,
-        sink,
-        clock=system.wall,
-        store=store,
-        synchronisation=synchronisation,
-        use_mempool=not config.get("p2p", "disable_mempool", default=False),
-        history_mode=config.history_mode,
-        settings=config.value,
-    )
+    node = _made(setup, store, sink, system)
     await _tell_start(node, setup)
     try:
-        store.load(chain)
+        store.load(node.chain)
         async with (
             _listening(system, [config.net_point()], _peers_taken) as peers,
             _listening(system, config.rpc_points(), _clients_taken) as clients,
@@ -217,7 +219,7 @@ async def serve(
                 text = f"starting local RPC server on {client.host}:{client.port} (acl = AllowAll)"
                 await node.events.main("starting_local_rpc_server", value, text)
                 nursery.start_soon(_serve_clients, client, handler)
-            if synchronisation.is_bootstrapped:
+            if node.synchronisation.is_bootstrapped:
                 await node.events.bootstrapped()
             await node.events.main("node_is_ready", {}, "the Mavryk node is now running")
             task_status.started(node)
