@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from ._errors import UnexpectedValue as UnexpectedValue
     from ._errors import UnknownEvent as UnknownEvent
     from ._errors import UnknownProtocol as UnknownProtocol
+    from ._hosts.memory.machine import MEMORY as MEMORY
     from ._hosts.memory.machine import Sandbox as Sandbox
     from ._hosts.memory.machine import open_sandbox as open_sandbox
     from ._hosts.ssh.runner import SSHRunner as SSHRunner
@@ -173,6 +174,7 @@ else:
         "UnexpectedValue": "._errors",
         "UnknownEvent": "._errors",
         "UnknownProtocol": "._errors",
+        "MEMORY": "._hosts.memory.machine",
         "Sandbox": "._hosts.memory.machine",
         "open_sandbox": "._hosts.memory.machine",
         "SSHRunner": "._hosts.ssh.runner",

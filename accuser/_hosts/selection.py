@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from .._mavryk.protocol import Protocol
+from .memory.machine import MEMORY
 from .toolchain import SANDBOX, Toolchain, installed
 
 INSTALLED: Final = "installed"
+IN_MEMORY: Final = "memory"
 
-TOOLCHAINS: Final = f"{INSTALLED}|DIR|{SANDBOX.name}"
+TOOLCHAINS: Final = f"{INSTALLED}|DIR|{SANDBOX.name}|{IN_MEMORY}"
 """What a toolchain is called, for ``--help``."""
 TOOLCHAINS_HELP: Final = (
     f"{INSTALLED} (Mavkit's binaries in MAVKIT_BIN_DIR and PATH), DIR (those in DIR first), "
-    f"or {SANDBOX.name} (the embedded one)"
+    f"{SANDBOX.name} (the embedded one, as processes), or {IN_MEMORY} (the same as tasks of this program)"
 )
 
 PROTOCOLS: Final = "|".join(protocol.tag for protocol in Protocol)
@@ -30,10 +32,12 @@ def toolchain_called(word: str) -> Toolchain:
     """
     if word == SANDBOX.name:
         return SANDBOX
+    if word == IN_MEMORY:
+        return MEMORY
     if word == INSTALLED:
         return installed()
     if not Path(word).is_dir():
         raise ValueError(
-            f"{word!r} is neither 'sandbox' nor a folder with Mavkit's binaries, nor 'installed'"
+            f"{word!r} is neither 'sandbox' nor 'memory' nor 'installed' nor a folder with Mavkit's binaries"
         )
     return installed(word)

@@ -50,6 +50,7 @@ Exit status:
 @toolchain_option(
     None,
     "Binaries that must be there; by default those installed and the sandbox are only looked at",
+    alone=False,
 )
 @click.option(
     "--timeout",

@@ -8,23 +8,31 @@ from typing import Any, TypeVar
 import click
 
 from .._errors import UnknownProtocol
-from .._hosts.selection import DEFAULT_PROTOCOL, PROTOCOLS, TOOLCHAINS, TOOLCHAINS_HELP, toolchain_called
-from .._hosts.toolchain import Toolchain
+from .._hosts.selection import (
+    DEFAULT_PROTOCOL,
+    IN_MEMORY,
+    PROTOCOLS,
+    TOOLCHAINS,
+    TOOLCHAINS_HELP,
+    toolchain_called,
+)
+from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.protocol import Protocol
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def toolchain_option(default: str | None, use: str) -> Callable[[F], F]:
+def toolchain_option(default: str | None, use: str, *, alone: bool = True) -> Callable[[F], F]:
     """``--toolchain``, which gives the command a ``toolchain``.
 
     Args:
         default: what it is otherwise; the command gets None if that is None.
         use: what the toolchain is for, as the beginning of a sentence.
+        alone: whether all that runs is the command's own. What is in memory reaches nothing else.
     """
     return click.option(
         "--toolchain",
-        callback=_toolchain,
+        callback=_toolchain if alone else _toolchain_of_processes,
         default=default,
         metavar=TOOLCHAINS,
         show_default=default is not None,
@@ -56,6 +64,15 @@ def _toolchain(context: click.Context, param: click.Parameter, value: str | None
         return None if value is None else toolchain_called(value)
     except ValueError as error:
         raise click.BadParameter(str(error), context, param) from error
+
+
+def _toolchain_of_processes(
+    context: click.Context, param: click.Parameter, value: str | None
+) -> Toolchain | None:
+    if value == IN_MEMORY:
+        text = f"what runs in {IN_MEMORY} reaches nothing outside of this process; take {SANDBOX.name}"
+        raise click.BadParameter(text, context, param)
+    return _toolchain(context, param, value)
 
 
 def address_argument(context: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -104,7 +104,7 @@ Exit status:
 
 How to run it as a service is told in docs/production.md.""",
 )
-@toolchain_option(INSTALLED, "What runs")
+@toolchain_option(INSTALLED, "What runs", alone=False)
 @click.option(
     "--accuser",
     "path",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MARKER: Final = (
     "mavryk(protocols=[...], toolchains=[...]): run the test with each of these protocols, and on each "
-    "of these toolchains: 'sandbox', 'mavkit'"
+    "of these toolchains: 'memory', 'sandbox', 'mavkit'"
 )
 DEFAULT_PROTOCOL: Final = "boreas"
 """That of the commands, which is not imported here: a run without daemons is to load nothing of them."""
@@ -30,8 +30,8 @@ BEGAN_WITH: Final = pytest.StashKey[Mapping[str, str]]()
 def add_options(parser: pytest.Parser) -> None:
     """Declare options and settings."""
     group = parser.getgroup("mavryk", "Mavryk daemons")
-    text = "executables of the daemons: auto (installed, else sandbox), installed, DIR, or sandbox"
-    group.addoption("--mavkit", metavar="auto|installed|DIR|sandbox", help=text)
+    text = "executables of the daemons: auto (installed, else sandbox), installed, DIR, sandbox, or memory"
+    group.addoption("--mavkit", metavar="auto|installed|DIR|sandbox|memory", help=text)
     parser.addini("mavkit", f"{text}; by default auto", default="")
     text = "protocol of the daemons"
     group.addoption("--mavryk-protocol", metavar="NAME", help=f"{text}; marked tests run with it alone")
@@ -106,9 +106,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if marker.args or unknown:
         raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker is {MARKER}")
     toolchains = marker.kwargs.get("toolchains", ())
-    if wrong := [name for name in toolchains if name not in ("sandbox", "mavkit")]:
+    if wrong := [name for name in toolchains if name not in ("memory", "sandbox", "mavkit")]:
         raise pytest.UsageError(
-            f"{metafunc.definition.nodeid}: a toolchain is 'sandbox' or 'mavkit', not {wrong[0]!r}"
+            f"{metafunc.definition.nodeid}: a toolchain is 'memory', 'sandbox' or 'mavkit', not {wrong[0]!r}"
         )
     if toolchains and "toolchain" in metafunc.fixturenames:
         metafunc.parametrize("toolchain", toolchains, indirect=True)

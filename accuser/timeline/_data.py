@@ -24,6 +24,7 @@ from .._recording.entries import (
 )
 from ..events import find
 
+_COLUMNS: Final = ("kind", "daemon", "session", "name", "time")
 KINDS: Final = ("start", "ready", "event", "malformed", "line", "signal", "wait", "restart", "exit")
 """Types of entries, in the order of the numbers that the page knows them by."""
 
@@ -59,10 +60,7 @@ def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
     tones: list[int] = []
     blocks: dict[str, int] = {}
     levels: dict[str, int] = {}
-    columns: dict[str, list[int]] = {key: [] for key in ("kind", "daemon", "session", "name", "time")}
-    begun: list[tuple[int, int]] = []
-    shows: list[tuple[int, int]] = []
-    texts: list[str] = []
+    rows = _Rows()
     started = 0.0
     for entry in entries:
         if isinstance(entry, Head):
@@ -70,7 +68,7 @@ def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
             continue
         kind = type_of(entry)
         name, said = _said(entry)
-        index = len(texts)
+        index = len(rows.texts)
         daemon = daemons.setdefault(
             entry.daemon, {"index": len(daemons), "name": entry.daemon, "kind": "", "protocol": None}
         )
@@ -80,26 +78,14 @@ def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
             names[name] = len(names)
             tones.append(_tone(kind, name))
         if isinstance(entry, Wait):
-            begun.append((index, _microseconds(entry.begun)))
+            rows.begun.append((index, _microseconds(entry.begun)))
         if isinstance(entry, Happened):
             found = _block(name, entry.event.value, levels)
             if found is not None:
-                shows.append((index, blocks.setdefault(found, len(blocks))))
+                rows.shows.append((index, blocks.setdefault(found, len(blocks))))
         row = (KINDS.index(kind), daemon["index"], entry.session, names[name], _microseconds(entry.t))
-        for column, value in zip(columns.values(), row, strict=True):
-            column.append(value)
-        texts.append(msgspec.json.encode(said).decode())
-    times = columns["time"]
-    # Nearly always they are in order; then nothing is sorted.
-    order = sorted(range(len(times)), key=times.__getitem__)
-    place = {index: position for position, index in enumerate(order) if index != position}
-    if place:
-        columns = {key: [column[index] for index in order] for key, column in columns.items()}
-        texts = [texts[index] for index in order]
-        begun = sorted((place.get(index, index), value) for index, value in begun)
-        shows = sorted((place.get(index, index), value) for index, value in shows)
-    times = columns["time"]
-    columns["time"] = [now - before for now, before in zip(times, [0, *times], strict=False)]
+        rows.add(row, msgspec.json.encode(said).decode())
+    rows.put_in_order()
     head = {
         "title": title,
         "started": started,
@@ -109,11 +95,43 @@ def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
         "names": list(names),
         "tones": tones,
         "blocks": [[found, levels.get(found)] for found in blocks],
-        "columns": columns,
-        "begun": begun,
-        "shows": shows,
+        "columns": rows.columns,
+        "begun": rows.begun,
+        "shows": rows.shows,
     }
-    return TimelineData(head, texts)
+    return TimelineData(head, rows.texts)
+
+
+@attrs.define(eq=False)
+class _Rows:
+    """The entries, column by column."""
+
+    columns: dict[str, list[int]] = attrs.field(factory=lambda: {key: [] for key in _COLUMNS})
+    texts: list[str] = attrs.field(factory=list)
+    begun: list[tuple[int, int]] = attrs.field(factory=list)
+    """Of waits: the index, and when it began."""
+    shows: list[tuple[int, int]] = attrs.field(factory=list)
+    """Of events about blocks: the index, and which block."""
+
+    def add(self, row: tuple[int, ...], text: str) -> None:
+        """Append an entry."""
+        for column, value in zip(self.columns.values(), row, strict=True):
+            column.append(value)
+        self.texts.append(text)
+
+    def put_in_order(self) -> None:
+        """Sort by time, and replace times by differences, which are shorter."""
+        times = self.columns["time"]
+        # Nearly always they are in order; then nothing is sorted.
+        order = sorted(range(len(times)), key=times.__getitem__)
+        place = {index: position for position, index in enumerate(order) if index != position}
+        if place:
+            self.columns = {key: [column[index] for index in order] for key, column in self.columns.items()}
+            self.texts = [self.texts[index] for index in order]
+            self.begun = sorted((place.get(index, index), value) for index, value in self.begun)
+            self.shows = sorted((place.get(index, index), value) for index, value in self.shows)
+        times = self.columns["time"]
+        self.columns["time"] = [now - before for now, before in zip(times, [0, *times], strict=False)]
 
 
 def _microseconds(seconds: float) -> int:

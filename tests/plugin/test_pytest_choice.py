@@ -57,7 +57,7 @@ def test_the_marker_multiplies_tests(project: Project, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text", "said"),
     [
-        (("--mavkit=/no/such",), "", "--mavkit /no/such: '/no/such' is neither 'sandbox' nor a folder"),
+        (("--mavkit=/no/such",), "", "--mavkit /no/such: '/no/such' is neither 'sandbox' nor 'memory' nor"),
         (("--mavryk-protocol=babylon",), "def test(protocol): pass", "unknown protocol 'babylon'"),
         (
             (),
@@ -67,7 +67,7 @@ def test_the_marker_multiplies_tests(project: Project, tmp_path: Path) -> None:
         (
             (),
             "import pytest\n@pytest.mark.mavryk(toolchains=['octez'])\ndef test(toolchain): pass",
-            "a toolchain is 'sandbox' or 'mavkit', not 'octez'",
+            "a toolchain is 'memory', 'sandbox' or 'mavkit', not 'octez'",
         ),
         (
             (),

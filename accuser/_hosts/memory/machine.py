@@ -46,22 +46,44 @@ FIRST_PID: Final = 2**22 + 1
 FIRST_PORT: Final = 10_000
 
 
+class World:
+    """What the programs of one sandbox share: a network, a clock, event pipes."""
+
+    def __init__(self, spawn: Callable[..., object], clock: Callable[[], float]) -> None:
+        from ...sandbox.surroundings.network import Network  # which takes what most programs never use
+
+        self.spawn = spawn
+        """Starts a task, as `trio.Nursery.start_soon` does."""
+        self.clock = clock
+        self.network = Network()
+        self.pipes: dict[str, memory.Pipe] = {}
+        self.tasks: set[task.ProgramTask] = set()
+        self.closed = False
+
+    async def attend(self, started: task.ProgramTask) -> None:
+        """Be the task of a program."""
+        try:
+            await started.run()
+        finally:
+            self.tasks.discard(started)
+
+    def close(self) -> None:
+        """End everything that still runs, as by SIGKILL."""
+        self.closed = True
+        for each in tuple(self.tasks):
+            each.kill()
+
+
 class InProcess(OnThisDisk):
-    """The host whose programs are tasks of a nursery."""
+    """The host whose programs are tasks; ``world`` gives what they share, to whoever asks in a trio task."""
 
     listen_address: Final = "127.0.0.1"
 
-    def __init__(self, nursery: trio.Nursery, clock: Callable[[], float]) -> None:
-        from ...sandbox.surroundings.network import Network  # which takes what most programs never use
-
-        self._nursery = nursery
-        self._clock = clock
-        self._network = Network()
-        self._pipes: dict[str, memory.Pipe] = {}
-        self._tasks: set[task.ProgramTask] = set()
+    def __init__(self, world: Callable[[], World], now: Callable[[], float]) -> None:
+        self._world = world
+        self._now = now
         self._ports: Iterator[int] = itertools.count(FIRST_PORT)
         self._pids: Iterator[int] = itertools.count(FIRST_PID)
-        self._closed = False
 
     def __str__(self) -> str:
         return "in this process"
@@ -72,7 +94,7 @@ class InProcess(OnThisDisk):
 
     def now(self) -> float:
         """By the sandbox's clock."""
-        return self._clock()
+        return self._now()
 
     def reserve_port(self) -> int:
         """The next one, of its own network."""
@@ -86,7 +108,7 @@ class InProcess(OnThisDisk):
 
         async def connect() -> trio.abc.Stream:
             await trio.lowlevel.checkpoint()
-            return self._network.connect(parts.hostname or "", parts.port or 80)
+            return self._world().network.connect(parts.hostname or "", parts.port or 80)
 
         return connect
 
@@ -149,10 +171,11 @@ class InProcess(OnThisDisk):
         from ...sandbox.surroundings.memory import Pipe, Reader
 
         check_expressible(path)
-        if str(path) in self._pipes:
+        pipes = self._world().pipes
+        if str(path) in pipes:
             raise EventPipeError(path, "is in use: another daemon writes to it")
-        pipe = self._pipes[str(path)] = Pipe()
-        return MemoryPipe(path, pipe, Reader(pipe), lambda: self._pipes.pop(str(path), None))
+        pipe = pipes[str(path)] = Pipe()
+        return MemoryPipe(path, pipe, Reader(pipe), lambda: pipes.pop(str(path), None))
 
     async def _started(self, command: tuple[str, ...], environment: Mapping[str, str]) -> RunningTask:
         return self._start(command, environment)
@@ -161,7 +184,8 @@ class InProcess(OnThisDisk):
         from ...sandbox.surroundings.task import ProgramTask, knows
 
         program, *arguments = command
-        if self._closed:
+        world = self._world()
+        if world.closed:
             raise SpawnFailed(command, "the block of its open_sandbox has ended")
         if not knows(program):
             raise SpawnFailed(
@@ -171,26 +195,41 @@ class InProcess(OnThisDisk):
             program,
             tuple(arguments),
             {**os.environ, **environment},
-            self._clock,
-            self._network,
-            self._pipes.get,
+            world.clock,
+            world.network,
+            world.pipes.get,
             next(self._pids),
         )
-        self._tasks.add(started)
-        self._nursery.start_soon(self._attend, started, name=shlex.join(command))
+        world.tasks.add(started)
+        world.spawn(world.attend, started, name=shlex.join(command))
         return RunningTask(started)
 
-    async def _attend(self, started: task.ProgramTask) -> None:
-        try:
-            await started.run()
-        finally:
-            self._tasks.discard(started)
 
-    def close(self) -> None:
-        """End everything that still runs, as by SIGKILL."""
-        self._closed = True
-        for task in tuple(self._tasks):
-            task.kill()
+_WORLD: Final[trio.lowlevel.RunVar[World]] = trio.lowlevel.RunVar("accuser.MEMORY")
+
+
+def _world_of_this_run() -> World:
+    """That of the present `trio.run`, made when it is first asked for."""
+    try:
+        return _WORLD.get()
+    except LookupError:
+        begun = time.time() - trio.current_time()
+        # Tasks of the system: they end with the run, and need no nursery of the user's.
+        world = World(trio.lowlevel.spawn_system_task, lambda: begun + trio.current_time())
+        _WORLD.set(world)
+        return world
+
+
+def _time_of_this_run() -> float:
+    return _world_of_this_run().clock() if trio.lowlevel.in_trio_run() else time.time()
+
+
+MEMORY: Final = Toolchain("sandbox", host=InProcess(_world_of_this_run, _time_of_this_run))
+"""The programs of `SANDBOX` as tasks of this process: no process, thread, socket or named pipe is used.
+
+What one `trio.run` runs is a world of its own, which ends with it. A wait takes no time under trio's
+``MockClock`` with ``autojump_threshold=0``, as in an `open_sandbox`, whose programs these are.
+"""
 
 
 @attrs.frozen(eq=False)
@@ -240,8 +279,8 @@ async def open_sandbox(*, clock: Callable[[], float] | None = None) -> AsyncGene
         raise ValueError(f"the clock must give seconds since the epoch, and gives {clock()!r}")
     with plain_errors():
         async with trio.open_nursery() as nursery:
-            host = InProcess(nursery, clock)
+            world = World(nursery.start_soon, clock)
             try:
-                yield Sandbox(Toolchain("sandbox", host=host), clock)
+                yield Sandbox(Toolchain("sandbox", host=InProcess(lambda: world, clock)), clock)
             finally:
-                host.close()
+                world.close()
