@@ -257,8 +257,9 @@ class Session(Transcript):
                     if block := framer.feed(bytes(data[start : start + framer.step])):
                         await self._take_steps(self.take_records, decode_steps(block))
         finally:
+            # Between the steps it is shielded, and each lets others run only once.
             if block := framer.finish():
-                await self._take_steps(self.take_records, decode_steps(block))
+                await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102
 
     async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
         framer = Framer(MAX_LINE)
@@ -270,7 +271,8 @@ class Session(Transcript):
                     self._guarded(self.peek_line, name, framer.pending)
         finally:
             if block := framer.finish():
-                await self._take_steps(self.take_lines, _with(name, self.line_steps(name, block)))
+                steps = _with(name, self.line_steps(name, block))
+                await self._take_steps(self.take_lines, steps)  # noqa: ASYNC102 - as above
 
     async def _take_steps(self, take: Callable[..., None], steps: Iterable[tuple[object, ...]]) -> None:
         """Take what was read, and let others go on between two steps; cancelled or not, all of it."""

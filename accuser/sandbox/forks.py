@@ -182,7 +182,7 @@ def _finished(program: Callable[[], int]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
         status = 128 + signal.SIGINT
-    except BaseException:
+    except BaseException:  # noqa: ASYNC103 - the program has ended, and this process ends with it
         sys.excepthook(*sys.exc_info())
         status = 1
     threading._shutdown()  # type: ignore[attr-defined]

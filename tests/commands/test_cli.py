@@ -81,7 +81,7 @@ async def test_the_scenarios_are_listed() -> None:
     ("arguments", "status", "text"),
     [
         (("demo", "--protocol", "nosuch"), 2, "unknown protocol 'nosuch'"),
-        (("demo", "--toolchain", "/no/such/folder"), 2, "neither 'sandbox' nor a folder"),
+        (("demo", "--toolchain", "/no/such/folder"), 2, "neither 'sandbox' nor 'memory' nor"),
         (("demo", "--nosuch"), 2, "No such option"),
         (("demo", "--scenario", "nosuch"), 2, "'nosuch' is not one of 'double-baking', 'double-att"),
         (

@@ -49,7 +49,7 @@ async def test_worlds_do_not_reach_each_other() -> None:
 async def test_a_program_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from accuser.sandbox.node import daemon
 
-    async def broken(*_: object, **__: object) -> None:
+    async def broken(*_: object, **__: object) -> None:  # noqa: ASYNC124 - the interface
         raise RuntimeError("a fault of the sandbox")
 
     monkeypatch.setattr(daemon, "serve", broken)

@@ -24,6 +24,10 @@ from ..usage import Usage, read_usage
 from .forks import CannotFork, Forked, forks
 from .guardian import Guard, guardian
 
+EXHAUSTED: Final = (OSError, ValueError, RuntimeError, MemoryError)
+"""What a system without descriptors, processes or memory raises; `RuntimeError` where no thread can be
+started, in which trio would start the process."""
+
 POLL: Final = 0.02
 """Seconds between two looks whether a child has exited, where the system gives no descriptor for it."""
 
@@ -147,21 +151,25 @@ async def spawn(
     try:
         with guardian.announced() as guard:
             process = await _start(command, guard.environment(environment), forked, guard)
-    except (OSError, ValueError, RuntimeError, MemoryError) as error:
-        # `RuntimeError`: no thread can be started, in which trio would start it.
+    except EXHAUSTED as error:
         raise SpawnFailed(command, str(error) or type(error).__name__) from error
     child = Child(process, None, guard)
     try:
         guard.started(process)
         child.watch()
-    except BaseException as error:
-        with trio.CancelScope(shield=True):
-            # It is killed: this takes the time that the kernel takes.
-            await child.aclose()
-        if isinstance(error, OSError | ValueError | RuntimeError | MemoryError):
-            raise SpawnFailed(command, str(error) or type(error).__name__) from error
+    except EXHAUSTED as error:
+        await _close(child)  # noqa: ASYNC120 - shielded there
+        raise SpawnFailed(command, str(error) or type(error).__name__) from error
+    except BaseException:
+        await _close(child)  # noqa: ASYNC102 - as above
         raise
     return child
+
+
+async def _close(child: Child) -> None:
+    with trio.CancelScope(shield=True):
+        # It is killed: this takes the time that the kernel takes.
+        await child.aclose()
 
 
 async def _start(

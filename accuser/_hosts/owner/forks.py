@@ -31,7 +31,7 @@ from typing import Final
 import attrs
 import trio
 
-from ...sandbox.forks import DESCRIPTORS, GO, REPLY, REQUEST
+from ...sandbox.forks import GO, REPLY, REQUEST
 from .guardian import Guard, guardian
 
 VARIABLE: Final = "ACCUSER_SANDBOX_FORKS"
@@ -116,13 +116,15 @@ class _Server:
     guard: Guard
     circumstances: object
 
-    def ask(self, descriptors: list[int]) -> bool:
-        """Ask for a program; return whether that was taken."""
-        assert len(descriptors) == DESCRIPTORS
-        try:
-            socket.send_fds(self.socket, [REQUEST], descriptors)
-        except OSError:
-            return False  # it is gone, or does not read
+    def ask_for(self, wanted: bytes, descriptors: list[int]) -> bool:
+        """Ask for a program; return whether that was taken. Raises `OSError` if there is no descriptor."""
+        with os.fdopen(os.memfd_create("program"), "wb") as file:
+            file.write(wanted)
+            file.seek(0)
+            try:
+                socket.send_fds(self.socket, [REQUEST], [*descriptors, file.fileno()])
+            except OSError:
+                return False  # it is gone, or does not read
         return True
 
     def is_alive(self) -> bool:
@@ -210,10 +212,8 @@ class Forks:
         """Have one program forked; None if the server is gone."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
-            with theirs, os.fdopen(os.memfd_create("program"), "wb") as file:
-                file.write(wanted)
-                file.seek(0)
-                asked = server.ask([*pipes.theirs, theirs.fileno(), file.fileno()])
+            with theirs:
+                asked = server.ask_for(wanted, [*pipes.theirs, theirs.fileno()])
             pipes.given()
             if not asked or (pid := await self._reply(server, ours)) is None:
                 self._drop(server)
@@ -223,13 +223,13 @@ class Forks:
                 child = _adopted(pid, pipes)
                 guard.started(child)
                 ours.send(GO)
-            except BaseException as error:
+            except ChildProcessError:
+                self._refusal = "a clone with the parent's parent is not our child here"
+                raise CannotFork(self._refusal) from None
+            except BaseException:
                 ours.close()  # so that it ends
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)  # noqa: ASYNC222 - it is told to end, and has nothing to do
-                if isinstance(error, ChildProcessError):
-                    self._refusal = "a clone with the parent's parent is not our child here"
-                    raise CannotFork(self._refusal) from None
                 raise
             return child
 

@@ -369,7 +369,8 @@ async def _votes(
         try:
             votes = votefile.read(file, protocol.long_name, Votes(toggle or "pass", issuance))
         except VoteFileError as error:
-            await events.note("per_block_vote_file_error", [error.error])
+            # Cancelled, the baker ends in any case.
+            await events.note("per_block_vote_file_error", [error.error])  # noqa: ASYNC120
             raise cli.failure(_MISSING) from error
     elif toggle is None:
         raise cli.failure(_MISSING)
