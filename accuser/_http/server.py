@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -136,6 +137,9 @@ class Feed:
 
 Handler = Callable[[Request], Awaitable[Answer | Feed]]
 
+Check = Callable[[Mapping[str, str], bool], None]
+"""Looks at a request's headers, and whether it has a body; raises `HttpFailure` for what is not served."""
+
 
 def dump(value: object) -> bytes:
     """A JSON value and a line end, as every answer and every item of a stream is written."""
@@ -148,29 +152,53 @@ async def serve_connection(
     *,
     max_body: int = MAX_BODY,
     idle_timeout: float = IDLE_TIMEOUT,
+    send_timeout: float = math.inf,
+    check: Check | None = None,
 ) -> None:
-    """Answer the requests of one connection until it ends; the stream is closed then."""
+    """Answer the requests of one connection until it ends; the stream is closed then.
+
+    Args:
+        stream: the connection.
+        handler: answers a request.
+        max_body: bytes that a request's body may have.
+        idle_timeout: seconds that a request may take to come.
+        send_timeout: seconds that the client may take to read an answer which is no stream.
+        check: looks at the headers; by default `check_json`.
+    """
     connection = h11.Connection(h11.SERVER)
+    server = _Server(handler, max_body, idle_timeout, send_timeout, check or check_json)
     try:
-        while await _serve_request(stream, connection, handler, max_body, idle_timeout):
+        while await _serve_request(stream, connection, server):
             connection.start_next_cycle()
-    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError, h11.LocalProtocolError):
+    except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    except (OSError, h11.LocalProtocolError):
         pass
     finally:
         if not closed_at_once(stream):
             await trio.aclose_forcefully(stream)
 
 
-async def _serve_request(
-    stream: trio.abc.Stream, connection: h11.Connection, handler: Handler, max_body: int, idle_timeout: float
-) -> bool:
+@attrs.frozen
+class _Server:
+    """What `serve_connection` takes."""
+
+    handler: Handler
+    max_body: int
+    idle_timeout: float
+    send_timeout: float
+    check: Check
+
+
+async def _serve_request(stream: trio.abc.Stream, connection: h11.Connection, server: _Server) -> bool:
     """Answer one request; whether another one may follow."""
+    request = None
     try:
-        with trio.fail_after(idle_timeout):
-            request = await _read_request(stream, connection, max_body)
+        with trio.fail_after(server.idle_timeout):
+            request = await _read_request(stream, connection, server)
         if request is None:
             return False
-        answer = await handler(request)
+        answer = await server.handler(request)
     except HttpFailure as failure:
         answer = Answer(failure.status, failure.text.encode(), "text/plain; charset=utf-8")
     except h11.RemoteProtocolError as error:
@@ -187,23 +215,30 @@ async def _serve_request(
         finally:
             answer.close()
     else:
-        await _send_answer(stream, connection, answer)
+        with trio.fail_after(server.send_timeout):
+            asked_for_head = request is not None and request.method == "HEAD"
+            await _send_answer(stream, connection, answer, bodiless=asked_for_head)
     return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
 
-async def _read_request(stream: trio.abc.Stream, connection: h11.Connection, max_body: int) -> Request | None:
+async def _read_request(
+    stream: trio.abc.Stream, connection: h11.Connection, server: _Server
+) -> Request | None:
     head = await _next_event(stream, connection)
     if not isinstance(head, h11.Request):
         return None
-    fields = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+    fields: dict[str, str] = {}
+    for name, value in head.headers:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        fields[key] = f"{fields[key]}, {text}" if key in fields else text
     body = bytearray()
     while isinstance(event := await _next_event(stream, connection), h11.Data):
         body += event.data
-        if len(body) > max_body:
-            raise HttpFailure(413, f"The request body exceeds {max_body} bytes.\n")
+        if len(body) > server.max_body:
+            raise HttpFailure(413, f"The request body exceeds {server.max_body} bytes.\n")
     if not isinstance(event, h11.EndOfMessage):
         return None
-    _check_media_types(fields, bool(body))
+    server.check(fields, bool(body))
     try:
         parts = urlsplit(head.target.decode("ascii"))
         query = parse_qs(parts.query, keep_blank_values=True, errors="strict")
@@ -213,7 +248,12 @@ async def _read_request(stream: trio.abc.Stream, connection: h11.Connection, max
     return Request(head.method.decode("ascii"), path, query, bytes(body), fields)
 
 
-def _check_media_types(fields: dict[str, str], has_body: bool) -> None:
+def take_any_media_type(fields: Mapping[str, str], has_body: bool) -> None:
+    """Serve whatever is asked for."""
+
+
+def check_json(fields: Mapping[str, str], has_body: bool) -> None:
+    """Serve those who send JSON and accept it. Raises `HttpFailure` 415 or 406."""
     sent = fields.get("content-type", _JSON).partition(";")[0].strip().lower()
     if has_body and sent not in (_JSON, "text/json"):
         raise HttpFailure(415, f"This node reads JSON and not {sent}.\n")
@@ -241,14 +281,17 @@ async def _send(stream: trio.abc.Stream, connection: h11.Connection, *events: h1
     await stream.send_all(b"".join(connection.send(event) or b"" for event in events))
 
 
-async def _send_answer(stream: trio.abc.Stream, connection: h11.Connection, answer: Answer) -> None:
+async def _send_answer(
+    stream: trio.abc.Stream, connection: h11.Connection, answer: Answer, *, bodiless: bool
+) -> None:
     if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     fields = [("content-length", str(len(answer.body))), *answer.headers]
     if answer.body:
         fields.append(("content-type", answer.content_type))
     head = h11.Response(status_code=answer.status, headers=fields, reason=_reason(answer.status))
-    await _send(stream, connection, head, h11.Data(data=answer.body), h11.EndOfMessage())
+    body = () if bodiless else (h11.Data(data=answer.body),)
+    await _send(stream, connection, head, *body, h11.EndOfMessage())
     if connection.their_state is not h11.DONE:
         # The client may still be sending what we refused: reading it a little lets our answer
         # reach it, where closing at once would reset the connection.

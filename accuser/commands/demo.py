@@ -22,7 +22,7 @@ from .._mavryk.protocol import Protocol
 from .._recording.writer import Recording
 from ..scenarios import SCENARIOS
 from .ending import unless_terminated
-from .options import protocol_argument, toolchain_argument
+from .options import protocol_option, toolchain_option
 
 FLAGSHIP: Final = "double-baking"
 
@@ -60,20 +60,8 @@ Examples:
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List the scenarios."
 )
-@click.option(
-    "--toolchain",
-    callback=toolchain_argument,
-    default=SANDBOX.name,
-    metavar="sandbox|DIR",
-    help="What runs: the embedded sandbox (the default), or the Mavkit binaries in DIR.",
-)
-@click.option(
-    "--protocol",
-    callback=protocol_argument,
-    default=Protocol.BOREAS.tag,
-    metavar="|".join(protocol.tag for protocol in Protocol),
-    help="The protocol of the chain; boreas by default.",
-)
+@toolchain_option(SANDBOX.name, "What runs")
+@protocol_option("The protocol of the chain.")
 @click.option(
     "--accuser",
     "accuser_path",

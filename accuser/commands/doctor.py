@@ -15,7 +15,7 @@ from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .ending import unless_terminated
 from .findings import Finding, binaries, forking, limits, places, python, ssh
 from .leftovers import leftovers
-from .options import toolchain_argument
+from .options import toolchain_option
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -33,10 +33,6 @@ async def examine(toolchain: Toolchain | None, seconds: float) -> list[Finding]:
     return found
 
 
-def _toolchain(context: click.Context, param: click.Parameter, value: str | None) -> Toolchain | None:
-    return None if value is None else toolchain_argument(context, param, value)
-
-
 @click.command(
     short_help="What is here, what is missing, and the fix.",
     epilog="""\b
@@ -51,12 +47,9 @@ Exit status:
   1  there is a problem: its fix is told
   2  a wrong argument""",
 )
-@click.option(
-    "--toolchain",
-    callback=_toolchain,
-    metavar="installed|DIR|sandbox",
-    help="Binaries that must be there; by default what is installed, and the sandbox, are looked at, and "
-    "need not be.",
+@toolchain_option(
+    None,
+    "Binaries that must be there; by default those installed and the sandbox are only looked at",
 )
 @click.option(
     "--timeout",

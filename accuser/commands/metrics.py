@@ -15,7 +15,7 @@ import click
 from .._daemons.accuser import Accuser
 from .._errors import NotRunning, StatsUnavailable
 from .._hosts.usage import Stats
-from .exposition import Page
+from .._http.server import Answer
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Metrics:
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    async def page(self, accepted: str) -> Page:
+    async def page(self, accepted: str) -> Answer:
         """Give the metrics in the format that the client accepts."""
         from prometheus_client.exposition import choose_encoder
 
@@ -51,7 +51,7 @@ class Metrics:
         except (NotRunning, StatsUnavailable):
             self._stats = None
         encode, content_type = choose_encoder(accepted)
-        return Page(encode(self._registry), content_type)
+        return Answer(200, encode(self._registry), content_type)
 
     def collect(self) -> Iterable[Metric]:
         """The metrics of this moment; the registry asks for them."""

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from .._errors import UnknownProtocol
-from .._hosts.toolchain import SANDBOX, Toolchain, installed
+from .._hosts.selection import DEFAULT_PROTOCOL, PROTOCOLS, TOOLCHAINS, TOOLCHAINS_HELP, toolchain_called
+from .._hosts.toolchain import Toolchain
 from .._mavryk.protocol import Protocol
 
-INSTALLED: Final = "installed"
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def protocol_argument(context: click.Context, param: click.Parameter, value: str) -> Protocol:
-    """The protocol that an option names."""
+def toolchain_option(default: str | None, use: str) -> Callable[[F], F]:
+    """``--toolchain``, which gives the command a ``toolchain``.
+
+    Args:
+        default: what it is otherwise; the command gets None if that is None.
+        use: what the toolchain is for, as the beginning of a sentence.
+    """
+    return click.option(
+        "--toolchain",
+        callback=_toolchain,
+        default=default,
+        metavar=TOOLCHAINS,
+        show_default=default is not None,
+        help=f"{use}: {TOOLCHAINS_HELP}.",
+    )
+
+
+def protocol_option(use: str) -> Callable[[F], F]:
+    """``--protocol``, which gives the command a ``protocol``; ``use`` is what for, in a sentence."""
+    return click.option(
+        "--protocol",
+        callback=_protocol,
+        default=DEFAULT_PROTOCOL,
+        metavar=PROTOCOLS,
+        show_default=True,
+        help=use,
+    )
+
+
+def _protocol(context: click.Context, param: click.Parameter, value: str) -> Protocol:
     try:
         return Protocol.parse(value)
     except UnknownProtocol as error:
         raise click.BadParameter(str(error), context, param) from error
 
 
-def toolchain_argument(context: click.Context, param: click.Parameter, value: str) -> Toolchain:
-    """The toolchain that an option names: ``sandbox``, a folder, or ``installed``."""
-    if value == SANDBOX.name:
-        return SANDBOX
-    if value == INSTALLED:
-        return installed()
-    if not Path(value).is_dir():
-        text = f"{value!r} is neither 'sandbox' nor a folder with Mavkit's binaries, nor 'installed'"
-        raise click.BadParameter(text, context, param)
-    return installed(value)
+def _toolchain(context: click.Context, param: click.Parameter, value: str | None) -> Toolchain | None:
+    try:
+        return None if value is None else toolchain_called(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, param) from error
 
 
 def address_argument(context: click.Context, param: click.Parameter, value: str | None) -> str | None:

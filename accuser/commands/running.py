@@ -15,18 +15,13 @@ from .._daemons.endpoint import Endpoint
 from .._daemons.options import EventLevel
 from .._engine.supervise import RestartPolicy
 from .._errors import DaemonExited, DirectoryError
+from .._hosts.selection import INSTALLED
 from .._hosts.toolchain import Toolchain
 from .._mavryk.protocol import Protocol
 from .ending import until_stopped
 from .exposition import PATH, serve
 from .metrics import Metrics
-from .options import (
-    INSTALLED,
-    address_argument,
-    protocol_argument,
-    split_address,
-    toolchain_argument,
-)
+from .options import address_argument, protocol_option, split_address, toolchain_option
 from .tally import Tally
 from .view import View
 
@@ -109,14 +104,7 @@ Exit status:
 
 How to run it as a service is told in docs/production.md.""",
 )
-@click.option(
-    "--toolchain",
-    callback=toolchain_argument,
-    default=INSTALLED,
-    metavar="installed|DIR|sandbox",
-    help="What runs: Mavkit's binaries, searched in MAVKIT_BIN_DIR and PATH (the default), or in DIR "
-    "first; or the embedded sandbox.",
-)
+@toolchain_option(INSTALLED, "What runs")
 @click.option(
     "--accuser",
     "path",
@@ -131,14 +119,7 @@ How to run it as a service is told in docs/production.md.""",
     show_default=True,
     help="The RPC server of the node that it watches.",
 )
-@click.option(
-    "--protocol",
-    callback=protocol_argument,
-    default=Protocol.BOREAS.tag,
-    metavar="|".join(protocol.tag for protocol in Protocol),
-    show_default=True,
-    help="Chooses the executable.",
-)
+@protocol_option("Chooses the executable.")
 @click.option(
     "--base-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -269,8 +250,14 @@ def run(
     view.live = not plain and view.console.is_terminal and not view.console.is_dumb_terminal
     view.listen()
     view.say(f"{name}: {protocol.accuser_binary} ({toolchain}), watching {endpoint.url}")
+    stopped = _keep_running(Work(view, cast(EventLevel, event_level), metrics, page), record)
+    view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")
+
+
+def _keep_running(work: Work, record: Path | None) -> str | None:
+    """As `until_stopped`, with the errors that the command says, and without what would fill a disk."""
     try:
-        stopped = until_stopped(Work(view, cast(EventLevel, event_level), metrics, page).do)
+        return until_stopped(work.do)
     except DaemonExited as error:
         raise GaveUp(str(error)) from error
     except DirectoryError as error:
@@ -280,6 +267,5 @@ def run(
         raise click.ClickException(text) from error
     finally:
         # Kept for whoever looks at a failed block; a service that fails would fill the disk with them.
-        if (left := accuser._workspace.made) is not None:
+        if (left := work.view.accuser._workspace.made) is not None:
             shutil.rmtree(left, ignore_errors=True)
-    view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")

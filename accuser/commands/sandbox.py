@@ -25,7 +25,7 @@ from .._stream.event import Event
 from ..events import CLASSES
 from ..scenarios._stage import NODE_ARGUMENTS
 from .ending import until_stopped
-from .options import protocol_argument
+from .options import protocol_option
 from .tally import DENOUNCED
 from .text import compact, printable
 
@@ -143,14 +143,7 @@ Exit status:
   1  it could not begin, or could not go on: the message says why
   2  a wrong argument""",
 )
-@click.option(
-    "--protocol",
-    callback=protocol_argument,
-    default=Protocol.BOREAS.tag,
-    metavar="|".join(protocol.tag for protocol in Protocol),
-    show_default=True,
-    help="The protocol that is activated.",
-)
+@protocol_option("The protocol that is activated.")
 @click.option(
     "--bake",
     "pace",

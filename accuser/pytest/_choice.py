@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from .._errors import BinaryNotFound
+from .._hosts.selection import toolchain_called
 from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .._mavryk.protocol import Protocol
 
@@ -37,17 +38,17 @@ class Choice:
 
 
 def choose(wanted: str, protocols: Sequence[Protocol]) -> Choice:
-    """Choose by the value of ``--mavkit``: ``auto``, ``sandbox``, or a folder.
+    """Choose by the value of ``--mavkit``: ``auto``, or as `toolchain_called` takes it.
 
     Raises:
         pytest.UsageError: it is none of them.
     """
-    if wanted == SANDBOX.name:
-        return Choice(SANDBOX, "chosen", None)
     if wanted != AUTO:
-        if not Path(wanted).is_dir():
-            raise pytest.UsageError(f"--mavkit {wanted}: there is no such folder; or say sandbox, or auto")
-        return Choice(installed(wanted), "chosen", installed(wanted))
+        try:
+            chosen = toolchain_called(wanted)
+        except ValueError as error:
+            raise pytest.UsageError(f"--mavkit {wanted}: {error}, nor '{AUTO}'") from error
+        return Choice(chosen, "chosen", None if chosen.is_sandbox else chosen)
     mavkit = installed()
     missing = [name for name in _names(protocols) if _path(mavkit, name) is None]
     if missing:

@@ -18,6 +18,7 @@ MARKER: Final = (
     "of these toolchains: 'sandbox', 'mavkit'"
 )
 DEFAULT_PROTOCOL: Final = "boreas"
+"""That of the commands, which is not imported here: a run without daemons is to load nothing of them."""
 NEEDS_MAVKIT: Final = "needs the real binaries: --mavkit DIR"
 
 _CHOICE: Final = pytest.StashKey["Choice"]()
@@ -29,8 +30,8 @@ BEGAN_WITH: Final = pytest.StashKey[Mapping[str, str]]()
 def add_options(parser: pytest.Parser) -> None:
     """Declare options and settings."""
     group = parser.getgroup("mavryk", "Mavryk daemons")
-    text = "executables of the daemons: auto (the installed ones, else the sandbox), sandbox, or a folder"
-    group.addoption("--mavkit", metavar="auto|sandbox|DIR", help=text)
+    text = "executables of the daemons: auto (installed, else sandbox), installed, DIR, or sandbox"
+    group.addoption("--mavkit", metavar="auto|installed|DIR|sandbox", help=text)
     parser.addini("mavkit", f"{text}; by default auto", default="")
     text = "protocol of the daemons"
     group.addoption("--mavryk-protocol", metavar="NAME", help=f"{text}; marked tests run with it alone")

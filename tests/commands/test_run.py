@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from accuser import Event, open_replay
 from accuser._http.client import HttpClient
-from accuser.commands.exposition import Page, serve
+from accuser._http.server import Answer, Request, serve_connection
+from accuser.commands import exposition
+from accuser.commands.exposition import serve
 from accuser.commands.tally import NAMES, OTHER, Tally
 from accuser.testing import FaultyDaemon, Step, event, exit_with, ignore_sigterm, line, raw, ready
 from tests.support.cli import accuser, typing
@@ -96,7 +102,7 @@ async def test_an_accuser_that_somebody_kills_is_run_again(tmp_path: Path) -> No
     kept = words(tmp_path, ready(), SEEN)
     async with typing(*kept, "--restart-delay", "0", "--record", str(record), "--verbose") as typed:
         await typed.until("block-seen")
-        pid = int(record.read_text().partition('"pid":')[2].split("}")[0])
+        pid = int(re.findall(r'"pid":(\d+)', record.read_text())[0])
         os.kill(pid, signal.SIGKILL)
         await typed.until("ended unasked (status -9); restart 1 in 0 s", "block-seen")
         assert state_of(pid) == "Z"
@@ -198,10 +204,13 @@ async def test_the_metrics_tell_what_the_accuser_did(tmp_path: Path) -> None:
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
 
 
-async def request(data: bytes, page: Page | Exception) -> list[bytes]:
+NUMBERS = Answer(200, b"numbers")
+
+
+async def request(data: bytes, page: Answer | Exception) -> list[bytes]:
     """Send bytes to a server of this page; return what it answers, head and body."""
 
-    async def render(accepted: str) -> Page:
+    async def render(accepted: str) -> Answer:
         await trio.lowlevel.checkpoint()
         if isinstance(page, Exception):
             raise page
@@ -230,7 +239,7 @@ async def request(data: bytes, page: Page | Exception) -> list[bytes]:
     ],
 )
 async def test_what_is_answered(data: bytes, status: int, body: bytes) -> None:
-    head, answered = await request(data, Page(b"numbers"))
+    head, answered = await request(data, NUMBERS)
     assert int(head.split()[1]) == status
     assert answered.startswith(body)
     assert body or not answered
@@ -238,15 +247,49 @@ async def test_what_is_answered(data: bytes, status: int, body: bytes) -> None:
 
 async def test_a_connection_may_ask_twice() -> None:
     ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-    _, second, last = await request(ask * 2, Page(b"numbers"))
+    _, second, last = await request(ask * 2, NUMBERS)
     assert second.startswith(b"numbersHTTP/1.1 200")
     assert last == b"numbers"
 
 
 async def test_a_client_that_leaves_is_no_harm() -> None:
-    assert await request(b"", Page(b"numbers")) == [b""]
-    head, _ = await request(b"GET /metr", Page(b"numbers"))
+    assert await request(b"", NUMBERS) == [b""]
+    head, _ = await request(b"GET /metr", NUMBERS)
     assert b" 400 " in head
+
+
+async def test_idle_clients_keep_nobody_out() -> None:
+    async def render(accepted: str) -> Answer:
+        await trio.lowlevel.checkpoint()
+        return NUMBERS
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    address = listeners[0].socket.getsockname()
+    async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
+        nursery.start_soon(serve, listeners, render)
+        idle = [await trio.open_tcp_stream(*address) for _ in range(exposition.CONNECTIONS)]
+        for stream in idle:
+            await stack.enter_async_context(stream)
+        client = await stack.enter_async_context(await trio.open_tcp_stream(*address))
+        await client.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"numbers" in b"".join([piece async for piece in client])
+        # The oldest made room, and was told nothing.
+        assert await idle[0].receive_some() == b""
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_does_not_take_its_answer_is_left(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def large(request: Request) -> Answer:
+        await trio.lowlevel.checkpoint()
+        return Answer(200, b"x" * 100_000)
+
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(serve_connection, theirs, large, send_timeout=exposition.PATIENCE))
+        await ours.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert trio.current_time() >= exposition.PATIENCE
 
 
 async def test_a_fault_in_the_metrics_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,39 @@
+"""The words by which command lines, `accuser` and pytest's, choose a toolchain and a protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from .._mavryk.protocol import Protocol
+from .toolchain import SANDBOX, Toolchain, installed
+
+INSTALLED: Final = "installed"
+
+TOOLCHAINS: Final = f"{INSTALLED}|DIR|{SANDBOX.name}"
+"""What a toolchain is called, for ``--help``."""
+TOOLCHAINS_HELP: Final = (
+    f"{INSTALLED} (Mavkit's binaries in MAVKIT_BIN_DIR and PATH), DIR (those in DIR first), "
+    f"or {SANDBOX.name} (the embedded one)"
+)
+
+PROTOCOLS: Final = "|".join(protocol.tag for protocol in Protocol)
+"""What a protocol is called; its daemon name, long name and hash are understood too."""
+DEFAULT_PROTOCOL: Final = Protocol.BOREAS.tag
+
+
+def toolchain_called(word: str) -> Toolchain:
+    """Give the toolchain that a word names.
+
+    Raises:
+        ValueError: it names none; the text says what would.
+    """
+    if word == SANDBOX.name:
+        return SANDBOX
+    if word == INSTALLED:
+        return installed()
+    if not Path(word).is_dir():
+        raise ValueError(
+            f"{word!r} is neither 'sandbox' nor a folder with Mavkit's binaries, nor 'installed'"
+        )
+    return installed(word)
