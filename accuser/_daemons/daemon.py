@@ -38,6 +38,7 @@ from .._hosts.toolchain import Toolchain, installed
 from .._hosts.usage import Stats
 from .._logs import fresh_name, log, next_color
 from .._mavryk.protocol import Protocol
+from .._recording.failure import failure_told
 from .._recording.writer import Recorder, Recording
 from .._report import describe_status, signal_name
 from .._stream.framing import Framer
@@ -278,6 +279,10 @@ class Daemon(Observed):
         return self._session
 
     async def _run_claimed(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with contextlib.nullcontext() if self._in_block else failure_told(self._record):
+            await self._run_to_the_end(task_status)
+
+    async def _run_to_the_end(self, task_status: trio.TaskStatus[None]) -> None:
         try:
             async with self._host.connected():
                 try:
@@ -560,6 +565,12 @@ class Daemon(Observed):
     @asynccontextmanager
     async def _opened(self, event_level: EventLevel | None, may_exit: bool) -> AsyncGenerator[Self]:
         self._in_block = True
+        with failure_told(self._record):
+            async with self._opened_here(event_level, may_exit):
+                yield self
+
+    @asynccontextmanager
+    async def _opened_here(self, event_level: EventLevel | None, may_exit: bool) -> AsyncGenerator[None]:
         async with self._host.connected():
             try:
                 with plain_errors():
@@ -571,7 +582,7 @@ class Daemon(Observed):
                                 raise
                             # `run` is about to raise, in this very nursery, and says more.
                             await trio.sleep_forever()
-                        yield self
+                        yield
                         await self.terminate()
             except BaseException as error:
                 # What never ran left nothing to look at; a cancelled block did not fail; and

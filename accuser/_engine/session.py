@@ -141,8 +141,9 @@ class Session(Transcript):
         """Send a signal to the daemon's whole group; return whether there is one."""
         if self._child is None:
             return False
-        self.recorder.signal(signal_name(signum))
+        # First what counts, then what is said about it.
         self._child.send(signum)
+        self.recorder.signal(signal_name(signum))
         return True
 
     async def _kill_in_time(self, child: Process) -> None:
@@ -159,8 +160,8 @@ class Session(Transcript):
             await trio.sleep_forever()
         except trio.Cancelled:
             if self.status is None:
-                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
                 self.stop(self.stop_grace)
+                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
             raise
 
     # Running.

@@ -18,6 +18,7 @@ from .._errors import DaemonExited, DirectoryError
 from .._hosts.selection import INSTALLED
 from .._hosts.toolchain import Toolchain
 from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
 from .ending import until_stopped
 from .exposition import PATH, serve
 from .metrics import Metrics
@@ -228,6 +229,7 @@ def run(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    recording = None if record is None else Recording(record, required=False)
     accuser = Accuser(
         protocol,
         endpoint,
@@ -236,7 +238,7 @@ def run(
         name=name,
         path=path,
         toolchain=toolchain,
-        record=record,
+        record=recording,
         restart=policy,
         history=HISTORY,
         stop_grace=grace,

@@ -35,6 +35,7 @@ from accuser import (
     open_accuser,
     open_node,
 )
+from accuser._logs import unlogged
 from tests.support.kept import remove_kept
 from tests.support.standin import (
     FOLLOWS_SIGTERM,
@@ -327,7 +328,9 @@ async def test_an_exit_in_a_handler_leaves_no_process(tmp_path: Path) -> None:
     assert gone(accuser.pid)
 
 
-async def test_a_fault_of_a_logging_handler_ends_the_session_and_leaves_no_process(tmp_path: Path) -> None:
+async def test_a_fault_of_a_logging_handler_is_counted_and_the_daemon_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if "to be logged" in record.getMessage():
@@ -337,14 +340,17 @@ async def test_a_fault_of_a_logging_handler_ends_the_session_and_leaves_no_proce
     handler = Broken()
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+    unlogged.lines = 0
     try:
-        with pytest.raises(OSError, match="the log is full") as caught:
-            async with open_standin(tmp_path, "ready(); line('to be logged'); until_term()"):
-                await trio.sleep_forever()
+        async with open_standin(
+            tmp_path, "ready(); line('to be logged'); line('to be logged'); event('after.v0'); until_term()"
+        ) as accuser:
+            await accuser.wait_for("after.v0", since=accuser.start_mark())
     finally:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
-    remove_kept(caught.value)
+    assert unlogged.lines == 2
+    assert capsys.readouterr().err.count("a log line was lost: OSError('the log is full')") == 1
 
 
 async def test_events_are_logged_and_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
