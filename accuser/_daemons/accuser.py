@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self, Unpack
@@ -25,6 +25,7 @@ from .daemon import Daemon
 from .endpoint import Endpoint
 from .node import Node
 from .options import DaemonOptions, EventLevel
+from .spec import checked_arguments
 
 READY: Final = ReadyLine(re.compile(r"^Waiting for protocol .+ to start...$"), label="Accuser started.")
 
@@ -34,6 +35,7 @@ class AccuserOptions(DaemonOptions, total=False):
 
     base_dir: str | Path | None
     preserved_levels: int | None
+    arguments: Sequence[str]
 
 
 @attrs.define(eq=False)
@@ -44,6 +46,7 @@ class _AccuserSpec:
     preserved_levels: int | None
     base_dir: Callable[[], Path]
     host: Callable[[], Host]
+    more: tuple[str, ...]
     kind: str = "accuser"
     ready: ReadyLine = READY
     environment: Mapping[str, str] = attrs.field(factory=dict)
@@ -59,7 +62,7 @@ class _AccuserSpec:
 
     def arguments(self) -> tuple[str, ...]:
         levels = () if self.preserved_levels is None else ("--preserved-levels", str(self.preserved_levels))
-        return ("-E", self.endpoint, "--base-dir", str(self.base_dir()), "run", *levels)
+        return ("-E", self.endpoint, "--base-dir", str(self.base_dir()), "run", *levels, *self.more)
 
 
 @attrs.define(eq=False, init=False)
@@ -71,6 +74,7 @@ class Accuser(Daemon):
         node: whom it watches.
         base_dir: value of ``--base-dir``, made if missing; by default a temporary folder.
         preserved_levels: levels that it remembers; by default its own default, 200.
+        arguments: more arguments of its command ``run``, as in ``("--keep-alive",)``.
         options: those of all daemons, `DaemonOptions`; the default toolchain is that of the
             node, or what is installed.
     """
@@ -85,6 +89,7 @@ class Accuser(Daemon):
         *,
         base_dir: str | Path | None = None,
         preserved_levels: int | None = None,
+        arguments: Sequence[str] = (),
         **options: Unpack[DaemonOptions],
     ) -> None:
         if preserved_levels is not None and preserved_levels < 0:
@@ -101,6 +106,7 @@ class Accuser(Daemon):
             preserved_levels,
             lambda: self.base_dir,
             lambda: self._host,
+            checked_arguments(arguments),
         )
         self._init(spec, options.get("name") or fresh_name("accuser"), toolchain, protocol, options)
         self.node = node

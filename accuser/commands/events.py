@@ -132,7 +132,7 @@ class Show:
         """Write what is wanted."""
         lines = [self.style.text(entry) for entry in entries if self.wanted.admits(entry)]
         if lines:
-            click.echo("\n".join(lines), color=wants_color(sys.stdout))
+            click.echo("\n".join(lines), file=sys.stdout, color=wants_color(sys.stdout))
 
     def to_the_end(self, descriptor: int) -> None:
         """Show everything, up to the end of the file.
