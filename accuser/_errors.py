@@ -8,6 +8,7 @@ notes, which tracebacks show.
 from __future__ import annotations
 
 import enum
+import os
 import re
 import shlex
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Final
 import attrs
 
 from ._report import WaitReport, describe_status
+from ._text import printable, printable_lines, without_credentials
 
 
 class AccuserError(Exception):
@@ -160,7 +162,10 @@ class DirectoryError(AccuserError):
     def __str__(self) -> str:
         if self.host is not None:
             return f"cannot write {self.path} on {self.host}: {self.reason}; temp_dir= chooses the place"
-        return f"cannot write {self.path}: {self.reason}; the environment variable TMPDIR chooses the place"
+        advice = ""
+        if self.path.is_relative_to(os.environ.get("TMPDIR") or "/tmp"):
+            advice = "; the environment variable TMPDIR chooses the place"
+        return f"cannot write {printable(str(self.path))}: {self.reason}{advice}"
 
 
 @attrs.define(eq=False, str=False)
@@ -204,7 +209,8 @@ class DaemonExited(AccuserError):
     """How many restarts in a row it had behind it, if it was supervised."""
 
     def __str__(self) -> str:
-        said = "".join(f"\n  {line}" for line in self.tail) or "\n  (it printed nothing)"
+        lines = (without_credentials(printable(line)) for line in self.tail)
+        said = "".join(f"\n  {line}" for line in lines) or "\n  (it printed nothing)"
         after = f" after {self.restarts} restart{'s'[: self.restarts > 1]}" if self.restarts else ""
         return f"{self.daemon} ended unasked{after}: {describe_status(self.status)}; its last output:{said}"
 
@@ -365,7 +371,8 @@ class RpcError(AccuserError):
     body: str
 
     def __str__(self) -> str:
-        return f"{self.method} {self.url} returned {self.status}: {self.body.strip() or '(empty answer)'}"
+        body = printable_lines(self.body.strip()) or "(empty answer)"
+        return f"{self.method} {self.url} returned {self.status}: {body}"
 
 
 class NoFreePort(AccuserError):

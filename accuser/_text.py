@@ -12,6 +12,14 @@ _CONTROL_IN_LINES: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029
 """The same but for the line feed."""
 
 
+_CREDENTIALS: Final = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
+
+
+def without_credentials(text: str) -> str:
+    """Leave user names and passwords out of the URLs in a text."""
+    return _CREDENTIALS.sub(r"\1", text) if "://" in text else text
+
+
 def printable(text: str) -> str:
     """Write control characters as their numbers: an event may hold anything."""
     # Most text has none, and is found to have none fastest so.

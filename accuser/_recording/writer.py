@@ -25,6 +25,7 @@ from .._files import writing
 from .._logs import logger
 from .._stream.decoding import with_bytes
 from .._stream.event import Malformed, Record
+from .._text import without_credentials
 from .entries import (
     VERSION,
     EventLine,
@@ -157,8 +158,9 @@ class Recorder:
             self.recording.write([entry(**where, **fields)])
 
     def started(self, kind: str, protocol: str | None, command: Sequence[str], pid: int) -> None:
-        """The process was spawned."""
-        self._write(Start, kind=kind, protocol=protocol, command=tuple(command), pid=pid)
+        """The process was spawned. Credentials in URLs are not written down."""
+        shown = tuple(map(without_credentials, command))
+        self._write(Start, kind=kind, protocol=protocol, command=shown, pid=pid)
 
     def events(self, raw: bytes, records: Sequence[Record]) -> None:
         """Events and malformed pieces were read: a step of the stream, and what it decodes to."""

@@ -14,7 +14,7 @@ import trio
 from .._daemons.options import EventLevel
 from .._recording.writer import Recording
 from .alarm import Alarm
-from .exposition import HEALTH, PATH, serve
+from .exposition import PATH, serve
 from .health import Health
 from .metrics import Metrics, Number
 from .notify import Notifier
@@ -84,7 +84,6 @@ class Work:
         for listener in listeners:
             host, port = listener.socket.getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            self.view.say(f"health: {url}{HEALTH}")
             self.view.say(f"metrics: {url}{PATH}")
 
     def _numbers(self, health: Health, alarm: Alarm) -> Iterator[Number]:

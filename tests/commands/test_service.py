@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_dropped_as_a_whole() -> None:
 async def test_health_is_told_by_a_status_and_a_reason(tmp_path: Path) -> None:
     steps = (await_go(), ready())
     async with typing(*words(tmp_path, *steps), "--metrics", "127.0.0.1:0", "--name", "it") as typed:
-        url = (await typed.until("health: ")).strip()
+        url = (await typed.until("metrics: ")).strip().replace("/metrics", "/healthz")
         answer = await HttpClient(url).request("GET", "")
         assert answer.status == 503
         assert answer.body.startswith(b"it is ")
@@ -136,7 +136,7 @@ async def test_health_is_told_by_a_status_and_a_reason(tmp_path: Path) -> None:
 async def test_an_accuser_that_hears_of_no_block_is_deaf_and_can_be_restarted(tmp_path: Path) -> None:
     options = ("--metrics", "127.0.0.1:0", "--max-silence", "0.2")
     async with typing(*words(tmp_path, ready(), SEEN), *options, "--name", "it") as typed:
-        url = (await typed.until("health: ")).strip()
+        url = (await typed.until("metrics: ")).strip().replace("/metrics", "/healthz")
         await typed.until("it has heard of no block for", "is its node running")
         answer = await HttpClient(url).request("GET", "")
         assert (answer.status, b"has heard of no block" in answer.body) == (503, True)
