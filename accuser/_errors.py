@@ -11,6 +11,7 @@ import enum
 import os
 import re
 import shlex
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -163,7 +164,9 @@ class DirectoryError(AccuserError):
         if self.host is not None:
             return f"cannot write {self.path} on {self.host}: {self.reason}; temp_dir= chooses the place"
         advice = ""
-        if self.path.is_relative_to(os.environ.get("TMPDIR") or "/tmp"):
+        # Not gettempdir, which writes files, and fails on a full disk.
+        places = (os.environ.get("TMPDIR") or "/tmp", os.fsdecode(tempfile.tempdir or "/tmp"))
+        if any(self.path.is_relative_to(place) for place in places):
             advice = "; the environment variable TMPDIR chooses the place"
         return f"cannot write {printable(str(self.path))}: {self.reason}{advice}"
 

@@ -22,11 +22,15 @@ from .._engine.supervise import Restart, RestartPolicy, Supervisor
 from .._engine.transcript import EVENTS_LIMIT, State
 from .._engine.waits import DEFAULT, Default
 from .._errors import (
+    AccuserError,
     AlreadyRunning,
     DaemonExited,
+    DirectoryError,
+    EventPipeError,
     NotRunning,
     RunnerError,
     RunnerFault,
+    SpawnFailed,
     StatsUnavailable,
     TerminatedBeforeEvent,
 )
@@ -302,17 +306,18 @@ class Daemon(Observed):
             session, restart = self._session, None
             try:
                 await self._run_session(task_status)
-            except (DaemonExited, RunnerError) as error:
+            except (DaemonExited, RunnerError, DirectoryError, EventPipeError, SpawnFailed) as error:
                 if supervisor is None or not _may_pass(error, supervisor):
                     raise
                 if self._next_session is None:
                     status = None
                     if isinstance(error, DaemonExited):
                         status = error.status
-                    else:
+                    elif isinstance(error, RunnerError):
                         # The keeper there removes the directory of the session that lost us.
                         self._workspace.remove()
-                    restart = supervisor.next(status, session.uptime, session.tail())
+                    uptime = session.uptime if session.pid is not None else 0.0
+                    restart = supervisor.next(status, uptime, session.tail())
                     if restart is None and not self._may_exit:
                         if isinstance(error, DaemonExited):
                             error.restarts = supervisor.attempt
@@ -331,7 +336,7 @@ class Daemon(Observed):
         session = self._session
         with contextlib.nullcontext() if self._record is None else self._record.in_use():
             session.recorder.restart(restart.status, restart.attempt, restart.delay)
-        how = "the connection failed" if restart.status is None else describe_status(restart.status)
+        how = "it could not be run" if restart.status is None else describe_status(restart.status)
         text = f"ended unasked: {how}; restart {restart.attempt} in"
         log(logging.WARNING, self.name, self.color, f"{text} {restart.delay:.3g} s")
         for handler in tuple(self._handlers.restarts):
@@ -627,6 +632,11 @@ async def open_daemon(
         yield opened
 
 
-def _may_pass(error: DaemonExited | RunnerError, supervisor: Supervisor) -> bool:
-    # A machine that was reached once may come back; one that never was is a mistake of the user.
-    return isinstance(error, DaemonExited) or error.reason is RunnerFault.LOST or supervisor.attempt > 0
+def _may_pass(error: AccuserError, supervisor: Supervisor) -> bool:
+    # What could be done once may be possible again: a machine that was reached, a program that was
+    # started on a disk that was not full. What never could be is a mistake of the user.
+    return (
+        isinstance(error, DaemonExited)
+        or (isinstance(error, RunnerError) and error.reason is RunnerFault.LOST)
+        or supervisor.attempt > 0
+    )

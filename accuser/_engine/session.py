@@ -23,7 +23,7 @@ from typing import Final, Protocol
 import attrs
 import trio
 
-from .._errors import RunnerError, exited
+from .._errors import AccuserError, RunnerError, exited
 from .._hosts.host import Host, Pipe, Process, Workspace
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
@@ -39,6 +39,10 @@ from .transcript import State, Transcript
 DRAIN: Final = 1.0
 """Seconds that the outputs may take to end after the exit, and once more after the rest of the
 group was killed: what the daemon wrote is in the pipes already, and is read in far less."""
+
+UNKILLABLE: Final = 10.0
+"""Seconds after SIGKILL in which a process ends, unless it is another user's by now, or in a system call that
+cannot be interrupted."""
 
 STOP_GRACE: Final = 30.0
 """Seconds between SIGTERM and SIGKILL, as upstream (``[tezt] process.ml``)."""
@@ -88,6 +92,8 @@ class Session(Transcript):
     """Seconds between SIGTERM and SIGKILL, where nobody says otherwise."""
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Around the wait for the exit."""
     _stop_asked: bool = attrs.field(default=False, init=False)
     _kill_at: float = attrs.field(default=math.inf, init=False)
     _stop_changed: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -153,7 +159,19 @@ class Session(Transcript):
                 await changed.wait()
             if trio.current_time() >= self._kill_at:
                 self.signal(signal.SIGKILL)
+                await self._give_up_in_time(child)
                 return
+
+    async def _give_up_in_time(self, child: Process) -> None:
+        """Let the session end without the process, if it does not end by SIGKILL either."""
+        await trio.sleep(UNKILLABLE)
+        if child.has_exited():
+            return
+        why = getattr(child, "refusal", None) or "it has not ended by SIGKILL, as in a system call that hangs"
+        text = f"{self.name} (process {child.pid}) cannot be stopped, and is left: {why}"
+        log(logging.ERROR, self.name, self.color, text)
+        self.fail(AccuserError(text))
+        self._waiting.cancel(reason="it cannot be stopped")
 
     async def _stop_when_cancelled(self, until_end: contextlib.ExitStack) -> None:
         try:
@@ -239,7 +257,8 @@ class Session(Transcript):
             tasks.start_soon(self._kill_in_time, child)
             drained = trio.Event()
             tasks.start_soon(self._read_all, child, pipe, drained)
-            await child.wait_exited()
+            with self._waiting:
+                await child.wait_exited()
             pipe.release()
             with trio.move_on_after(DRAIN):
                 await drained.wait()
@@ -247,6 +266,9 @@ class Session(Transcript):
             child.send(signal.SIGKILL)
             with trio.move_on_after(DRAIN):
                 await drained.wait()
+            if self._waiting.cancelled_caught:
+                tasks.cancel_scope.cancel(reason=f"{self.name} is left")
+                return
             try:
                 self.status: int | None = await child.reap()
             except RunnerError as error:

@@ -25,6 +25,9 @@ from .guardian import Guard, guardian
 
 HAS_PIDFD: Final = sys.platform == "linux"
 
+KILLED: Final = 5.0
+"""Seconds that a process may take to vanish after SIGKILL."""
+
 
 @attrs.define(eq=False)
 class Child:
@@ -34,6 +37,8 @@ class Child:
     _pidfd: int | None
     _guard: Guard
     _reaped: bool = False
+    refusal: str | None = None
+    """Why it could not be signalled, if that was so."""
 
     @property
     def pid(self) -> int:
@@ -65,9 +70,15 @@ class Child:
         """Signal the whole group; nothing happens when it is gone."""
         if self._reaped:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            # macOS answers EPERM for a group of zombies.
+        try:
             os.killpg(self.pid, signum)
+        except ProcessLookupError:
+            pass
+        except PermissionError as error:
+            # macOS answers so for a group of zombies, too.
+            self.refusal = (
+                f"it cannot be signalled: {error.strerror or error}; it may have become another user"
+            )
 
     def has_exited(self) -> bool:
         """Whether the process has exited; it is not reaped by the question."""
@@ -90,7 +101,9 @@ class Child:
         """Close every descriptor of ours; what still runs is killed and reaped."""
         if not self._reaped:
             self.send(signal.SIGKILL)
-            await self.reap()
+            # One that cannot be killed is left; whoever waits for it here would wait for ever.
+            with trio.move_on_after(KILLED):
+                await self.reap()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
