@@ -7,12 +7,15 @@ notes, which tracebacks show.
 
 from __future__ import annotations
 
+import os
 import shlex
+import tempfile
 from pathlib import Path
 
 import attrs
 
 from ._report import RunnerFault, WaitReport, describe_status
+from ._text import printable, printable_lines, without_credentials
 
 
 class AccuserError(Exception):
@@ -157,7 +160,12 @@ class DirectoryError(AccuserError):
     def __str__(self) -> str:
         if self.host is not None:
             return f"cannot write {self.path} on {self.host}: {self.reason}; temp_dir= chooses the place"
-        return f"cannot write {self.path}: {self.reason}; the environment variable TMPDIR chooses the place"
+        advice = ""
+        # Not gettempdir, which writes files, and fails on a full disk.
+        places = (os.environ.get("TMPDIR") or "/tmp", os.fsdecode(tempfile.tempdir or "/tmp"))
+        if any(self.path.is_relative_to(place) for place in places):
+            advice = "; the environment variable TMPDIR chooses the place"
+        return f"cannot write {printable(str(self.path))}: {self.reason}{advice}"
 
 
 @attrs.define(eq=False, str=False)
@@ -201,7 +209,8 @@ class DaemonExited(AccuserError):
     """How many restarts in a row it had behind it, if it was supervised."""
 
     def __str__(self) -> str:
-        said = "".join(f"\n  {line}" for line in self.tail) or "\n  (it printed nothing)"
+        lines = (without_credentials(printable(line)) for line in self.tail)
+        said = "".join(f"\n  {line}" for line in lines) or "\n  (it printed nothing)"
         after = f" after {self.restarts} restart{'s'[: self.restarts > 1]}" if self.restarts else ""
         return f"{self.daemon} ended unasked{after}: {describe_status(self.status)}; its last output:{said}"
 
@@ -346,7 +355,8 @@ class RpcError(AccuserError):
     body: str
 
     def __str__(self) -> str:
-        return f"{self.method} {self.url} returned {self.status}: {self.body.strip() or '(empty answer)'}"
+        body = printable_lines(self.body.strip()) or "(empty answer)"
+        return f"{self.method} {self.url} returned {self.status}: {body}"
 
 
 class NoFreePort(AccuserError):

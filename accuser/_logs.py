@@ -6,12 +6,17 @@ adds colours where the stream is a terminal.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from typing import Final, TextIO
+
+import attrs
+
+from ._text import printable, without_credentials
 
 logger: Final = logging.getLogger("accuser")
 
@@ -47,11 +52,32 @@ def reset_names() -> None:
     _color_counters.clear()
 
 
+@attrs.define
+class Unlogged:
+    """What could not be logged."""
+
+    lines: int = 0
+
+
+unlogged: Final = Unlogged()
+"""Of this process."""
+
+
 def log(level: int, name: str, color: str, text: str, *, bold: bool = False) -> None:
-    """Log a line for a daemon."""
+    """Log a line for a daemon, its control characters made visible, without credentials in URLs.
+
+    A handler or filter of somebody's that raises is told of once, on standard error, and counted in
+    `unlogged`: what is said about a daemon must not decide over it.
+    """
     if logger.isEnabledFor(level):
         extra = {"daemon": name, "color": color + BOLD if bold else color}
-        logger.log(level, "[%s] %s", name, text, extra=extra)
+        try:
+            logger.log(level, "[%s] %s", name, printable(without_credentials(text)), extra=extra)
+        except Exception as error:
+            unlogged.lines += 1
+            if unlogged.lines == 1:
+                with contextlib.suppress(Exception):
+                    print(f"accuser: a log line was lost: {error!r}", file=sys.stderr)
 
 
 class LogFormatter(logging.Formatter):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self, Unpack
 
 import trio
 
+from .._engine.program import checked_arguments
 from .._engine.readiness import ReadyLine
 from .._hosts.places import check_reach
 from .._hosts.toolchain import installed
@@ -33,6 +34,7 @@ class AccuserOptions(DaemonOptions, total=False):
 
     base_dir: str | Path | None
     preserved_levels: int | None
+    arguments: Sequence[str]
 
 
 class Accuser(Daemon):
@@ -43,6 +45,7 @@ class Accuser(Daemon):
         node: whom it watches.
         base_dir: value of ``--base-dir``, made if missing; by default a temporary folder.
         preserved_levels: levels that it remembers; by default its own default, 200.
+        arguments: more arguments of its command ``run``, as in ``("--keep-alive",)``.
         options: those of all daemons, `DaemonOptions`; the default toolchain is that of the
             node, or what is installed.
     """
@@ -57,6 +60,7 @@ class Accuser(Daemon):
         *,
         base_dir: str | Path | None = None,
         preserved_levels: int | None = None,
+        arguments: Sequence[str] = (),
         **options: Unpack[DaemonOptions],
     ) -> None:
         if preserved_levels is not None and preserved_levels < 0:
@@ -78,6 +82,7 @@ class Accuser(Daemon):
         self.node = node
         self._base_dir = None if base_dir is None else self._host.absolute(base_dir)
         self._preserved_levels = preserved_levels
+        self._more = checked_arguments(arguments)
         is_real = options.get("path") is not None or not toolchain.is_sandbox
         self._asks_json = is_real and not node.speaks_binary
 
@@ -85,7 +90,7 @@ class Accuser(Daemon):
         kept = self._preserved_levels
         levels = () if kept is None else ("--preserved-levels", str(kept))
         endpoint = self.node.rpc_endpoint_from(self.runner)
-        return ("-E", endpoint, "--base-dir", str(self.base_dir), "run", *levels)
+        return ("-E", endpoint, "--base-dir", str(self.base_dir), "run", *levels, *self._more)
 
     async def _prepare(self) -> None:
         await self._host.make_folder(self.base_dir)

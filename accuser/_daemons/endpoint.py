@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,8 @@ import attrs
 import trio
 
 from .._engine.waits import DEFAULT, Default
-from .._errors import EventTimeout, RpcError
+from .._errors import EventTimeout, HttpError, RpcError
+from .._text import without_credentials
 from .waits import WAIT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -43,38 +45,52 @@ async def call_rpc(
     )
     text = response.body.decode("utf-8", "replace")
     if not 200 <= response.status < 300:
-        raise RpcError(method.upper(), url + path, response.status, text)
+        raise RpcError(method.upper(), without_credentials(url + path), response.status, text)
     if not text.strip():
         return None
     try:
         return response.json()
-    except ValueError as error:
-        raise RpcError(method.upper(), url + path, response.status, text) from error
+    except (ValueError, RecursionError) as error:
+        # A RecursionError is of an answer that is nested too deeply.
+        raise RpcError(method.upper(), without_credentials(url + path), response.status, text) from error
 
 
 @attrs.frozen
 class Endpoint:
     """A node that somebody else runs, by the URL of its RPC server.
 
+    A user name and a password in it, as in ``https://user:password@host``, are sent as Basic
+    authentication and shown nowhere but in the command lines of daemons, which need them.
+
     Takes the place of a `Node` wherever only its RPC is needed.
     """
 
-    url: str = attrs.field(converter=_without_slash)
+    _given: str = attrs.field(converter=_without_slash, alias="url", repr=without_credentials)
 
-    @url.validator
+    @_given.validator
     def _check(self, _: object, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no URL of an RPC server; one looks like http://127.0.0.1:8732")
+        shown = without_credentials(url)
+        try:
+            parts = urlsplit(url)
+            port_fits = parts.port is None or parts.port > 0
+        except ValueError:
+            port_fits = False
+        if not port_fits or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{shown!r} is no URL of an RPC server; one looks like http://127.0.0.1:8732")
+
+    @property
+    def url(self) -> str:
+        """The URL, without the user name and password that may have been given in it."""
+        return without_credentials(self._given)
 
     @property
     def rpc_endpoint(self) -> str:
-        """The URL."""
+        """The same."""
         return self.url
 
     def rpc_endpoint_from(self, runner: object) -> str:
-        """The URL, which is the same wherever it is asked for."""
-        return self.url
+        """The URL as it was given, which is what daemons are told wherever they run."""
+        return self._given
 
     @property
     def rpc_port(self) -> int:
@@ -103,7 +119,7 @@ class Endpoint:
         seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
         path = "/monitor/bootstrapped"
         with trio.move_on_after(float("inf") if seconds is None else seconds) as scope:
-            async with HttpClient(self.url).stream("GET", path) as response:
+            async with HttpClient(self._given).stream("GET", path) as response:
                 body = b"".join([chunk async for chunk in response.chunks])
                 if response.status != 200:
                     raise RpcError("GET", self.url + path, response.status, body.decode("utf-8", "replace"))
@@ -111,6 +127,19 @@ class Endpoint:
             assert seconds is not None
             raise EventTimeout(self.url, "end of /monitor/bootstrapped", None, seconds)
 
-    async def rpc(self, method: str, path: str, data: object = None) -> Any:
-        """Send one request; see `Node.rpc`."""
-        return await call_rpc(self.url, method, path, data)
+    async def rpc(
+        self, method: str, path: str, data: object = None, *, timeout: float | Default | None = DEFAULT
+    ) -> Any:
+        """Send one request; see `Node.rpc`.
+
+        Args:
+            timeout: seconds, 60 by default; None for no limit.
+
+        Raises:
+            HttpError: also if the whole answer has not come in time.
+        """
+        seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
+        with trio.move_on_after(math.inf if seconds is None else seconds) as scope:
+            return await call_rpc(self._given, method, path, data)
+        assert scope.cancelled_caught
+        raise HttpError(f"{method.upper()} {self.url}{path}: no whole answer within {seconds:g} s")

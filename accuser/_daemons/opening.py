@@ -10,6 +10,7 @@ from typing import TypeVar
 import trio
 
 from .._errors import AlreadyRunning, RunnerError, TerminatedBeforeEvent
+from .._recording.failure import failure_told
 from .._unwrap import plain_errors
 from .daemon import Daemon
 from .options import EventLevel
@@ -62,11 +63,18 @@ async def open_daemon(
 
     The end of the block stops it, whatever the block ends with.
     """
+    if daemon.running:
+        raise AlreadyRunning(daemon.name, daemon._sessions.settings.program.kind)
+    daemon._sessions.in_block = True
+    with failure_told(daemon._sessions.settings.recording):
+        async with _opened(daemon, event_level, may_exit):
+            yield daemon
+
+
+@asynccontextmanager
+async def _opened(daemon: Daemon, event_level: EventLevel | None, may_exit: bool) -> AsyncGenerator[None]:
     sessions = daemon._sessions
     host, workspace = sessions.settings.host, sessions.settings.workspace
-    if daemon.running:
-        raise AlreadyRunning(daemon.name, sessions.settings.program.kind)
-    sessions.in_block = True
     async with host.connected():
         try:
             with plain_errors():
@@ -78,7 +86,7 @@ async def open_daemon(
                             raise
                         # `run` is about to raise, in this very nursery, and says more.
                         await trio.sleep_forever()
-                    yield daemon
+                    yield
                     await daemon.terminate()
         except BaseException as error:
             # What never ran left nothing to look at; a cancelled block did not fail; and

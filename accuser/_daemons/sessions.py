@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
@@ -19,16 +20,28 @@ from .._engine.program import Program
 from .._engine.session import Session
 from .._engine.supervise import Restart, RestartPolicy, Supervisor
 from .._engine.transcript import Handlers, State
-from .._errors import DaemonExited, NotRunning, RunnerError
+from .._errors import (
+    AccuserError,
+    DaemonExited,
+    DirectoryError,
+    EventPipeError,
+    NotRunning,
+    RunnerError,
+    SpawnFailed,
+)
 from .._files import safe_name
 from .._hosts.host import Host, Workspace
 from .._hosts.toolchain import Toolchain
 from .._logs import log
+from .._recording.failure import failure_told
 from .._recording.writer import Recorder, Recording
 from .._report import RunnerFault, describe_status
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .options import EventFormat, EventLevel
+
+MAY_PASS: Final = (DaemonExited, RunnerError, DirectoryError, EventPipeError, SpawnFailed)
+"""What ends a session that a restart may follow."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,6 +114,11 @@ class Sessions:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the session that was claimed, and those that follow."""
+        recording = None if self.in_block else self.settings.recording
+        with failure_told(recording):
+            await self._run_to_the_end(task_status)
+
+    async def _run_to_the_end(self, task_status: trio.TaskStatus[None]) -> None:
         try:
             async with self.settings.host.connected():
                 try:
@@ -121,7 +139,7 @@ class Sessions:
             restart = None
             try:
                 await self._run_one(task_status)
-            except (DaemonExited, RunnerError) as error:
+            except MAY_PASS as error:
                 if supervisor is None or not _may_pass(error, supervisor):
                     raise
                 if self._following is None:
@@ -152,20 +170,21 @@ class Sessions:
             task_status=task_status,
         )
 
-    def _restart_after(self, error: DaemonExited | RunnerError, supervisor: Supervisor) -> Restart | None:
+    def _restart_after(self, error: AccuserError, supervisor: Supervisor) -> Restart | None:
         status = None
         if isinstance(error, DaemonExited):
             status = error.status
-        else:
+        elif isinstance(error, RunnerError):
             # The keeper there removes the directory of the session that lost us.
             self.settings.workspace.remove()
-        return supervisor.next(status, self.current.uptime, self.current.tail())
+        uptime = self.current.uptime if self.current.pid is not None else 0.0
+        return supervisor.next(status, uptime, self.current.tail())
 
     async def _back_off(self, restart: Restart) -> None:
         ours, session = self.settings, self.current
         with contextlib.nullcontext() if ours.recording is None else ours.recording.in_use():
             session.recorder.restart(restart.status, restart.attempt, restart.delay)
-        how = "the connection failed" if restart.status is None else describe_status(restart.status)
+        how = "it could not be run" if restart.status is None else describe_status(restart.status)
         text = f"ended unasked: {how}; restart {restart.attempt} in"
         log(logging.WARNING, ours.name, ours.color, f"{text} {restart.delay:.3g} s")
         for handler in tuple(ours.handlers.restarts):
@@ -273,6 +292,11 @@ class Sessions:
         return revived
 
 
-def _may_pass(error: DaemonExited | RunnerError, supervisor: Supervisor) -> bool:
-    # A machine that was reached once may come back; one that never was is a mistake of the user.
-    return isinstance(error, DaemonExited) or error.reason is RunnerFault.LOST or supervisor.attempt > 0
+def _may_pass(error: AccuserError, supervisor: Supervisor) -> bool:
+    # What could be done once may be possible again: a machine that was reached, a program that was
+    # started on a disk that was not full. What never could be is a mistake of the user.
+    return (
+        isinstance(error, DaemonExited)
+        or (isinstance(error, RunnerError) and error.reason is RunnerFault.LOST)
+        or supervisor.attempt > 0
+    )

@@ -23,7 +23,7 @@ from typing import Final
 import attrs
 import trio
 
-from .._errors import DaemonExited, RunnerError
+from .._errors import AccuserError, DaemonExited, RunnerError
 from .._hosts.host import Host, Pipe, Process, Running, Workspace
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
@@ -40,6 +40,10 @@ from .transcript import State, Transcript
 DRAIN: Final = 1.0
 """Seconds that the outputs may take to end after the exit, and once more after the rest of the
 group was killed: what the daemon wrote is in the pipes already, and is read in far less."""
+
+UNKILLABLE: Final = 10.0
+"""Seconds after SIGKILL in which a process ends, unless it is another user's by now, or in a system call that
+cannot be interrupted."""
 
 STOP_GRACE: Final = 30.0
 """Seconds between SIGTERM and SIGKILL, as upstream (``[tezt] process.ml``)."""
@@ -63,6 +67,8 @@ class Session(Transcript):
     """Seconds between SIGTERM and SIGKILL, where nobody says otherwise."""
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Around the wait for the exit."""
     _stop_asked: bool = attrs.field(default=False, init=False)
     _kill_at: float = attrs.field(default=math.inf, init=False)
     _stop_changed: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -116,8 +122,9 @@ class Session(Transcript):
         """Send a signal to the daemon's whole group; return whether there is one."""
         if self._child is None:
             return False
-        self.recorder.signal(signal_name(signum))
+        # First what counts, then what is said about it.
         self._child.send(signum)
+        self.recorder.signal(signal_name(signum))
         return True
 
     async def _kill_in_time(self, child: Process) -> None:
@@ -127,15 +134,27 @@ class Session(Transcript):
                 await changed.wait()
             if trio.current_time() >= self._kill_at:
                 self.signal(signal.SIGKILL)
+                await self._give_up_in_time(child)
                 return
+
+    async def _give_up_in_time(self, child: Process) -> None:
+        """Let the session end without the process, if it does not end by SIGKILL either."""
+        await trio.sleep(UNKILLABLE)
+        if child.has_exited():
+            return
+        why = getattr(child, "refusal", None) or "it has not ended by SIGKILL, as in a system call that hangs"
+        text = f"{self.name} (process {child.pid}) cannot be stopped, and is left: {why}"
+        log(logging.ERROR, self.name, self.color, text)
+        self.fail(AccuserError(text))
+        self._waiting.cancel(reason="it cannot be stopped")
 
     async def _stop_when_cancelled(self, until_end: contextlib.ExitStack) -> None:
         try:
             await trio.sleep_forever()
         except trio.Cancelled:
             if self.status is None:
-                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
                 self.stop(self.stop_grace)
+                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
             raise
 
     # Running.
@@ -222,7 +241,8 @@ class Session(Transcript):
             tasks.start_soon(self._kill_in_time, child)
             drained = trio.Event()
             tasks.start_soon(self._read_all, child, pipe, drained)
-            await child.wait_exited()
+            with self._waiting:
+                await child.wait_exited()
             pipe.release()
             with trio.move_on_after(DRAIN):
                 await drained.wait()
@@ -230,13 +250,17 @@ class Session(Transcript):
             child.send(signal.SIGKILL)
             with trio.move_on_after(DRAIN):
                 await drained.wait()
-            try:
-                self.status = await child.reap()
-            except RunnerError as error:
-                self.fail(error)
-            else:
-                self.recorder.exited(self.status)
-            tasks.cancel_scope.cancel(reason=f"{self.name} ended")
+            if not self._waiting.cancelled_caught:
+                await self._reap(child)
+            tasks.cancel_scope.cancel(reason=f"{self.name} ended, or is left")
+
+    async def _reap(self, child: Process) -> None:
+        try:
+            self.status = await child.reap()
+        except RunnerError as error:
+            self.fail(error)
+        else:
+            self.recorder.exited(self.status)
 
     async def _read_all(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
         try:

@@ -11,16 +11,18 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import attrs
 import h11
 import trio
 
 from .._errors import HttpError, NodeUnreachable
+from .._text import without_credentials
 
 READ_SIZE: Final = 65536
 MAX_BODY: Final = 256 * 1024 * 1024
@@ -71,12 +73,22 @@ class HttpClient:
     """A client of one server.
 
     Args:
-        url: scheme, host and port, as in ``http://127.0.0.1:8732``; a path in it is a prefix.
+        url: scheme, host and port, as in ``http://127.0.0.1:8732``; a path in it is a prefix. A user name and
+            a password in it are sent as Basic authentication, and are no part of `url` afterwards.
         connect: opens the connections, in place of TCP (or TLS, for ``https``).
     """
 
     url: str = attrs.field(converter=_without_slash)
     _connect: Connect | None = attrs.field(default=None, kw_only=True)
+    _authorization: tuple[tuple[str, str], ...] = attrs.field(default=(), init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        user_info, at, _ = urlsplit(self.url).netloc.rpartition("@")
+        if at:
+            user, _, password = user_info.partition(":")
+            pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+            self._authorization = (("authorization", f"Basic {b64encode(pair).decode()}"),)
+            self.url = without_credentials(self.url)
 
     async def request(
         self,
@@ -123,7 +135,7 @@ class HttpClient:
         try:
             connection = h11.Connection(h11.CLIENT)
             parts = urlsplit(self.url)
-            fields = [("host", parts.netloc), ("connection", "close"), *headers]
+            fields = [("host", parts.netloc), ("connection", "close"), *self._authorization, *headers]
             if body is not None:
                 fields.append(("content-length", str(len(body))))
             try:

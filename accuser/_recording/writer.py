@@ -1,10 +1,15 @@
 """Writes recordings: one JSON object a line, in the order in which things happened.
 
 The schema is described in ``docs/recording.md``.
+
+Invariant: once a recording has begun, nothing here raises. What cannot be written is counted and left,
+so that no fault of a disk decides over a process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -15,9 +20,12 @@ from typing import Final, Literal
 import attrs
 import msgspec
 
+from .._errors import DirectoryError
 from .._files import writing
+from .._logs import logger
 from .._stream.decoding import with_bytes
 from .._stream.event import Malformed, Record
+from .._text import without_credentials
 from .entries import (
     VERSION,
     EventLine,
@@ -42,33 +50,73 @@ class Recording:
 
     It is made, or emptied, when the first of their sessions starts, is open while one runs, and
     is complete after each line.
+
+    A recording that cannot be written any more is left as it is, while the daemons go on. It is an
+    error when they have been stopped, unless it is not ``required``; see `failure`.
     """
 
     path: Path = attrs.field(converter=Path)
+    required: bool = attrs.field(default=True, kw_only=True)
+    """Whether a failure ends the daemons' blocks and runs, once they are stopped, with that failure."""
+    failure: DirectoryError | None = attrs.field(default=None, init=False)
+    """Why it is not written any more, if that is so."""
+    lost: int = attrs.field(default=0, init=False)
+    """How many entries were not written, since it failed."""
     _start: float = attrs.field(default=0.0, init=False)
     _file: int | None = attrs.field(default=None, init=False)
     _users: int = attrs.field(default=0, init=False)
 
     @contextmanager
     def in_use(self) -> Generator[None]:
-        """Keep the file open. Raises `DirectoryError` if it cannot be made."""
+        """Keep the file open. Raises `DirectoryError` if it cannot be made, or cannot be begun."""
         if self._users == 0:
-            begun = self._start > 0
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND | (0 if begun else os.O_TRUNC)
-            with writing(self.path):
-                self._file = os.open(self.path, flags, 0o644)
-            if not begun:
-                self._start = time.monotonic()
-                self.write([Head(version=VERSION, started=time.time())])
+            self._open()
         self._users += 1
         try:
             yield
         finally:
             self._users -= 1
             if self._users == 0:
-                assert self._file is not None
-                os.close(self._file)
-                self._file = None
+                self._close()
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND
+        if self._start > 0:
+            # Daemons were run already, and the next one is not to fail for this.
+            with self._failing(), writing(self.path):
+                self._file = os.open(self.path, flags, 0o644)
+            return
+        with writing(self.path):
+            self._file = os.open(self.path, flags | os.O_TRUNC, 0o644)
+        try:
+            self._write([Head(version=VERSION, started=time.time())])
+        except BaseException:
+            self._close()
+            raise
+        self._start = time.monotonic()
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            # Some file systems tell only here that the disk is full.
+            with self._failing(), writing(self.path):
+                os.close(file)
+
+    @contextmanager
+    def _failing(self, entries: int = 0) -> Generator[None]:
+        """Note what fails in the block, which is about to write so many entries, and go on."""
+        try:
+            yield
+        except Exception as error:
+            self.lost += entries
+            if self.failure is None:
+                reason = f"{type(error).__name__}: {error}"
+                self.failure = (
+                    error if isinstance(error, DirectoryError) else DirectoryError(self.path, reason)
+                )
+                # A handler of log lines may be as full as the disk.
+                with contextlib.suppress(Exception):
+                    logger.log(logging.ERROR, "the recording is not continued: %s", self.failure)
 
     @property
     def now(self) -> float:
@@ -80,11 +128,14 @@ class Recording:
         return round(moment - self._start, 6)
 
     def write(self, entries: Sequence[OnFile]) -> None:
-        """Append entries. Nothing is written while no session runs.
+        """Append entries. Nothing is written while no session runs, or after a failure."""
+        if self.failure is not None:
+            self.lost += len(entries)
+            return
+        with self._failing(len(entries)):
+            self._write(entries)
 
-        Raises:
-            DirectoryError: the disk is full, or the file cannot be written for another reason.
-        """
+    def _write(self, entries: Sequence[OnFile]) -> None:
         if self._file is None:
             return
         data = memoryview(b"".join(_encode(entry) + b"\n" for entry in entries))
@@ -107,8 +158,9 @@ class Recorder:
             self.recording.write([entry(**where, **fields)])
 
     def started(self, kind: str, protocol: str | None, command: Sequence[str], pid: int) -> None:
-        """The process was spawned."""
-        self._write(Start, kind=kind, protocol=protocol, command=tuple(command), pid=pid)
+        """The process was spawned. Credentials in URLs are not written down."""
+        shown = tuple(map(without_credentials, command))
+        self._write(Start, kind=kind, protocol=protocol, command=shown, pid=pid)
 
     def events(self, raw: bytes, records: Sequence[Record]) -> None:
         """Events and malformed pieces were read: a step of the stream, and what it decodes to."""

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .._errors import AccuserError
+from .._text import printable_lines
 from .._unwrap import plain_errors
 from .compare import compare_command
 from .completion import completion
@@ -22,6 +23,7 @@ from .demo import demo
 from .doctor import doctor
 from .ending import Terminated
 from .events import events
+from .output import escape_what_cannot_be_written
 from .running import run as run_command
 from .sandbox import sandbox
 from .timeline import timeline
@@ -61,6 +63,7 @@ for _command in (demo, run_command, sandbox, events, compare_command, timeline, 
 
 def run() -> int:
     """Run the command that the arguments name; return the exit status."""
+    escape_what_cannot_be_written()
     try:
         with plain_errors():
             status = cli.main(prog_name="accuser", standalone_mode=False)
@@ -84,5 +87,5 @@ def run() -> int:
 
 def _fail(text: str, status: int) -> int:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text.assemble(("accuser: ", "bold red"), text))
+    console.print(Text.assemble(("accuser: ", "bold red"), printable_lines(text)))
     return status

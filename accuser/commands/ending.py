@@ -51,7 +51,14 @@ def until_stopped(work: Callable[[], Awaitable[None]]) -> str | None:
 
 
 async def _unless_signalled(work: Callable[[], Awaitable[None]], *signums: int) -> int | None:
-    """Run ``work`` until its end, or until the first of the signals, which is returned, cancels it."""
+    """Run ``work`` until its end, or until the first of the signals, which is returned, cancels it.
+
+    Signals that are ignored stay so: whoever started us wanted that, as ``nohup`` does.
+    """
+    signums = tuple(signum for signum in signums if signal.getsignal(signum) is not signal.SIG_IGN)
+    if not signums:
+        await work()
+        return None
     heard: list[int] = []
     with trio.open_signal_receiver(*signums) as signals:
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -86,7 +87,7 @@ class Style:
             if self.as_json:
                 return json.dumps({"malformed": record.reason, "raw": record.raw.hex()})
             raw = printable(record.raw[:WIDTH].decode("utf-8", "backslashreplace"))
-            return f"{daemon}{click.style(f'malformed: {record.reason}:', fg='red')} {raw}"
+            return f"{daemon}{click.style(f'malformed: {printable(record.reason)}:', fg='red')} {raw}"
         if self.as_json:
             return json.dumps(record.full(), separators=(",", ":"))
         name = click.style(printable(record.name) or "(no name)", bold=True, fg=_color(record.name))
@@ -132,7 +133,7 @@ class Show:
         """Write what is wanted."""
         lines = [self.style.text(entry) for entry in entries if self.wanted.admits(entry)]
         if lines:
-            click.echo("\n".join(lines), color=wants_color(sys.stdout))
+            click.echo("\n".join(lines), file=sys.stdout, color=wants_color(sys.stdout))
 
     def to_the_end(self, descriptor: int) -> None:
         """Show everything, up to the end of the file.
@@ -151,18 +152,56 @@ class Show:
     async def follow(self, descriptor: int) -> None:
         """Show everything, and go on with what is added, until cancelled.
 
-        A file that has become shorter is read again from its start.
+        A file that has become shorter is read again from its start; so is another one that has taken its
+        place, after the rest of the old one.
         """
         position = 0
         while True:
-            if os.fstat(descriptor).st_size < position:
-                position, self.reader = os.lseek(descriptor, 0, os.SEEK_SET), Reader(self.path)
-            if data := os.read(descriptor, READ_SIZE):
+            try:
+                data = os.read(descriptor, READ_SIZE)
+            except BlockingIOError:
+                data = b""  # a pipe whose writer has nothing to say
+            if data:
                 position += len(data)
                 self.write(self.reader.feed(data))
                 await trio.lowlevel.checkpoint()
-            else:
+                continue
+            opened = os.fstat(descriptor)
+            if stat.S_ISREG(opened.st_mode) and opened.st_size < position:
+                position, self.reader = os.lseek(descriptor, 0, os.SEEK_SET), Reader(self.path)
+            elif self._was_replaced(opened):
+                self.write(self.reader.finish())
+                position, self.reader = 0, Reader(self.path)
+                with contextlib.suppress(FileNotFoundError):
+                    following = _open(self.path)
+                    os.dup2(following, descriptor, inheritable=False)
+                    os.close(following)
+            await trio.sleep(LOOK)
+
+    def _was_replaced(self, opened: os.stat_result) -> bool:
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False  # it was moved away, and the next one is not there yet
+        return (found.st_dev, found.st_ino) != (opened.st_dev, opened.st_ino)
+
+    async def follow_from_its_start(self) -> None:
+        """As `follow`, of a file that need not be there yet."""
+        while True:
+            try:
+                descriptor = _open(self.path)
+                break
+            except FileNotFoundError:
                 await trio.sleep(LOOK)
+        try:
+            await self.follow(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    # Not to wait for the writer of a named pipe, which may never come.
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 @click.command(
@@ -234,12 +273,12 @@ def events(
             # The end of a pipe says that nothing will be added.
             show.to_the_end(sys.stdin.fileno())
             return
+        if follow:
+            until_stopped(show.follow_from_its_start)
+            return
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if follow:
-                until_stopped(partial(show.follow, descriptor))
-            else:
-                show.to_the_end(descriptor)
+            show.to_the_end(descriptor)
         finally:
             os.close(descriptor)
     except RecordingError as error:

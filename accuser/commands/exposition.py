@@ -1,4 +1,5 @@
-"""One page, `PATH`, served in tasks of its own: what it serves never holds up the rest.
+"""The metrics at `PATH` and the health at `HEALTH`, served in tasks of their own: what is asked never holds
+up the rest.
 
 The server is `_http.server`, which the sandbox's node has too; here is what is otherwise: any media type
 may be asked for, patience is short, and idle clients keep nobody out.
@@ -17,6 +18,8 @@ from .._http.server import Answer, Handler, Request, serve_connection, take_any_
 
 PATH: Final = "/metrics"
 
+HEALTH: Final = "/healthz"
+
 PATIENCE: Final = 30.0
 """Seconds that a client may take to ask, and then to take its answer."""
 
@@ -32,10 +35,18 @@ Render = Callable[[str], Awaitable[Answer]]
 """Makes the page at ``/metrics`` for a value of the header ``Accept``."""
 
 
-async def serve(listeners: list[trio.SocketListener], render: Render) -> None:
-    """Answer ``GET /metrics`` until cancelled, which closes the listeners and every connection."""
+Trouble = Callable[[], str | None]
+"""Tells why what is kept is of no use at the moment; None if it is."""
+
+
+async def serve(listeners: list[trio.SocketListener], render: Render, trouble: Trouble | None = None) -> None:
+    """Answer what is asked until cancelled, which closes the listeners and every connection.
+
+    ``/metrics`` has what ``render`` gives. With ``trouble`` there are ``/healthz``, which is answered by
+    200, or by 503 with the reason, and ``/``, which names both.
+    """
     opened: dict[trio.CancelScope, None] = {}
-    await trio.serve_listeners(partial(_serve_one, partial(_answer, render), opened), listeners)
+    await trio.serve_listeners(partial(_serve_one, partial(_answer, render, trouble), opened), listeners)
 
 
 async def _serve_one(
@@ -58,7 +69,14 @@ async def _serve_one(
             del opened[scope]
 
 
-async def _answer(render: Render, request: Request) -> Answer:
+async def _answer(render: Render, trouble: Trouble | None, request: Request) -> Answer:
+    if trouble is not None and request.path in ((), (HEALTH.strip("/"),)):
+        if request.method not in ("GET", "HEAD"):
+            return Answer(405, b"only GET and HEAD are answered\n", _TEXT)
+        if not request.path:
+            return Answer(200, f"{PATH}\n{HEALTH}\n".encode(), _TEXT)
+        reason = trouble()
+        return Answer(200, b"ok\n", _TEXT) if reason is None else Answer(503, f"{reason}\n".encode(), _TEXT)
     if request.path != (PATH.strip("/"),):
         return Answer(404, f"the metrics are at {PATH}\n".encode(), _TEXT)
     if request.method not in ("GET", "HEAD"):

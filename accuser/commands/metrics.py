@@ -7,9 +7,10 @@ imported by `Metrics` alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from .._daemons.accuser import Accuser
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
 
+@attrs.frozen
+class Number:
+    """One more number."""
+
+    name: str
+    text: str
+    value: float
+    counts: bool = True
+    """Whether it only grows."""
+
+
 class Metrics:
     """What ``/metrics`` shows of one accuser and of the process that keeps it.
 
@@ -29,14 +41,20 @@ class Metrics:
         click.ClickException: the package ``prometheus-client`` is not installed.
     """
 
-    def __init__(self, accuser: Accuser, tally: Tally, about: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        accuser: Accuser,
+        tally: Tally,
+        about: Mapping[str, str],
+        more: Callable[[], Iterable[Number]] = tuple,
+    ) -> None:
         try:
             from prometheus_client import CollectorRegistry, ProcessCollector
         except ModuleNotFoundError as error:
             raise click.ClickException(
                 "metrics need prometheus-client; install it with: pip install 'accuser[metrics]'"
             ) from error
-        self._accuser, self._tally, self._about = accuser, tally, about
+        self._accuser, self._tally, self._about, self._more = accuser, tally, about, more
         self._stats: Stats | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -82,6 +100,8 @@ class Metrics:
         yield counter("blocks_processed", "Blocks that it processed.", tally.blocks)
         yield gauge("highest_level", "Highest level of a block that it saw.", tally.level)
         yield gauge("last_event_timestamp_seconds", "Time of its newest event.", tally.last_event)
+        for number in self._more():
+            yield (counter if number.counts else gauge)(number.name, number.text, number.value)
         if (stats := self._stats) is not None:
             started = round(time.time() - stats.uptime, 1)
             yield counter("process_cpu_seconds", "Processor time of its process group.", stats.cpu_seconds)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
-import attrs
 import click
-import trio
 
 from .._daemons.accuser import Accuser
 from .._daemons.endpoint import Endpoint
@@ -18,15 +17,18 @@ from .._errors import DaemonExited, DirectoryError
 from .._hosts.selection import INSTALLED
 from .._hosts.toolchain import Toolchain
 from .._mavryk.protocol import Protocol
+from .._recording.writer import Recording
 from .ending import until_stopped
-from .exposition import PATH, serve
-from .metrics import Metrics
-from .options import address_argument, protocol_option, split_address, toolchain_option
+from .exposition import HEALTH, PATH
+from .notify import Notifier
+from .options import address_argument, protocol_option, toolchain_option
 from .tally import Tally
 from .view import View
+from .work import Work
 
 GAVE_UP: Final = 3
 DEFAULTS: Final = RestartPolicy()
+REST: Final = "accuser.rest"
 HISTORY: Final = 256 * 1024
 """Bytes of events that are kept: nobody looks back here, and the memory is to stay flat."""
 
@@ -52,48 +54,38 @@ def _restarts(context: click.Context, param: click.Parameter, value: str) -> int
     return int(value)
 
 
-@attrs.frozen
-class Work:
-    """What is to be done."""
+class _WithRest(click.Command):
+    """A command that takes what stands after ``--`` as it is."""
 
-    view: View
-    event_level: EventLevel
-    address: str | None
-    """Where the metrics are served."""
-    metrics: Metrics | None
-
-    async def do(self) -> None:
-        """Run the accuser until it is cancelled, or ends for good."""
-        async with trio.open_nursery() as beside:
-            if self.address is not None and self.metrics is not None:
-                listeners = await _listen(self.address)
-                beside.start_soon(serve, listeners, self.metrics.page)
-                for listener in listeners:
-                    host, port = listener.socket.getsockname()[:2]
-                    self.view.say(f"metrics: http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
-            beside.start_soon(self.view.refresh)
-            await self.view.accuser.run(event_level=self.event_level)
-            beside.cancel_scope.cancel(reason="the accuser ended")
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            place = args.index("--")
+            args, context.meta[REST] = args[:place], tuple(args[place + 1 :])
+        return super().parse_args(context, args)
 
 
-async def _listen(address: str) -> list[trio.SocketListener]:
-    host, port = split_address(address)
+def _words(context: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
     try:
-        return await trio.open_tcp_listeners(port, host=host)
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot serve metrics at {address}: {error.strerror or error}; "
-            "choose another HOST:PORT for --metrics (port 0 takes any free one)"
-        ) from error
+        return tuple(shlex.split(value or ""))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no command: {error}", context, param) from error
 
 
 @click.command(
     short_help="Keep an accuser running.",
+    cls=_WithRest,
+    context_settings={"auto_envvar_prefix": "ACCUSER_RUN"},
     epilog="""\b
 Examples:
   accuser run --protocol boreas --endpoint http://127.0.0.1:8732
   accuser run --toolchain /opt/mavkit/bin --metrics 127.0.0.1:9180
   accuser run --toolchain sandbox --endpoint http://127.0.0.1:18731 --record run.jsonl
+  accuser run --endpoint http://127.0.0.1:8732 -- --keep-alive
+
+\b
+What stands after -- are arguments of the accuser's command `run`. Every option
+can be given by the environment as well: ACCUSER_RUN_ENDPOINT for --endpoint,
+ACCUSER_RUN_RESTART_DELAY for --restart-delay, and so on.
 
 \b
 Exit status:
@@ -108,6 +100,7 @@ How to run it as a service is told in docs/production.md.""",
 @click.option(
     "--accuser",
     "path",
+    envvar="ACCUSER_RUN_ACCUSER",
     type=click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
     help="An accuser's executable, in place of the toolchain's.",
 )
@@ -184,13 +177,31 @@ How to run it as a service is told in docs/production.md.""",
     "--metrics",
     callback=address_argument,
     metavar="HOST:PORT",
-    help=f"Serve Prometheus metrics at http://HOST:PORT{PATH}; port 0 takes a free one, and tells it.",
+    help=f"Serve Prometheus metrics at http://HOST:PORT{PATH}, and health at {HEALTH}; port 0 takes a free "
+    "one, and tells it.",
 )
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write down events, output and restarts in FILE, which is emptied first.",
+)
+@click.option(
+    "--max-silence",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Call an accuser deaf that has told of no block for so long, in lines, in the metrics and at "
+    "/healthz. Needs events of level info.",
+)
+@click.option("--restart-when-silent", is_flag=True, help="Restart an accuser that is deaf by --max-silence.")
+@click.option(
+    "--exec-on-denunciation",
+    "alarm_words",
+    envvar="ACCUSER_RUN_EXEC_ON_DENUNCIATION",
+    callback=_words,
+    metavar="COMMAND",
+    help="Run a command when a double signing was denounced, with a JSON object on its standard input, "
+    "for 30 s at most.",
 )
 @click.option("--plain", is_flag=True, help="Lines only, on a terminal too.")
 @click.option("--verbose", "-v", is_flag=True, help="A line for every event, and for all that it prints.")
@@ -203,24 +214,64 @@ def run(
     preserved_levels: int | None,
     event_level: str,
     name: str,
-    restarts: int | None,
-    restart_delay: float,
-    restart_max_delay: float,
-    restart_reset: float,
     grace: float,
     metrics: str | None,
     record: Path | None,
+    max_silence: float | None,
+    restart_when_silent: bool,
+    alarm_words: tuple[str, ...],
     plain: bool,
     verbose: bool,
+    **restarts: Any,
 ) -> None:
     """Keep an accuser running, until SIGTERM or Ctrl-C.
 
-    It watches the node at the endpoint, which may come and go: an accuser that loses its node ends,
-    and is restarted, after ever longer waits. On a terminal a panel shows its state; elsewhere there
-    are lines only.
+    It watches the node at the endpoint, which may come and go: an accuser that loses its node ends, and is
+    restarted, after ever longer waits. On a terminal a panel shows its state.
     """
+    policy = _policy(**restarts)
+    if restart_when_silent and max_silence is None:
+        raise click.UsageError("--restart-when-silent needs --max-silence SECONDS")
+    notifier = Notifier.taken()  # before anything is started, so that nobody inherits its variables
+    recording = None if record is None else Recording(record, required=False)
+    accuser = Accuser(
+        protocol,
+        endpoint,
+        base_dir=base_dir,
+        preserved_levels=preserved_levels,
+        arguments=click.get_current_context().meta.get(REST, ()),
+        name=name,
+        path=path,
+        toolchain=toolchain,
+        record=recording,
+        restart=policy,
+        history=HISTORY,
+        stop_grace=grace,
+    )
+    view = _viewed(accuser, tally := Tally(), plain=plain, verbose=verbose)
+    about = {"toolchain": toolchain.name, "protocol": protocol.long_name, "endpoint": endpoint.url}
+    work = Work(
+        view,
+        cast(EventLevel, event_level),
+        metrics,
+        about,
+        recording,
+        max_silence,
+        restart_when_silent,
+        alarm_words,
+        notifier,
+    )
+    work.check()
+    view.say(f"{name}: {protocol.accuser_binary} ({toolchain}), watching {endpoint.url}")
+    stopped = _keep_running(work, record)
+    work.view.finish(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")
+
+
+def _policy(
+    restarts: int | None, restart_delay: float, restart_max_delay: float, restart_reset: float
+) -> RestartPolicy:
     try:
-        policy = RestartPolicy(
+        return RestartPolicy(
             limit=restarts,
             first_delay=restart_delay,
             max_delay=restart_max_delay,
@@ -228,30 +279,16 @@ def run(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    accuser = Accuser(
-        protocol,
-        endpoint,
-        base_dir=base_dir,
-        preserved_levels=preserved_levels,
-        name=name,
-        path=path,
-        toolchain=toolchain,
-        record=record,
-        restart=policy,
-        history=HISTORY,
-        stop_grace=grace,
-    )
-    tally = Tally()
-    accuser.on_event(tally.take)
-    accuser.on_malformed(lambda _: tally.note_malformed())
-    about = {"toolchain": toolchain.name, "protocol": protocol.long_name, "endpoint": endpoint.url}
-    page = Metrics(accuser, tally, about) if metrics else None
+
+
+def _viewed(accuser: Accuser, tally: Tally, *, plain: bool, verbose: bool) -> View:
+    """Let a view and a tally see what the accuser does."""
     view = View(accuser, tally, live=False, verbose=verbose)
+    accuser.on_event(view.guarded(tally.take))
+    accuser.on_malformed(view.guarded(lambda _: tally.note_malformed()))
     view.live = not plain and view.console.is_terminal and not view.console.is_dumb_terminal
     view.listen()
-    view.say(f"{name}: {protocol.accuser_binary} ({toolchain}), watching {endpoint.url}")
-    stopped = _keep_running(Work(view, cast(EventLevel, event_level), metrics, page), record)
-    view.say(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")
+    return view
 
 
 def _keep_running(work: Work, record: Path | None) -> str | None:
@@ -266,6 +303,7 @@ def _keep_running(work: Work, record: Path | None) -> str | None:
         text = f"cannot write the recording {record}: {error.reason}; choose another FILE, or no --record"
         raise click.ClickException(text) from error
     finally:
+        work.view.output.settle()
         # Kept for whoever looks at a failed block; a service that fails would fill the disk with them.
         if (left := work.view.accuser.kept_directory) is not None:
             shutil.rmtree(left, ignore_errors=True)

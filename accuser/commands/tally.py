@@ -35,6 +35,8 @@ class Tally:
     """By kind."""
     blocks: int = attrs.field(default=0, init=False)
     """How many were processed."""
+    blocks_seen: int = attrs.field(default=0, init=False)
+    """How many it told of, processed or only seen. Seeing needs events of level ``info``."""
     level: int = attrs.field(default=0, init=False)
     """The highest of a block that was seen; 0 before the first. Needs events of level ``info``."""
     malformed: int = attrs.field(default=0, init=False)
@@ -51,7 +53,9 @@ class Tally:
             self.denunciations[kind] += 1
         elif name == AccuserProcessedBlock.NAME:
             self.blocks += 1
+            self.blocks_seen += 1
         elif name.startswith(_BLOCK_SEEN):
+            self.blocks_seen += 1
             self.level = max(self.level, _level(event.value))
 
     def note_malformed(self) -> None:

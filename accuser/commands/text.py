@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import Any, Final
+from typing import Any
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters, line ends of any kind, and what reverses the direction of writing."""
+from .._text import printable
 
-
-def printable(text: str) -> str:
-    """Write control characters as their numbers: an event may hold anything."""
-    return _CONTROL.sub(_escaped, text)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    number = ord(match[0])
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+__all__ = ("compact", "duration", "printable")
 
 
 def compact(value: Any, limit: int | None = None) -> str:

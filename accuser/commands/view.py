@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from typing import Final
 
@@ -20,6 +21,8 @@ from .._errors import NotRunning, StatsUnavailable
 from .._hosts.usage import Stats
 from .._stream.event import Event
 from ..events import CLASSES, DaemonStart
+from .guarded import Guarded
+from .output import Output
 from .tally import DENOUNCED, Tally
 from .text import compact, duration, printable
 
@@ -32,6 +35,18 @@ VALUE: Final = 160
 _TROUBLE: Final = frozenset(cls.NAME for cls in CLASSES if cls.LEVEL == "error")
 
 
+class _Lines(logging.Handler):
+    """Has log lines said."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for line in self.format(record).split("\n"):
+            self._view.say(line, "red")
+
+
 @attrs.define(eq=False)
 class View:
     """Tells what an accuser does, as it happens."""
@@ -42,25 +57,41 @@ class View:
     """Whether there is a panel; it needs a terminal."""
     verbose: bool
     """Whether every event has a line, and every line that the accuser prints."""
-    console: Console = attrs.field(factory=lambda: Console(highlight=False, soft_wrap=True), init=False)
+    guarded: Guarded = attrs.field(factory=Guarded)
+    output: Output = attrs.field(factory=lambda: Output(sys.stdout), init=False)
+    console: Console = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.console = Console(file=self.output, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
 
     def listen(self) -> None:
         """Hear of everything that the accuser does from now on."""
-        self.accuser.on_event(self._event)
-        self.accuser.on_stdout(lambda line: self.say(f"{self.accuser.name}: {line}"))
+        accuser, guarded = self.accuser, self.guarded
+        accuser.on_event(guarded(self._event))
+        accuser.on_stdout(guarded(lambda line: self.say(f"{accuser.name}: {line}")))
         if self.verbose:
-            self.accuser.on_stderr(lambda line: self.say(f"{self.accuser.name}: {line}", "dim"))
-        self.accuser.on_restart(self._restart)
-        self.accuser.on_malformed(
-            lambda piece: self.say(f"malformed event: {piece.reason}: {piece.raw[:VALUE]!r}", "yellow")
+            accuser.on_stderr(guarded(lambda line: self.say(f"{accuser.name}: {line}", "dim")))
+        accuser.on_restart(guarded(self._restart))
+        accuser.on_malformed(
+            guarded(
+                lambda piece: self.say(f"malformed event: {piece.reason}: {piece.raw[:VALUE]!r}", "yellow")
+            )
         )
         # The lines above say the same, and where they belong.
-        logging.getLogger("accuser").setLevel(logging.ERROR)
+        logger = logging.getLogger("accuser")
+        logger.setLevel(logging.ERROR)
+        # In place of standard error, which may be as little read as standard output.
+        logger.addHandler(_Lines(self))
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line, with the time, above the panel if there is one."""
         now = time.strftime("%H:%M:%S" if self.live else "%Y-%m-%d %H:%M:%S")
         self.console.print(Text.assemble((f"{now}  ", "dim"), (printable(text), style)))
+
+    def finish(self, text: str) -> None:
+        """Print the last line, and give the output a while to take what is left."""
+        self.say(text)
+        self.output.settle()
 
     def _event(self, event: Event) -> None:
         name, value = event.name, compact(event.value, VALUE)

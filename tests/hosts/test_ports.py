@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import pytest
+
+from accuser._hosts.owner import ports
 from accuser._hosts.owner.ports import reserve_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,3 +34,23 @@ def test_another_process_does_not_get_a_port_whatever_its_tmpdir(tmp_path: Path)
 def test_a_process_gets_each_port_once() -> None:
     ports = [reserve_port() for _ in range(100)]
     assert len(set(ports)) == 100
+
+
+def test_a_lock_that_is_not_ours_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    common, other = tmp_path / "common", tmp_path / "other"
+    common.mkdir()
+    other.mkdir()
+    monkeypatch.setattr(ports, "COMMON", common)
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+    usual = ports.lock_file()
+    assert usual.parent == common
+    usual.symlink_to(tmp_path / "precious")
+    assert ports.lock_file() == other / usual.name
+    usual.unlink()
+    usual.write_text("")
+    assert ports.lock_file() == usual
+    uid = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
+    foreign = common / usual.name.replace(str(uid), str(uid + 1))
+    foreign.write_text("")
+    assert ports.lock_file() == other / foreign.name

@@ -31,6 +31,9 @@ started, in which trio would start the process."""
 POLL: Final = 0.02
 """Seconds between two looks whether a child has exited, where the system gives no descriptor for it."""
 
+KILLED: Final = 5.0
+"""Seconds that a process may take to vanish after SIGKILL."""
+
 
 @attrs.define(eq=False)
 class Child:
@@ -40,6 +43,8 @@ class Child:
     _pidfd: int | None
     _guard: Guard
     _reaped: bool = False
+    refusal: str | None = None
+    """Why it could not be signalled, if that was so."""
 
     def watch(self) -> None:
         """Have the exit told by a descriptor, where the system has such and gives one more."""
@@ -84,9 +89,15 @@ class Child:
         """Signal the whole group; nothing happens when it is gone."""
         if self._reaped:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            # macOS answers EPERM for a group of zombies.
+        try:
             os.killpg(self.pid, signum)
+        except ProcessLookupError:
+            pass
+        except PermissionError as error:
+            # macOS answers so for a group of zombies, too.
+            self.refusal = (
+                f"it cannot be signalled: {error.strerror or error}; it may have become another user"
+            )
 
     def has_exited(self) -> bool:
         """Whether the process has exited; it is not reaped by the question, where the system can tell."""
@@ -122,7 +133,9 @@ class Child:
         """Close every descriptor of ours; what still runs is killed and reaped."""
         if not self._reaped:
             self.send(signal.SIGKILL)
-            await self.reap()
+            # One that cannot be killed is left; whoever waits for it here would wait for ever.
+            with trio.move_on_after(KILLED):
+                await self.reap()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None

@@ -96,6 +96,17 @@ class Guardian:
             self._tell(key, fact)
         return key
 
+    def announce_path(self, path: Path) -> str:
+        """Say that a directory is about to be made, with a name that nobody else uses; return its key.
+
+        As `add_path`, but it cannot be told from another one at the path, so that only one of this user is
+        removed.
+        """
+        key = self._new_key()
+        with contextlib.suppress(OSError, ValueError):
+            self._tell(key, b"path %s 0 %s" % (key.encode(), os.fsencode(path)))
+        return key
+
     def forget(self, key: str) -> None:
         """Say that there is nothing to clear up any more. Does nothing the second time."""
         with self._lock:

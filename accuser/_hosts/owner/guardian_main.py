@@ -8,7 +8,7 @@ input, then on the lifeline. Each ends with a NUL, since a path may hold every o
 
     spawn KEY              a process with KEY in its environment is about to be started
     group KEY ID START     it was started, leads the group ID, and has this start time
-    path KEY INODE PATH    a FIFO or directory to be removed
+    path KEY INODE PATH    a FIFO or directory to be removed; the inode is 0 if it was told before it was made
     forget KEY             none of the above any more
 
 Invariant: nothing is signalled that is not known to be the owner's. An id alone says nothing, for it
@@ -177,7 +177,7 @@ def remove(inode: int, path: bytes) -> None:
     """Remove a FIFO or directory, if it is still the one that was told of."""
     with contextlib.suppress(OSError):
         found = os.lstat(path)
-        if found.st_ino != inode:
+        if (inode and found.st_ino != inode) or (not inode and found.st_uid != os.getuid()):
             return
         if stat.S_ISFIFO(found.st_mode):
             os.unlink(path)

@@ -11,6 +11,7 @@ import fcntl
 import os
 import random
 import socket
+import stat
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -39,7 +40,7 @@ def reserve_port() -> int:
     if not _locks:
         path = lock_file()
         with writing(path):
-            _locks.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _locks.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     candidates = list(range(LOWEST, _ephemeral_start()))
     random.SystemRandom().shuffle(candidates)
     for port in candidates[:5_000]:
@@ -51,7 +52,22 @@ def reserve_port() -> int:
 def lock_file() -> Path:
     """The one of this user, for processes of any TMPDIR."""
     folder = COMMON if os.access(COMMON, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
-    return folder / f"accuser-ports-{os.getuid()}.lock"
+    usual = folder / f"accuser-ports-{os.getuid()}.lock"
+    # Another user may have put something there, to keep us from every port or to have a file of ours
+    # opened; where it cannot be removed, we go elsewhere.
+    if _may_be_ours(usual):
+        return usual
+    elsewhere = Path(tempfile.gettempdir())
+    return (Path.home() if elsewhere == folder else elsewhere) / usual.name
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Whether there is nothing at ``path``, or a plain file of this user."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
 
 
 def _ephemeral_start() -> int:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import attrs
+import trio
 
 from ..._files import safe_name, writing
 from ..paths import expressible_place, is_expressible
 from .guardian import guardian
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
 @attrs.define(eq=False, weakref_slot=True)
@@ -38,15 +43,32 @@ class Workspace:
     @property
     def path(self) -> Path:
         """The directory, as in ``/tmp/accuser-accuser1-k2x9``. Raises `DirectoryError`."""
+        if self._path is not None and not self.kept and not self._path.is_dir():
+            # Something that clears up, as of a machine's /tmp, has removed it.
+            self.remove()
         if self._path is None:
-            prefix = f"accuser-{safe_name(self.name)}-"
-            with writing(self.parent or Path(os.environ.get("TMPDIR", "/tmp"))):
-                path = Path(tempfile.mkdtemp(prefix=prefix, dir=self.parent)).absolute()
-            self._path = path
-            if self.guarded:
-                self._key = guardian.add_path(path)
-            self._finalizer = weakref.finalize(self, _remove, str(path), self._key, os.getpid())
+            self._make()
+            assert self._path is not None
         return self._path
+
+    @trio.lowlevel.enable_ki_protection
+    def _make(self) -> None:
+        # Not mkdtemp: the guardian is to know of it before it is there.
+        place = self.parent or _place()
+        with writing(place):
+            while True:
+                path = (place / f"accuser-{safe_name(self.name)}-{_random_name()}").absolute()
+                key = guardian.announce_path(path) if self.guarded else ""
+                try:
+                    path.mkdir(0o700)
+                    break
+                except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+                    if key:
+                        guardian.forget(key)
+                    if not isinstance(error, FileExistsError):
+                        raise
+        self._path, self._key = path, key
+        self._finalizer = weakref.finalize(self, _remove, str(path), key, os.getpid())
 
     @property
     def made(self) -> Path | None:
@@ -88,6 +110,18 @@ class Workspace:
             self._finalizer()
             self._finalizer = None
             self._path = None
+
+
+def _place() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        # No folder can be written to: the error is to name the one that was asked for.
+        return Path(os.environ.get("TMPDIR") or "/tmp")
+
+
+def _random_name() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(8))
 
 
 def _remove(path: str, key: str, pid: int) -> None:

@@ -1,0 +1,129 @@
+"""Standard output for commands that must go on, whoever reads it.
+
+Invariant: `Output.write` never waits and never raises. What nobody takes in time is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import threading
+import time
+from collections import deque
+from typing import Final, TextIO
+
+import attrs
+
+LIMIT: Final = 1024 * 1024
+"""Bytes that wait to be written; a terminal or pipe that is read never has so many."""
+
+PATIENCE: Final = 1.0
+"""Seconds that the end of a command waits for its last lines to be taken."""
+
+
+@attrs.define(eq=False)
+class Output:
+    """A text stream in front of a descriptor, which a thread of its own writes to.
+
+    Args:
+        stream: whose descriptor, encoding and terminal it has.
+        limit: bytes that may wait; a text that does not find room is dropped as a whole.
+    """
+
+    stream: TextIO
+    limit: int = LIMIT
+    dropped: int = attrs.field(default=0, init=False)
+    """How many texts were dropped, as a rule a line each."""
+    _queue: deque[bytes] = attrs.field(factory=deque, init=False)
+    _size: int = attrs.field(default=0, init=False)
+    _gone: bool = attrs.field(default=False, init=False)
+    """Whether the reader has left for good."""
+    _changed: threading.Condition = attrs.field(factory=threading.Condition, init=False)
+    _thread: threading.Thread | None = attrs.field(default=None, init=False)
+
+    @property
+    def encoding(self) -> str:
+        """That of the stream."""
+        return self.stream.encoding or "utf-8"
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Have a text written, some time later; what cannot be encoded is escaped."""
+        data = text.encode(self.encoding, "backslashreplace")
+        with self._changed:
+            if self._gone or self._size + len(data) > self.limit:
+                self.dropped += 1
+                return len(text)
+            if self._thread is None:
+                # A daemon, so that one that waits for a reader does not keep the process.
+                thread = threading.Thread(target=self._run, name="output", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads
+                    self.dropped += 1
+                    return len(text)
+                self._thread = thread
+            self._queue.append(data)
+            self._size += len(data)
+            self._changed.notify_all()
+        return len(text)
+
+    def flush(self) -> None:
+        """Does nothing: the thread writes as soon as it can."""
+
+    def settle(self, seconds: float = PATIENCE) -> None:
+        """Wait until everything is written, at most so many seconds."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while self._size and not self._gone and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue:
+                    self._changed.wait()
+                data = self._queue.popleft()
+            written = self._write(data)
+            with self._changed:
+                self._size -= len(data)
+                if not written:
+                    self.dropped += 1 + len(self._queue)
+                    self._queue.clear()
+                    self._size, self._gone = 0, True
+                self._changed.notify_all()
+            if not written:
+                return
+
+    def _write(self, data: bytes) -> bool:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self.stream.fileno(), rest) :]
+            except BlockingIOError:
+                # Somebody who shares the descriptor made it non-blocking.
+                time.sleep(0.05)
+            except (OSError, ValueError):
+                return False
+        return True
+
+
+def escape_what_cannot_be_written() -> None:
+    """Let standard output and standard error write ``\\xNN`` for what their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(errors="backslashreplace")
