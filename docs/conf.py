@@ -42,12 +42,18 @@ default_role = "py:obj"
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(attrs?|collections|contextlib|datetime|logging|msgspec|os|pathlib|re|signal|trio|typing)\..*",
+        r"(attrs?|collections|contextlib|datetime|logging|msgspec|os|pathlib|re|signal|time|trio|typing)\..*",
     ),
     (r"py:.*", r"(.*\.)?(T|E|D)"),
-    (r"py:.*", r"(What|Filter|Absence|Upgrades|Overrides|accuser\._engine\.waits\.Default)"),
+    (
+        r"py:.*",
+        r"(What|Name|Filter|Absence|Upgrades|Overrides|\w*(Absence|Event|Line)Options|accuser\._engine\.waits\.Default)",
+    ),
     # Of annotations in strings, as they are written there.
-    (r"py:.*", r"(Path|Host|Connect|accuser\._hosts\.host\.\w+)"),
+    (
+        r"py:.*",
+        r"(Path|Host|Connect|accuser\._hosts\.host\.\w+|accuser\._daemons\.waits\.\w+|accuser\._recording\.entries\.\w+)",
+    ),
 ]
 # Annotations that say bytes, where events have fields of that name too.
 suppress_warnings = ["ref.python"]

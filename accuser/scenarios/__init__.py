@@ -2,7 +2,7 @@
 
 Each scenario takes its toolchain as an argument, so that it runs unchanged on the real
 executables and on the sandbox. `SCENARIOS` has all of them by name. May import the public names of
-`accuser`, and `_unwrap`.
+``accuser``, and ``_unwrap``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ reach it where a step waits; a step that writes is always finished first.
 
 What steps cannot say, a `ScriptedDaemon` does: it runs a script in Python.
 
-May import the public names of `accuser`.
+May import the public names of ``accuser``.
 """
 
 from __future__ import annotations

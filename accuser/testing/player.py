@@ -210,6 +210,6 @@ def main(kind: str, what: str, ready_line: str) -> None:
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:4]
+    _words: list[str] = sys.argv[1:4]
     del sys.argv[:4]
-    main(*words)
+    main(*_words)
