@@ -45,6 +45,19 @@ async def test_activation_makes_the_first_block(tmp_path: Path) -> None:
         assert w.head.state.calendar.parameters.raw == PARAMETERS
 
 
+async def test_block_one_is_signed_under_the_watermark_of_genesis(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.activate()
+        command = Activation.from_bytes(w.head.header.protocol_data)
+        signed = command.signed_part(w.head.header.shell)
+        chain = decode(Kind.CHAIN, CHAIN_ID)
+        assert verify(ACTIVATOR.public_key, command.signature, signed, watermark=b"\x01" + chain)
+        other = attrs.evolve(command, signature=ACTIVATOR.sign(signed, watermark=b"\x11" + chain))
+        with pytest.raises(NodeError) as refused:
+            Chain().add(attrs.evolve(w.head.header, protocol_data=other.to_bytes()), ())
+        assert "invalid_signature" in str(refused.value.trace)
+
+
 async def test_activation_with_another_key_is_refused(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         (tmp_path / "p.json").write_text(json.dumps(PARAMETERS))

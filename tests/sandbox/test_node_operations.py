@@ -174,11 +174,11 @@ async def test_activation_through_rpcs() -> None:
 
         command = Activation.from_bytes(made.protocol_data)
         body = {"protocol_data": command.to_json(), "operations": []}
-        when = made.shell.timestamp
+        when = rfc3339(made.shell.timestamp)
         path = f"/chains/main/blocks/genesis/helpers/preapply/block?timestamp={when}"
         answer = await stand.post(path, body)
         shell = ShellHeader.from_json(answer["shell_header"])
-        mark = watermark(Watermark.BLOCK, stand.node.chain.network.chain_id)
+        mark = watermark(Watermark.ACTIVATION, stand.node.chain.network.chain_id)
         signature = ACTIVATOR.sign(command.signed_part(shell), watermark=mark)
         data = shell.to_bytes() + attrs.evolve(command, signature=signature).to_bytes()
         block = await stand.post("/injection/block", {"data": data.hex(), "operations": []})

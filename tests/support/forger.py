@@ -49,7 +49,7 @@ def activation(
     content = bson(parameters(**constants))
     command = Activation(protocol.hash, fitness(0, None, 0, 0), len(content).to_bytes(4, "big") + content)
     shell = construct_activation(chain.network, chain.genesis, command, GENESIS_TIME + 1000).shell
-    mark = watermark(Watermark.BLOCK, chain.network.chain_id)
+    mark = watermark(Watermark.ACTIVATION, chain.network.chain_id)
     signature = key.sign(command.signed_part(shell), watermark=mark)
     return BlockHeader(shell, attrs.evolve(command, signature=signature).to_bytes())
 

@@ -94,6 +94,8 @@ def merkle_root(elements: Sequence[bytes]) -> bytes:
 class Watermark(enum.IntEnum):
     """What a signature is for; a byte before the signed data tells it."""
 
+    ACTIVATION = 0x01
+    """Block 1, by the genesis protocol: a block header under the watermark from before Tenderbake."""
     GENERIC = 0x03
     BLOCK = 0x11
     PREATTESTATION = 0x12

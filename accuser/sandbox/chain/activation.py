@@ -51,7 +51,7 @@ class Activation:
         return self.command_bytes() + check_size(self.signature, SIGNATURE_SIZE, "signature")
 
     def signed_part(self, shell: ShellHeader) -> bytes:
-        """What the activator signs, under the block watermark."""
+        """What the activator signs, under `Watermark.ACTIVATION`."""
         return shell.to_bytes() + self.command_bytes()
 
     @classmethod

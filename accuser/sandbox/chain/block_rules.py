@@ -136,7 +136,7 @@ def _validate_activation(
         activation = Activation.from_bytes(header.protocol_data)
     except ForgeError as error:
         raise invalid_block(header.hash, {"error": "cannot_parse_block_header"}) from error
-    signed, mark = activation.signed_part(header.shell), watermark(Watermark.BLOCK, network.chain_id)
+    signed, mark = activation.signed_part(header.shell), watermark(Watermark.ACTIVATION, network.chain_id)
     if not verify(network.activator_key, activation.signature, signed, watermark=mark):
         refused = protocol_error(predecessor.state.protocol, PERMANENT, "invalid_signature")
         raise refused.under(invalid_block(header.hash, ECONOMIC_ERROR).trace[0])

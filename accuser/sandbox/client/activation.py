@@ -46,7 +46,7 @@ async def activate(
     )
     shell = shell_header(answer)
     chain_id = await context.get("/chains/main/chain_id")
-    mark = watermark(Watermark.BLOCK, chain_id)
+    mark = watermark(Watermark.ACTIVATION, chain_id)
     signed = attrs.evolve(command, signature=key.sign(command.signed_part(shell), watermark=mark))
     data = shell.to_bytes() + signed.to_bytes()
     block = await context.call("POST", "/injection/block", {"data": data.hex(), "operations": []})

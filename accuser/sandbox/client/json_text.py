@@ -1,7 +1,10 @@
 """JSON as upstream's client prints it: fields and items fill lines of 78 columns.
 
 Follows ``Json_repr.pp``: objects and arrays are boxes indented by 2, in which a line is broken only
-before what does not fit any more (OCaml's ``Format``, hov boxes).
+before what does not fit any more (OCaml's ``Format``, hov boxes). Something fits if a column stays
+free behind it: ``Format`` decides before it sees that nothing more comes. What is measured ends with
+the comma between members, with the closing bracket, or with the value of a field, whose comma thus
+may take the last column.
 """
 
 from __future__ import annotations
@@ -15,9 +18,14 @@ MARGIN: Final = 78
 MAX_INDENT: Final = MARGIN - 10
 
 
-def pretty(value: object) -> str:
-    """The text of a decoded JSON value, without a newline at its end."""
-    printer = _Printer()
+def pretty(value: object, *, column: int = 0) -> str:
+    """The text of a decoded JSON value, without a newline at its end.
+
+    Args:
+        value: as ``json.loads`` gives it.
+        column: where the text begins; it is not indented itself, its further lines are.
+    """
+    printer = _Printer(column)
     widths: _Widths = {}
     printer.value(value, _width(value, widths), widths)
     return "".join(printer.parts)
@@ -28,9 +36,9 @@ _Widths = dict[int, int]
 
 
 class _Printer:
-    def __init__(self) -> None:
+    def __init__(self, column: int) -> None:
         self.parts: list[str] = []
-        self._column = 0
+        self._column = column
 
     def value(self, value: object, width: int, widths: _Widths) -> None:
         if not isinstance(value, dict | list) or not value:
@@ -39,12 +47,12 @@ class _Printer:
         fits, indent = self._open(width)
         opening, closing = "{}" if isinstance(value, dict) else "[]"
         self._text(f"{opening} ")
+        last = len(value) - 1
         for index, (name, member) in enumerate(_members(value)):
             inner = _member_width(name, member, widths)
             if index:
                 self._text(",")
-                # A break's size goes up to the next break or the box's end: two more bytes both ways.
-                self._break(1 + inner + 2, fits, indent)
+                self._break(1 + inner + (2 if index == last else 1), fits, indent)
             if name is None:
                 self.value(member, inner, widths)
             else:
@@ -61,10 +69,10 @@ class _Printer:
     def _open(self, width: int) -> tuple[bool, int]:
         if self._column > MAX_INDENT:
             self._newline(MAX_INDENT)
-        return width <= MARGIN - self._column, self._column + 2
+        return width < MARGIN - self._column, self._column + 2
 
     def _break(self, size: int, fits: bool, indent: int) -> None:
-        if fits or size <= MARGIN - self._column:
+        if fits or size < MARGIN - self._column:
             self._text(" ")
         else:
             self._newline(min(indent, MAX_INDENT))
