@@ -1,12 +1,13 @@
 """The node's command line, as Cmdliner reads it: options anywhere, long ones also abbreviated.
 
-Pure. The options are those of ``src/lib_node_config/shared_arg.ml`` and the node's commands;
+It only reads whether the file of ``--sandbox`` is there. The options are those of ``src/lib_node_config/shared_arg.ml`` and the node's commands;
 those that mean nothing to a sandbox are accepted and ignored, as upstream's own tests pass them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -154,6 +155,10 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
             continue
         option, value = _option(command, options, word)
         if option.value is None:
+            if value is not None and not word.startswith("--"):
+                # Short flags may be glued: what follows is one more, as in -vv.
+                rest.append(f"-{value}")
+                value = None
             if value is not None:
                 name = word.partition("=")[0]
                 raise _usage(command, f"option '{name}' is a flag, it cannot take the argument '{value}'")
@@ -164,6 +169,9 @@ def parse(arguments: Sequence[str]) -> Arguments | None:
             if not rest:
                 raise _usage(command, f"option '{word}' needs an argument")
             value = rest.pop()
+        if option.key == "sandbox" and not Path(value).is_file():
+            what = f"'{value}' is a directory" if Path(value).is_dir() else f"no '{value}' file"
+            raise _usage(command, f"option '{word.partition('=')[0]}': {what}")
         given = values.setdefault(option.key, [])
         if given and not option.repeated:
             raise _usage(command, f"option '{word.partition('=')[0]}' cannot be repeated")

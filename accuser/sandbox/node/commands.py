@@ -12,12 +12,17 @@ from .identity import IDENTITY_FILE, Identity, IdentityError, existent
 from .store import ensure_data_dir
 
 
+def default_data_dir() -> Path:
+    """Where a node's files are unless something says otherwise."""
+    return Path.home() / ".mavryk-node"
+
+
 def data_dir_of(arguments: Arguments, environ: Mapping[str, str]) -> Path:
     """The data directory that a command line means. Raises ``ConfigError``."""
     given = arguments.last("data-dir") or environ.get("MAVRYK_NODE_DIR")
     if given is None and (config_file := arguments.last("config-file")) is not None:
         given = Config.read(Path(config_file)).value.get("data-dir")
-    return Path(given) if given is not None else Path.home() / ".mavryk-node"
+    return Path(given) if given is not None else default_data_dir()
 
 
 def config_path_of(arguments: Arguments, environ: Mapping[str, str]) -> Path:

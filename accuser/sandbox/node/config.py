@@ -111,6 +111,7 @@ class Config:
             if media_type not in ("json", "binary", "any"):
                 raise ConfigError(f"--media-type is json, binary or any, not {media_type}.")
             rpc["media-type"] = media_type
+        self._patch_log(arguments)
         if addresses := arguments.values.get("metrics-addr", []):
             self.value["metrics_addr"] = addresses
         if (mode := arguments.last("history-mode")) is not None:
@@ -132,6 +133,16 @@ class Config:
                 "reset the configuration or leave the option out."
             )
         self.value["network"] = wanted
+
+    def _patch_log(self, arguments: Arguments) -> None:
+        if (output := arguments.last("log-output")) is not None:
+            self.part("log")["output"] = output
+        if (colors := arguments.last("log-coloring")) is not None:
+            if colors not in ("true", "false"):
+                raise ConfigError(
+                    f"option '--log-coloring': invalid value '{colors}', expected true or false"
+                )
+            self.part("log")["colors"] = colors == "true"
 
     def _patch_threshold(self, arguments: Arguments) -> None:
         threshold = arguments.last("synchronisation-threshold")

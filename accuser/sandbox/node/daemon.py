@@ -33,7 +33,7 @@ from ..surroundings.system import (
 )
 from . import arguments as node_arguments
 from . import commands as node_commands
-from . import routes, routes_config
+from . import log_config, routes, routes_config
 from .arguments import Arguments, UsageError
 from .config import Config, ConfigError
 from .events import NodeEvents
@@ -41,6 +41,7 @@ from .identity import IDENTITY_FILE, Identity, IdentityError
 from .node import Node
 from .p2p import PeerNetwork
 from .points import Point
+from .sandbox_mode import listening, sandboxed
 from .store import STORE_FILE, DataDirError, FileStore, ensure_data_dir, lock_data_dir
 from .synchronisation import Synchronisation
 
@@ -73,6 +74,8 @@ class Setup:
     data_dir: Path
     is_new: bool
     """Whether the identity was made just now."""
+    sandbox: Path | None = None
+    """The file of ``--sandbox``."""
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -111,10 +114,16 @@ async def _run(program: str, arguments: Arguments, system: System) -> int:
     config = Config.read(node_commands.config_path_of(arguments, system.environ))
     config.patch(arguments)
     data_dir = node_commands.data_dir_of(arguments, system.environ)
+    given = arguments.last("sandbox")
+    if given is not None and data_dir == node_commands.default_data_dir():
+        raise ConfigError("Cannot use default data directory while in sandbox mode")
+    default = log_config.sinks(config, len(arguments.values.get("v", ())), system.environ)
     ensure_data_dir(data_dir)
     lock = lock_data_dir(data_dir)
     try:
-        sink = Sink.from_environment(system.environ, program, clock=system.wall, outlets=system.outlets)
+        sink = Sink.from_environment(
+            system.environ, program, default=default, clock=system.wall, outlets=system.outlets
+        )
         try:
             path = data_dir / IDENTITY_FILE
             is_new = not path.exists()
@@ -124,7 +133,7 @@ async def _run(program: str, arguments: Arguments, system: System) -> int:
                 identity.write(path)
             else:
                 identity = Identity.read(path)
-            setup = Setup(config, identity, data_dir, is_new)
+            setup = Setup(config, identity, data_dir, is_new, None if given is None else Path(given))
             return await _run_until_signal(program, setup, sink, system)
         finally:
             sink.close()
@@ -165,10 +174,12 @@ async def _run_until_signal(program: str, setup: Setup, sink: Sink, system: Syst
 
 
 def _made(setup: Setup, store: FileStore, sink: Sink, system: System) -> Node:
-    config = setup.config
+    config, network = setup.config, setup.config.network()
+    if setup.sandbox is not None:
+        network = sandboxed(network, config, setup.sandbox)
     return Node(
         setup.identity.peer_id,
-        Chain(config.network()),
+        Chain(network),
         sink,
         clock=system.wall,
         store=store,
@@ -193,17 +204,21 @@ async def serve(
         ConfigError: the configuration makes no node.
     """
     config = setup.config
+    points = [config.net_point()]
+    if setup.sandbox is not None:
+        points = listening(points[0])
     store = FileStore(setup.data_dir / STORE_FILE)
     node = _made(setup, store, sink, system)
     await _tell_start(node, setup)
     try:
         store.load(node.chain)
         async with (
-            _listening(system, [config.net_point()], _peers_taken) as peers,
+            _listening(system, points, _peers_taken) as peers,
             _listening(system, config.rpc_points(), _clients_taken) as clients,
             trio.open_nursery() as nursery,
         ):
-            advertised = int(config.get("p2p", "advertised-net-port", default=peers[0].port))
+            own_port = peers[0].port if peers else 0
+            advertised = int(config.get("p2p", "advertised-net-port", default=own_port))
             private = bool(config.get("p2p", "private-mode", default=False))
 
             async def open_stream(point: Point) -> trio.abc.Stream:
@@ -223,7 +238,7 @@ async def serve(
                 await node.events.bootstrapped()
             await node.events.main("node_is_ready", {}, "the Mavryk node is now running")
             task_status.started(node)
-            for point in config.bootstrap_peers():
+            for point in config.bootstrap_peers() if setup.sandbox is None else []:
                 peer_network.set_acl(point, "trust")
                 nursery.start_soon(_connect_once, peer_network, point)
     finally:
@@ -238,7 +253,8 @@ async def _tell_start(node: Node, setup: Setup) -> None:
     else:
         await events.identity("read_identity", peer_id, "read identity file")
     text = f"starting the Mavkit node 0.0+dev ({routes.COMMIT})"
-    await events.starting(node.chain.network.chain_name, routes.VERSION, routes.COMMIT, text)
+    # The name of the configuration, in sandbox mode too.
+    await events.starting(setup.config.network().chain_name, routes.VERSION, routes.COMMIT, text)
     if setup.config.get("p2p", "discovery-addr") is None:
         await events.main("disabled_discovery_addr", {}, "disabled local peer discovery")
 
