@@ -1,7 +1,8 @@
 """The node's command line, as Cmdliner reads it: options anywhere, long ones also abbreviated.
 
-It only reads whether the file of ``--sandbox`` is there. The options are those of ``src/lib_node_config/shared_arg.ml`` and the node's commands;
-those that mean nothing to a sandbox are accepted and ignored, as upstream's own tests pass them.
+It only looks whether the file of ``--sandbox`` is there. The options are those of
+``src/lib_node_config/shared_arg.ml`` and the node's commands; those that mean nothing to a sandbox
+are accepted and ignored, as upstream's own tests pass them.
 """
 
 from __future__ import annotations

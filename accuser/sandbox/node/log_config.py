@@ -65,7 +65,7 @@ def check(log: object) -> None:
 
 def _active(events: Any) -> tuple[str, ...]:
     if isinstance(events, dict) and len(events) <= 1 and set(events) <= {"active_sinks", "activate"}:
-        uris = next(iter(events.values()), [])
+        uris: Any = next(iter(events.values()), [])
         if isinstance(uris, list) and all(isinstance(uri, str) for uri in uris):
             return tuple(uris)
     raise ConfigError('The configuration\'s /internal-events is {"active_sinks": [URI, ...]}.')

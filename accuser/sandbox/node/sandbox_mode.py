@@ -35,10 +35,11 @@ def sandboxed(network: Network, config: Config, file: Path) -> Network:
         value = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigError(f"The file '{file}' is not a valid JSON sandbox file\n  {error}") from error
-    key = value.get("genesis_pubkey") if isinstance(value, dict) else None
+    given = value.get("genesis_pubkey") if isinstance(value, dict) else None
+    key = given if isinstance(given, str) else DEFAULT_ACTIVATOR
     try:
         public_key_hash(key)
-    except (AttributeError, Base58Error, TypeError):
+    except Base58Error:
         key = DEFAULT_ACTIVATOR
     configured = config.get("network")
     name = "SANDBOXED_MAVRYK"
