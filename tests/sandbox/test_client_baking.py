@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
+from accuser._mavryk.codec.base58 import Kind, decode
 from accuser._mavryk.codec.crypto import (
+    ACTIVATOR,
     BOOTSTRAP,
     CHAIN_ID,
     Watermark,
@@ -22,6 +25,9 @@ from accuser._mavryk.codec.crypto import (
 from accuser._mavryk.codec.forge import BlockHeader, ProtocolData
 from accuser._mavryk.codec.operations import Consensus
 from accuser._mavryk.protocol import Protocol
+from accuser.sandbox.chain.activation import Activation
+from accuser.sandbox.chain.chain import Chain
+from accuser.sandbox.chain.trace import NodeError
 from tests.support.clients import (
     OTHER_SECRET,
     PARAMETERS,

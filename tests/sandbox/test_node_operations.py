@@ -174,7 +174,7 @@ async def test_activation_through_rpcs() -> None:
 
         command = Activation.from_bytes(made.protocol_data)
         body = {"protocol_data": command.to_json(), "operations": []}
-        when = rfc3339(made.shell.timestamp)
+        when = made.shell.timestamp
         path = f"/chains/main/blocks/genesis/helpers/preapply/block?timestamp={when}"
         answer = await stand.post(path, body)
         shell = ShellHeader.from_json(answer["shell_header"])
