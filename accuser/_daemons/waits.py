@@ -16,7 +16,7 @@ from .._checks import check_options, check_plain
 from .._engine.explain import status_report
 from .._engine.readiness import Stream
 from .._engine.transcript import Handlers, State, Transcript
-from .._engine.waits import DEFAULT, Absence, Default, Expectation, Mark, terminated, time_limit, timed_out
+from .._engine.waits import DEFAULT, Absence, Default, Expectation, Mark, TimeLimit, terminated, timed_out
 from .._errors import EventTimeout, UnknownEvent
 from .._logs import log
 from .._mavryk.protocol import Protocol
@@ -275,7 +275,7 @@ class Waits:
         def error(seconds: float) -> EventTimeout:
             return timed_out(session, label, "", where, seconds, status_report(session))
 
-        with time_limit(self.seconds(timeout), error):
+        with TimeLimit(self.seconds(timeout), error):
             await wait()
 
 

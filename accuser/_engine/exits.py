@@ -11,7 +11,7 @@ import attrs
 from .._errors import EventTimeout
 from .explain import status_report
 from .session import Session
-from .waits import terminated, time_limit, timed_out
+from .waits import TimeLimit, terminated, timed_out
 
 LABEL = "exit"
 
@@ -52,7 +52,7 @@ class ExitExpectation:
     async def _wait(self) -> int:
         begun, outcome = time.monotonic(), "cancelled"
         try:
-            with time_limit(self._seconds, self._timed_out):
+            with TimeLimit(self._seconds, self._timed_out):
                 await self._session.ended.wait()
             outcome = "terminated" if self._session.status is None else "satisfied"
         except EventTimeout:

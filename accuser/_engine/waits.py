@@ -10,6 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
+from types import TracebackType
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
@@ -222,16 +223,29 @@ async def events_from(mark: Mark) -> AsyncGenerator[Event]:
             await history.park()
 
 
-@contextlib.contextmanager
-def time_limit(seconds: float | None, error: Callable[[float], EventTimeout]) -> Generator[None]:
-    """Raise ``error(seconds)`` if the block takes longer; None for no limit."""
-    if seconds is None:
-        yield
-        return
-    with trio.move_on_after(seconds) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise error(seconds)
+@attrs.define
+class TimeLimit:
+    """A block that raises ``error(seconds)`` if it takes longer; None for no limit.
+
+    Not made of a generator: from Python 3.12 on, contextlib keeps the exception that a generator
+    swallows in a cycle with the frames of whoever waits, and a forgotten daemon would keep its directory.
+    """
+
+    seconds: float | None
+    error: Callable[[float], EventTimeout]
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+    def __enter__(self) -> None:
+        if self.seconds is not None:
+            self._scope = trio.move_on_after(self.seconds)  # noqa: ASYNC122 - since trio 0.27 it counts from entry
+        self._scope.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._scope.__exit__(kind, value, where)
+        if self.seconds is not None and self._scope.cancelled_caught:
+            raise self.error(self.seconds) from None
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import tempfile
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from accuser import (
     Daemon,
     DaemonExited,
     Endpoint,
+    EventTimeout,
     Node,
     Protocol,
     ReadyEvent,
@@ -310,3 +313,24 @@ def test_what_a_baker_needs_of_a_node_and_a_wallet_elsewhere(tmp_path: Path, nod
         Baker(Protocol.BOREAS, node, client, runner=runner, remotely=True)
     with pytest.raises(ValueError, match="sequence of aliases"):
         Baker(Protocol.BOREAS, node, client, delegates="bootstrap1")
+
+
+async def test_a_wait_that_timed_out_does_not_keep_a_forgotten_daemon(tmp_path: Path) -> None:
+    async def run_one() -> Path:
+        path = indexer(tmp_path, "open_pipe()\nsys.exit(until_term(0))")
+        daemon = Daemon("indexer", path=path, ready=ReadyLine("^never$"))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(daemon.run)
+            for wait in (daemon.wait_for_ready, daemon.expect_exit):
+                with contextlib.suppress(EventTimeout):
+                    await wait(timeout=0)
+            await daemon.terminate()
+        return daemon.event_pipe.parent
+
+    gc.collect()
+    gc.disable()
+    try:
+        directory = await run_one()
+        assert not directory.exists()
+    finally:
+        gc.enable()
