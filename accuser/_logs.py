@@ -92,7 +92,6 @@ class LogFormatter(logging.Formatter):
         self._color = color
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format one record."""
         text = super().format(record)
         color = getattr(record, "color", "")
         return f"{color}{text}{RESET}" if self._color and color else text

@@ -34,7 +34,7 @@ class WaitReport:
     """Whether the wait had a filter."""
 
     def lines(self, daemon: str, names: str) -> list[str]:
-        """Say it in lines of text."""
+        """The report as lines of text, for the message of an error."""
         process = "was never started" if self.pid is None else f"is process {self.pid}, {self.state}"
         if self.status is not None:
             process += f", {describe_status(self.status)}"

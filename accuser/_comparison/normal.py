@@ -91,5 +91,4 @@ def _field(key: str, value: Any, name: Name, ignored: frozenset[str]) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """JSON in one line."""
     return msgspec.json.encode(value).decode()

@@ -33,7 +33,7 @@ _ENVIRONMENT: Final = {"MAVRYK_CLIENT_UNSAFE_DISABLE_DISCLAIMER": "Y"}
 
 
 class ClientOptions(TypedDict, total=False):
-    """The options of `Client`."""
+    """What `Client` takes by name."""
 
     name: str | None
     color: str | None
@@ -234,7 +234,7 @@ class Client:
         return path
 
     def remove(self) -> None:
-        """Remove the temporary wallet."""
+        """Remove the wallet that this client made; a wallet that was given stays."""
         self._workspace.remove()
 
 

@@ -85,7 +85,7 @@ class Endpoint:
 
     @property
     def rpc_endpoint(self) -> str:
-        """The same."""
+        """The endpoint itself: it stands where a `Node` may."""
         return self.url
 
     def rpc_endpoint_from(self, runner: object) -> str:

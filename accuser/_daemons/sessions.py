@@ -69,8 +69,6 @@ class Settings:
 
 @attrs.define(eq=False)
 class Sessions:
-    """The sessions of one daemon."""
-
     settings: Settings
     event_level: EventLevel = attrs.field(default="info", init=False)
     section_levels: tuple[tuple[str, str], ...] = attrs.field(default=(), init=False)

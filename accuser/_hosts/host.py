@@ -20,16 +20,13 @@ class Process(Protocol):
     """A daemon that runs, with its process group."""
 
     @property
-    def pid(self) -> int:
-        """Its id, there."""
+    def pid(self) -> int: ...
 
     @property
-    def stdout(self) -> trio.abc.ReceiveStream:
-        """Its standard output."""
+    def stdout(self) -> trio.abc.ReceiveStream: ...
 
     @property
-    def stderr(self) -> trio.abc.ReceiveStream:
-        """Its standard error."""
+    def stderr(self) -> trio.abc.ReceiveStream: ...
 
     async def wait_exited(self) -> None:
         """Wait until it has exited. Cancelling is harmless."""
@@ -59,8 +56,7 @@ class Pipe(Protocol):
     path: Path
 
     @property
-    def reader(self) -> trio.abc.ReceiveStream:
-        """What comes out of it."""
+    def reader(self) -> trio.abc.ReceiveStream: ...
 
     def release(self) -> None:
         """Let the reader end when the last writer has gone."""
@@ -103,8 +99,7 @@ class Workspace(Protocol):
     def kept(self) -> bool:
         """Whether it is never to be removed."""
 
-    def folder(self, name: str) -> Path:
-        """A folder in it."""
+    def folder(self, name: str) -> Path: ...
 
     def keep(self) -> Path | None:
         """Never remove the directory; return it, or None if there is none."""
@@ -138,8 +133,7 @@ class Host(Protocol):
     def connect_to(self, url: str) -> Connect | None:
         """What opens connections to a server there; None for TCP."""
 
-    def absolute(self, path: str | Path) -> Path:
-        """The path, made absolute."""
+    def absolute(self, path: str | Path) -> Path: ...
 
     def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
         """The words that start an executable there.

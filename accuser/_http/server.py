@@ -67,8 +67,6 @@ class HttpFailure(Exception):
 
 @attrs.frozen
 class Answer:
-    """A complete answer."""
-
     status: int
     body: bytes
     content_type: str = _JSON

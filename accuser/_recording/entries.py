@@ -63,7 +63,6 @@ class Piece(_OfDaemon, gc=False, tag="malformed"):
 
     @property
     def data(self) -> bytes:
-        """The bytes."""
         return bytes.fromhex(self.raw)
 
 

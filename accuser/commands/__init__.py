@@ -3,6 +3,8 @@
 Exit statuses: 0 done, 1 it failed, 2 a wrong argument, 130 interrupted, 128 and the signal's number
 for SIGTERM and SIGHUP. Commands that go on until they are stopped end with 0 by SIGINT, SIGTERM
 and SIGHUP; their help tells of statuses of their own.
+
+May import everything but `pytest`.
 """
 
 from __future__ import annotations

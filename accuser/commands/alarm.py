@@ -52,7 +52,6 @@ class Alarm:
         self._send, self._receive = trio.open_memory_channel(WAITING)
 
     def take(self, event: Event) -> None:
-        """Hear of an event."""
         if kind := DENOUNCED.get(event.name):
             told = {"accuser": self.accuser, "kind": kind, "event": event.name, "value": event.value}
             told["time_stamp"] = event.timestamp

@@ -21,7 +21,6 @@ _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 async def examine(toolchain: Toolchain | None, seconds: float) -> list[Finding]:
-    """Look at everything."""
     found = [*python()]
     found += await binaries(toolchain or installed(), toolchain is not None, seconds)
     if toolchain is None:

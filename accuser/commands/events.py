@@ -74,8 +74,6 @@ def _is_in(event: Event, section: str) -> bool:
 
 @attrs.frozen
 class Style:
-    """How an entry is written."""
-
     as_json: bool
     long: bool
 
@@ -130,7 +128,6 @@ class Show:
         self.reader = Reader(self.path)
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Write what is wanted."""
         lines = [self.style.text(entry) for entry in entries if self.wanted.admits(entry)]
         if lines:
             click.echo("\n".join(lines), file=sys.stdout, color=wants_color(sys.stdout))

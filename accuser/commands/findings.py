@@ -47,8 +47,6 @@ SPACE: Final = (64 * 2**20, 1024 * 2**20)
 
 @attrs.frozen
 class Finding:
-    """One thing that was looked at."""
-
     subject: str
     grade: Grade
     text: str

@@ -20,7 +20,6 @@ class Guarded:
     """How often one of them failed."""
 
     def __call__(self, handler: Callable[[T], object]) -> Callable[[T], None]:
-        """Guard a handler."""
 
         def guarded(item: T) -> None:
             try:

@@ -37,8 +37,6 @@ SHOWN: Final = 5
 
 @attrs.frozen
 class Process:
-    """A process of this user."""
-
     pid: int
     parent: int
     group: int
@@ -54,7 +52,6 @@ class Process:
 
 
 def processes() -> list[Process]:
-    """The processes of this user."""
     found = []
     boot, ticks = _boot_time(), os.sysconf("SC_CLK_TCK")
     for one in read_stats():
@@ -78,7 +75,6 @@ def _owners(running: list[Process]) -> set[int]:
 
 
 def orphans(running: list[Process]) -> list[Process]:
-    """The daemons whose owner is gone."""
     owners = _owners(running)
     return [
         process
@@ -107,7 +103,6 @@ def unused_directories(running: list[Process]) -> list[Path]:
 
 
 def leftovers() -> Iterator[Finding]:
-    """Tell of both."""
     if not HAS_PROC:
         yield Finding("leftovers", "warning", "cannot be looked for without /proc", "Linux has it")
         return

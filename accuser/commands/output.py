@@ -45,19 +45,15 @@ class Output:
 
     @property
     def encoding(self) -> str:
-        """That of the stream."""
         return self.stream.encoding or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
         return self.stream.isatty()
 
     def fileno(self) -> int:
-        """The descriptor."""
         return self.stream.fileno()
 
     def writable(self) -> bool:
-        """Always."""
         return True
 
     def write(self, text: str) -> int:

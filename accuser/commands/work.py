@@ -30,8 +30,6 @@ _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 @attrs.frozen
 class Work:
-    """What is to be done."""
-
     view: View
     event_level: EventLevel
     address: str | None

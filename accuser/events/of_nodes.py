@@ -24,7 +24,7 @@ class _Prevalidator(TypedEvent, section=("prevalidator",), kind="node"):
 
 @attrs.frozen
 class Version:
-    """The version of a node's software."""
+    """The version of a node's software (``src/lib_version``)."""
 
     major: int
     minor: int

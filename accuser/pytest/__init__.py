@@ -2,6 +2,8 @@
 
 It is loaded where the package is installed, and imports nothing of the engine before a test
 needs it. `OpenNode`, `OpenAccuser`, `OpenBaker` and `OpenClient` are for annotations in tests.
+
+May import everything but `commands`.
 """
 
 # The modules; imports go one way only.

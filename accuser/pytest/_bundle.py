@@ -48,7 +48,6 @@ class Bundle:
 
     @classmethod
     def make(cls, test: str, executables: Sequence[str], work: Path, home: Path | None) -> Bundle:
-        """Make the folder in ``work``."""
         return cls(test, executables, _fresh(work, test), home)
 
     def keep_files_of(self, node: Node) -> None:

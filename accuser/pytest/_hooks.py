@@ -21,7 +21,6 @@ _USED: Final = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare options and settings."""
     _options.add_options(parser)
 
 
@@ -44,7 +43,6 @@ def _has_fixture(plugin: object, name: str) -> bool:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Multiply what is marked."""
     _options.parametrize(metafunc)
 
 
@@ -73,7 +71,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take it there."""
     if lines := getattr(node, "workeroutput", {}).get("mavryk"):
         node.config.stash[_USED] = lines
 

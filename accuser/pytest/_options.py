@@ -28,7 +28,6 @@ BEGAN_WITH: Final = pytest.StashKey[Mapping[str, str]]()
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare options and settings."""
     group = parser.getgroup("mavryk", "Mavryk daemons")
     text = "executables of the daemons: auto (installed, else sandbox), installed, DIR, sandbox, or memory"
     group.addoption("--mavkit", metavar="auto|installed|DIR|sandbox|memory", help=text)

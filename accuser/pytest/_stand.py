@@ -58,7 +58,6 @@ class Stand:
         may_exit: bool = False,
         **options: Unpack[NodeOptions],
     ) -> Node:
-        """What `OpenNode` says."""
         self._complete(options)
         return await self._keep(open_node(event_level=event_level, may_exit=may_exit, **options))
 
@@ -71,7 +70,6 @@ class Stand:
         may_exit: bool = False,
         **options: Unpack[AccuserOptions],
     ) -> Accuser:
-        """What `OpenAccuser` says."""
         self._complete(options)
         opening = open_accuser(
             protocol or self.protocol, node, event_level=event_level, may_exit=may_exit, **options
@@ -88,7 +86,6 @@ class Stand:
         may_exit: bool = False,
         **options: Unpack[BakerOptions],
     ) -> Baker:
-        """What `OpenBaker` says."""
         self._complete(options)
         opening = open_baker(
             protocol or self.protocol, node, client, event_level=event_level, may_exit=may_exit, **options
@@ -96,7 +93,6 @@ class Stand:
         return await self._keep(opening)
 
     async def open_client(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> Client:
-        """What `OpenClient` says."""
         if not isinstance(node, Node):
             options.setdefault("toolchain", self.toolchain)
         return await self._keep(open_client(node, **options))

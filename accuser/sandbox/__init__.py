@@ -6,4 +6,6 @@ Start with `accuser.sandbox.__main__`, which tells the executables apart. Import
 ``accuser`` and ``client``. What a program finds around it is a ``system.System``: a process of its
 own, or a ``task`` over streams in ``memory`` and a ``network`` of them. The packages ``codec`` and
 ``chain``, and ``accuser.denunciation``, do no I/O.
+
+May import `_http`, `_mavryk`, `_stream` and the leaves.
 """

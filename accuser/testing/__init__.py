@@ -165,12 +165,12 @@ def fork(*holds: Literal["stdout", "stderr", "pipe"], daemonise: bool = False) -
 
 
 def exit_with(status: int) -> Step:
-    """Exit with a status."""
+    """Exit with ``status``, without any event or line of a shutdown."""
     return _step("exit_with", status=status)
 
 
 def die_by(signum: signal.Signals = signal.SIGKILL) -> Step:
-    """Die by a signal."""
+    """Send ``signum`` to itself; SIGKILL ends it with nothing flushed."""
     return _step("die_by", signum=int(signum))
 
 
@@ -179,7 +179,7 @@ def die_by(signum: signal.Signals = signal.SIGKILL) -> Step:
 
 class _Nowhere(Endpoint):
     async def wait_for_ready(self, *, timeout: object = None) -> None:
-        """Return at once."""
+        pass
 
 
 NO_NODE: Final = _Nowhere("http://127.0.0.1:9")

@@ -114,7 +114,6 @@ class _Rows:
     """Of events about blocks: the index, and which block."""
 
     def add(self, row: tuple[int, ...], text: str) -> None:
-        """Append an entry."""
         for column, value in zip(self.columns.values(), row, strict=True):
             column.append(value)
         self.texts.append(text)

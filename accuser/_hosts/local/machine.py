@@ -42,7 +42,6 @@ class ThisMachine(OnThisDisk):
         return reserve_port()
 
     def connect_to(self, url: str) -> Connect | None:
-        """By TCP."""
         return None
 
     def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
@@ -51,7 +50,6 @@ class ThisMachine(OnThisDisk):
 
     @asynccontextmanager
     async def connected(self) -> AsyncGenerator[None]:
-        """Nothing is to be opened."""
         yield
 
     async def run(

@@ -61,7 +61,6 @@ class World:
         self.closed = False
 
     async def attend(self, started: task.ProgramTask) -> None:
-        """Be the task of a program."""
         try:
             await started.run()
         finally:
@@ -101,7 +100,6 @@ class InProcess(OnThisDisk):
         return next(self._ports)
 
     def connect_to(self, url: str) -> Connect | None:
-        """In memory."""
         from urllib.parse import urlsplit
 
         parts = urlsplit(url)
@@ -154,7 +152,6 @@ class InProcess(OnThisDisk):
 
     @asynccontextmanager
     async def connected(self) -> AsyncGenerator[None]:
-        """Nothing is to be opened."""
         yield
 
     async def start(

@@ -48,16 +48,13 @@ class RunningTask:
 
     @property
     def stdout(self) -> trio.abc.ReceiveStream:
-        """Its standard output."""
         return self.task.stdout
 
     @property
     def stderr(self) -> trio.abc.ReceiveStream:
-        """Its standard error."""
         return self.task.stderr
 
     async def wait_exited(self) -> None:
-        """Wait for its end."""
         await self.task.wait_exited()
 
     def send(self, signum: int) -> None:
@@ -65,7 +62,6 @@ class RunningTask:
         self.task.send(signum)
 
     def has_exited(self) -> bool:
-        """Whether it has ended."""
         return self.task.has_exited()
 
     async def usage(self) -> Usage | None:
@@ -74,7 +70,6 @@ class RunningTask:
         raise OSError("it is a task of this process, and has no processor time or memory of its own")
 
     async def reap(self) -> int:
-        """Its status."""
         await self.task.wait_exited()
         assert self.task.status is not None
         return self.task.status

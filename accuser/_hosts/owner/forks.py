@@ -103,7 +103,6 @@ class _Pipes:
             os.close(self.theirs.pop())
 
     def close(self) -> None:
-        """Close everything."""
         self.given()
         while self.ours:
             os.close(self.ours.pop())

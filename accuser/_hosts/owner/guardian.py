@@ -210,8 +210,7 @@ class Started(Protocol):
     """A child that was started; `trio.Process` and `subprocess.Popen` are such."""
 
     @property
-    def pid(self) -> int:
-        """Its id."""
+    def pid(self) -> int: ...
 
 
 @attrs.define(eq=False)

@@ -52,7 +52,6 @@ Row = tuple[int, str, str]
 
 
 def processes() -> dict[int, Row]:
-    """Every process that there is."""
     if not HAS_PROC:
         return parse_ps(_output("ps", "-A", "-o", "pid=,pgid=,stat=,lstart="))
     return {stat.pid: (stat.group, stat.state, stat.start) for stat in read_stats()}
@@ -108,7 +107,6 @@ class Charge:
                 self.note(record)
 
     def note(self, record: bytes) -> None:
-        """Take one record."""
         verb, key, *rest = record.split(b" ", 2)
         name = key.decode()
         self.spawning.discard(name)

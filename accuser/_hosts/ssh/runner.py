@@ -171,7 +171,7 @@ class SSHRunner:
         return reserve_port()
 
     def connect_to(self, url: str) -> Connect | None:
-        """By TCP."""
+        """None: URLs of servers there are reached by TCP."""
         return None
 
     def absolute(self, path: str | Path) -> Path:
@@ -189,16 +189,16 @@ class SSHRunner:
         return self._connection.opened()
 
     async def make_folder(self, path: Path) -> None:
-        """Make a folder there."""
+        """Make a folder on the remote machine. Raises `RunnerError`."""
         await self._write('mkdir -p -- "$1"', path)
 
     async def exists(self, path: Path) -> bool:
-        """Look there."""
+        """Whether there is something at ``path`` on the remote machine. Raises `RunnerError`."""
         found = await run_there(self._connection, ("sh", "-c", 'test -e "$1"; echo $?', "sh", str(path)), {})
         return found.strip() == "0"
 
     async def write_new(self, path: Path, text: str) -> None:
-        """Write a file there."""
+        """Write a file on the remote machine, unless it is there. Raises `RunnerError`."""
         await self._write('test -e "$1" || printf %s "$2" >"$1"', path, text)
 
     async def run(
@@ -209,7 +209,7 @@ class SSHRunner:
         color: str,
         environment: Mapping[str, str] | None = None,
     ) -> str:
-        """Run a command there."""
+        """Run a command there, and return its output. Raises `CommandFailed`, `RunnerError`."""
         log(logging.DEBUG, name, color, shlex.join(command), bold=True)
         output = await run_there(self._connection, command, environment or {})
         for line in output.splitlines():

@@ -89,7 +89,6 @@ class Remainder(trio.abc.ReceiveStream):
         return await self._stream.receive_some(max_bytes)
 
     async def aclose(self) -> None:
-        """Close the stream."""
         await self._stream.aclose()
 
 

@@ -1,1 +1,4 @@
-"""Hashes, keys and signatures; headers and operations in binary and in JSON."""
+"""Hashes, keys and signatures; headers and operations in binary and in JSON.
+
+May import `_mavryk.accounts` and the leaves.
+"""

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class BsonError(ValueError):
-    """Bytes that are no BSON document."""
+    pass
 
 
 def encode(value: Any) -> bytes:

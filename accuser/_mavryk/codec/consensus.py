@@ -137,7 +137,6 @@ class InlinedConsensus:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> InlinedConsensus:
-        """Read all of ``data``. Raises ``ForgeError``."""
         return cls.read(Reader(data, "operation"))
 
     @classmethod
@@ -151,7 +150,6 @@ class InlinedConsensus:
 
     @functools.cached_property
     def hash(self) -> str:
-        """The operation's hash."""
         return operation_hash(self.to_bytes())
 
     def to_json(self) -> dict[str, Any]:

@@ -96,7 +96,6 @@ class Reader:
         return self._data[start : self._position]
 
     def rest(self) -> bytes:
-        """All that is left."""
         return self.take(self.left, "rest")
 
     def integer(self, size: int, what: str, *, signed: bool = True, least: int | None = None) -> int:
@@ -155,7 +154,6 @@ class Fields:
         return self._value[name]
 
     def text(self, name: str) -> str:
-        """A required string."""
         value = self.value(name)
         if not isinstance(value, str):
             raise ForgeError(self.path(name), "not a string")
@@ -171,7 +169,6 @@ class Fields:
         return value
 
     def items(self, name: str) -> list[object]:
-        """A required list."""
         value = self.value(name)
         if not isinstance(value, list):
             raise ForgeError(self.path(name), "not a list")

@@ -239,7 +239,6 @@ class ProtocolData:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ProtocolData:
-        """Read all of ``data``. Raises ``ForgeError``."""
         reader = Reader(data, "protocol_data")
         payload_hash = reader.hash(Kind.PAYLOAD, "payload_hash")
         payload_round = reader.integer(4, "payload_round", least=0)
@@ -327,7 +326,6 @@ class BlockHeader:
 
     @functools.cached_property
     def hash(self) -> str:
-        """The block's hash."""
         return block_hash(self.to_bytes())
 
     def shell_json(self) -> dict[str, Any]:

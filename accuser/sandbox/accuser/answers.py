@@ -57,8 +57,6 @@ class Baked:
 
 @attrs.frozen
 class Block:
-    """A whole block."""
-
     hash: str
     chain_id: str
     fitness: tuple[bytes, ...]

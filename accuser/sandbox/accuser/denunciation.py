@@ -43,8 +43,6 @@ _NO_SIGNATURE: Final = bytes(64)
 
 @attrs.frozen
 class Emit:
-    """An event."""
-
     section: tuple[str, ...]
     name: str
     level: Level

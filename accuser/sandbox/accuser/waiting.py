@@ -33,11 +33,9 @@ class Console:
         self._stderr = stderr
 
     async def message(self, text: str) -> None:
-        """A line on standard output."""
         await self._write(self._stdout, text)
 
     async def warning(self, text: str) -> None:
-        """A line on standard error."""
         await self._write(self._stderr, text)
 
     async def _write(self, outlet: Outlet, text: str) -> None:

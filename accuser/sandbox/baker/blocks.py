@@ -92,14 +92,11 @@ def raw_header(value: object) -> BlockHeader:
 
 
 def anything(value: object) -> Any:
-    """Any answer."""
     return value
 
 
 @attrs.define(eq=False)
 class Blocks:
-    """The last blocks, by hash."""
-
     rpc: Rpc
     _known: OrderedDict[str, _Info] = attrs.field(factory=OrderedDict)
 

@@ -65,8 +65,6 @@ class Twice(Exception):
 
 @attrs.frozen
 class Made:
-    """A signed block."""
-
     hash: str
     header: BlockHeader
     operations: list[list[dict[str, str]]]

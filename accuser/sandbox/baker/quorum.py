@@ -62,7 +62,6 @@ class Pool:
         return self._count([*self.operations.values(), *self._kept.values()], first=True)
 
     def unwatch(self) -> None:
-        """Count no more."""
         self._candidate = None
 
     def _count(self, operations: Iterable[Operation], *, first: bool = False) -> list[Note | QuorumReached]:

@@ -13,8 +13,6 @@ from .votefile import Votes
 
 @attrs.frozen
 class Settings:
-    """What the command line says."""
-
     keys: tuple[Key, ...]
     votes: Votes
     vote_file: Path | None = None

@@ -72,7 +72,6 @@ class Automaton:
 
     @property
     def level(self) -> int:
-        """The present level."""
         return self.latest.level
 
     def start(self, clock_round: int) -> list[Action]:

@@ -18,8 +18,6 @@ _FIELDS: Final = ("liquidity_baking_toggle_vote", "adaptive_issuance_vote")
 
 @attrs.frozen
 class Votes:
-    """What a block says."""
-
     liquidity_baking: str
     adaptive_issuance: str = "pass"
 

@@ -1,1 +1,4 @@
-"""Command lines as upstream reads them: global options, commands, usage, errors."""
+"""Command lines as upstream reads them: global options, commands, usage, errors.
+
+May import `sandbox.rpc`, `sandbox.programs`, and what is below the sandbox.
+"""

@@ -49,8 +49,6 @@ class Exit(Exception):
 
 @attrs.frozen
 class Invocation:
-    """A command that was called."""
-
     command: Command
     parameters: list[Any]
     """Converted values of the parameters in order; a ``Rest`` gives one list."""
@@ -62,8 +60,6 @@ _Texts = dict[str, list[str]]
 
 @attrs.frozen
 class Cli:
-    """A program's command line."""
-
     program: str
     """Base name of the executable, as usage shows it."""
     version: str

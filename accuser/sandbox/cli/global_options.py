@@ -32,7 +32,6 @@ def media_type(text: str) -> str:
 
 
 def port(text: str) -> int:
-    """A port number."""
     if not re.fullmatch(r"-?[0-9]+", text):
         raise Refused("integer expected")
     return int(text)

@@ -43,8 +43,6 @@ class Option:
 
 @attrs.frozen
 class Param:
-    """A parameter inside a command."""
-
     name: str
     doc: str
     parse: Callable[[str], Any] = str

@@ -1,1 +1,4 @@
-"""The client: wallet, activation, baking, votes, peers, RPC calls."""
+"""The client: wallet, activation, baking, votes, peers, RPC calls.
+
+May import `sandbox.surroundings`, `chain`, `sink`, `cli`, `rpc`, and what is below the sandbox.
+"""

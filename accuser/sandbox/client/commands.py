@@ -156,7 +156,6 @@ def wallet_commands() -> tuple[Command, ...]:
 
 
 def admin_commands() -> tuple[Command, ...]:
-    """Commands of the admin client."""
     where = Param("address", "<IPv4>:PORT or <IPV6>:PORT address (PORT defaults to 9732).", address)
     peer = Param("peer", "peer network identity", _peer)
     shown: tuple[tuple[str, str, Param, str], ...] = (

@@ -39,11 +39,9 @@ def unreadable(what: str, error: Exception) -> Failure:
 class Text(Protocol):
     """Where text goes out; a text file is one."""
 
-    def write(self, text: str, /) -> object:
-        """Write it."""
+    def write(self, text: str, /) -> object: ...
 
-    def flush(self) -> object:
-        """Let it be seen."""
+    def flush(self) -> object: ...
 
 
 @attrs.define(eq=False)
@@ -77,7 +75,6 @@ class Context:
         self.stdout.flush()
 
     def warning(self, text: str) -> None:
-        """A line on standard error."""
         self.stderr.write(f"{text}\n")
         self.stderr.flush()
 

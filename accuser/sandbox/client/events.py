@@ -28,7 +28,6 @@ class BakingEvents:
         self._section = (name, "baker")
 
     def close(self) -> None:
-        """Close the sinks."""
         self._sink.close()
 
     async def votes(self, liquidity_baking: str, adaptive_issuance: str) -> None:

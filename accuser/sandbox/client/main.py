@@ -96,16 +96,13 @@ async def execute(program: str, arguments: Sequence[str], system: System) -> int
 
 @attrs.frozen
 class _Text:
-    """An output of the surroundings."""
-
     system: System
     number: int
 
     def write(self, text: str) -> None:
         self.system.write(self.number, text)
 
-    def flush(self) -> None:
-        """Nothing is held back."""
+    def flush(self) -> None: ...
 
 
 async def run(

@@ -64,7 +64,6 @@ async def trust(context: Context, where: Address) -> None:
 
 
 async def untrust(context: Context, where: Address) -> None:
-    """Undo `trust`."""
     await _patch(context, where, "open")
     context.message(f"Address {_point(where)} is now untrusted.")
 
@@ -76,7 +75,6 @@ async def ban(context: Context, where: Address) -> None:
 
 
 async def unban(context: Context, where: Address) -> None:
-    """Undo `ban`."""
     await _patch(context, (where[0], 0), "open")
     context.message(f"Address {_host(where)}:* is now unbanned.")
 

@@ -1,1 +1,4 @@
-"""The node: RPC server, streams, peers, store, command line."""
+"""The node: RPC server, streams, peers, store, command line.
+
+May import `sandbox.surroundings`, `chain`, `sink`, `cli`, `rpc`, and what is below the sandbox.
+"""

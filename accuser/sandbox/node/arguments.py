@@ -32,8 +32,6 @@ class Option:
 
 @attrs.frozen
 class Command:
-    """One command of the node."""
-
     path: tuple[str, ...]
     options: tuple[Option, ...]
     positional: str | None = None
@@ -42,8 +40,6 @@ class Command:
 
 @attrs.frozen
 class Arguments:
-    """A parsed command line."""
-
     command: Command
     values: Mapping[str, list[str]]
     """What each option was given; flags give an empty text each time."""

@@ -57,7 +57,6 @@ class Complaints(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
         say(2, f"mavkit-node: {record.getMessage()}\n")
 
 

@@ -23,8 +23,7 @@ class Emitter(Protocol):
 
     async def emit(
         self, section: tuple[str, ...], name: str, level: Level, value: object, text: str | None = None
-    ) -> None:
-        """Write one event."""
+    ) -> None: ...
 
 
 NODE = ("node", "main")

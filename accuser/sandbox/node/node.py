@@ -47,8 +47,7 @@ class PeerLink(Protocol):
 class BlockStore(Protocol):
     """Where blocks are kept."""
 
-    def append(self, block: Block) -> None:
-        """Keep a block."""
+    def append(self, block: Block) -> None: ...
 
 
 class NoEvents:
@@ -56,8 +55,7 @@ class NoEvents:
 
     async def emit(
         self, section: tuple[str, ...], name: str, level: Level, value: object, text: str | None = None
-    ) -> None:
-        """Drop the event."""
+    ) -> None: ...
 
 
 @attrs.define(eq=False)

@@ -77,8 +77,6 @@ class Fetch:
 
 @attrs.frozen
 class BlockIs:
-    """A block."""
-
     header: BlockHeader
     operations: Operations
 
@@ -109,7 +107,6 @@ def head_message(block: Block) -> HeadIs:
 
 
 def write(message: Message) -> bytes:
-    """A message as a line."""
     value: dict[str, Any] = {"type": type(message).__name__}
     match message:
         case HeadIs():

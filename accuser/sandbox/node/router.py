@@ -59,8 +59,6 @@ _METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 @attrs.frozen
 class Call:
-    """A request that was understood."""
-
     request: Request
     variables: Mapping[str, Any]
     """The variable parts of the path, read."""
@@ -87,17 +85,14 @@ class Route:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The path, taken apart."""
         return tuple(part for part in self.path.split("/") if part)
 
 
 def get(path: str, handle: Handle, *parameters: Parameter) -> Route:
-    """A route that reads."""
     return Route("GET", path, handle, parameters)
 
 
 def post(path: str, handle: Handle, *parameters: Parameter) -> Route:
-    """A route with a body."""
     return Route("POST", path, handle, parameters)
 
 
@@ -146,7 +141,6 @@ class Router:
             place.routes[route.method] = route
 
     def add(self, method: str, path: str, handle: Handle, *parameters: Parameter) -> None:
-        """Serve one path."""
         self.serve([Route(method, path, handle, parameters)])
 
     def find(self, path: Iterable[str]) -> tuple[Directory, dict[str, Any]] | None:

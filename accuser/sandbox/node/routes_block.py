@@ -42,7 +42,6 @@ _RIGHTS: Final = (_LEVELS, once("cycle", query.CYCLE), *_DELEGATES)
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     shown, helpers = _Shown(node), _Helpers(node)
     plain: dict[str, BlockHandle] = {
         "/hash": lambda call, block: block.hash,

@@ -31,7 +31,6 @@ _MONITORED: Final = versions((0, "(deprecated)"), (1, "(default)"), default=1)
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     rpcs = _Chain(node)
     served: list[tuple[str, Handle, tuple[Parameter, ...]]] = [
         ("/chain_id", rpcs.chain_id, ()),

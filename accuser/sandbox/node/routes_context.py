@@ -36,7 +36,6 @@ _CACHE_LIMIT: Final = 100_000_000
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     served: dict[str, BlockHandle] = {
         "/constants": lambda call, block: calendar_of(block).parameters.constants(),
         "/constants/parametric": _parametric,

@@ -47,7 +47,6 @@ MADE: Final = {CPMM: 100, LQT: 0, TOKEN: 1_000_000, BUFFER: 0}
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     served = [
         get(_CONTRACTS, on_block(node, _list)),
         get(_CONTRACT, on_block(node, _info), _NORMALIZE),

@@ -35,7 +35,6 @@ _LISTED: Final = ("active", "inactive", "with_minimal_stake", "without_minimal_s
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     delegates = BLOCK + "/context/delegates"
     served = {
         "": _on_delegate(_info),

@@ -19,7 +19,6 @@ _BLOCKS: Final = (*_PROTOCOLS, many("chain", query.CHAIN))
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     rpcs = _Monitor(node)
     return [
         get("/monitor/bootstrapped", rpcs.bootstrapped),

@@ -34,7 +34,6 @@ _COUNTED: Final = (
 
 
 def routes(node: Node, network: PeerNetwork) -> list[Route]:
-    """The RPCs."""
     rpcs = _Network(node, network)
     point, peer = _POINTS + "/{point}", _PEERS + "/{peer}"
     return [

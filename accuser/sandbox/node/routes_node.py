@@ -32,7 +32,6 @@ _STATM_FIELDS: Final = ("size", "resident", "shared", "text", "lib", "data", "dt
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     rpcs = _Node(node)
     return [
         get("/version", rpcs.version),

@@ -18,7 +18,6 @@ _VALIDATOR: Final = _WORKERS + "/chain_validators/{chain}"
 
 
 def routes(node: Node) -> list[Route]:
-    """The RPCs."""
     rpcs = _Workers(node)
     return [
         get(_WORKERS + "/block_validator", rpcs.state),

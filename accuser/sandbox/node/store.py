@@ -96,14 +96,12 @@ class FileStore:
         return count
 
     def append(self, block: Block) -> None:
-        """Keep a block."""
         record = write(block_message(block)).rstrip(b"\n")
         view = memoryview(len(record).to_bytes(4, "big") + record)
         while view:
             view = view[os.write(self._descriptor, view) :]
 
     def close(self) -> None:
-        """Close the file. Safe to repeat."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

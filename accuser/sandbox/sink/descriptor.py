@@ -34,8 +34,7 @@ class Outlet(Protocol):
 class NamedPipe(Outlet, Protocol):
     """The writing end of a named pipe that exists in memory alone."""
 
-    def close(self) -> None:
-        """Close it. Safe to repeat."""
+    def close(self) -> None: ...
 
 
 class Descriptor:
@@ -61,7 +60,6 @@ class Descriptor:
             view = view[os.write(self.number, view) :]
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
         return os.isatty(self.number)
 
     async def _writable(self) -> None:

@@ -24,7 +24,6 @@ class Gate:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it is stopped."""
         return self._opened is not None
 
     def close(self) -> None:
@@ -96,7 +95,6 @@ class Pipe:
         return data
 
     def close_writing(self) -> None:
-        """The writing end is closed."""
         self._written = True
         self._wake()
 
@@ -109,8 +107,6 @@ class Pipe:
 
 @attrs.define(eq=False)
 class Reader(trio.abc.ReceiveStream):
-    """The reading end of a pipe."""
-
     pipe: Pipe
     gate: Gate | None = None
 
@@ -119,18 +115,14 @@ class Reader(trio.abc.ReceiveStream):
         return await self.pipe.take(self.gate, max_bytes)
 
     def close(self) -> None:
-        """Close it. Safe to repeat."""
         self.pipe.close_reading()
 
     async def aclose(self) -> None:
-        """Close it."""
         self.close()
 
 
 @attrs.define(eq=False)
 class Connection(trio.abc.Stream):
-    """One end of a connection."""
-
     incoming: Pipe
     outgoing: Pipe
     gate: Gate | None = None
@@ -140,7 +132,6 @@ class Connection(trio.abc.Stream):
         return await self.incoming.take(self.gate, max_bytes)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Write everything."""
         # No turn of others: a writer that goes on and on waits for room soon enough.
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.gate is not None and self.gate.is_closed:
@@ -154,12 +145,10 @@ class Connection(trio.abc.Stream):
         await self.outgoing.room()
 
     def close(self) -> None:
-        """Close both directions. Safe to repeat."""
         self.incoming.close_reading()
         self.outgoing.close_writing()
 
     async def aclose(self) -> None:
-        """Close both directions."""
         self.close()
 
 

@@ -37,14 +37,12 @@ class Listener(trio.abc.Listener[Connection]):
         self._closed = False
 
     def arrive(self, connection: Connection) -> None:
-        """Somebody connects."""
         connection.gate = self._gate
         self._own(connection)
         self._waiting.append(connection)
         self._parked.unpark_all()
 
     async def accept(self) -> Connection:
-        """The next connection."""
         await trio.lowlevel.checkpoint()
         while True:
             if self._gate is not None:
@@ -65,7 +63,6 @@ class Listener(trio.abc.Listener[Connection]):
             self._parked.unpark_all()
 
     async def aclose(self) -> None:
-        """Close it."""
         self.close()
 
 
@@ -99,7 +96,6 @@ class Network:
         return listener
 
     def leave(self, listener: Listener) -> None:
-        """Forget a listener."""
         del self._listeners[listener.address]
 
     def connect(self, host: str, port: int, gate: Gate | None = None) -> Connection:

@@ -49,8 +49,7 @@ class System(Protocol):
     """The surroundings of one running program."""
 
     @property
-    def environ(self) -> Mapping[str, str]:
-        """The environment variables."""
+    def environ(self) -> Mapping[str, str]: ...
 
     @property
     def pid(self) -> int:
@@ -72,11 +71,9 @@ class System(Protocol):
     def connect_to(self, url: str) -> Connect | None:
         """What opens connections to the server at ``url``; None for TCP."""
 
-    async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        """Connect. Raises ``OSError``."""
+    async def open_stream(self, host: str, port: int) -> trio.abc.Stream: ...
 
-    async def listen(self, host: str, port: int) -> list[Listening]:
-        """Listen. Raises ``OSError``."""
+    async def listen(self, host: str, port: int) -> list[Listening]: ...
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
         """SIGTERM and SIGINT as they come, instead of what they do by default."""
@@ -94,7 +91,6 @@ class OwnProcess:
 
     @property
     def pid(self) -> int:
-        """That of the process."""
         return os.getpid()
 
     def wall(self) -> float:
@@ -111,21 +107,17 @@ class OwnProcess:
         say_at_once(number, text)
 
     def connect_to(self, url: str) -> Connect | None:
-        """By TCP."""
         return None
 
     async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        """By TCP."""
         return await trio.open_tcp_stream(host, port)
 
     async def listen(self, host: str, port: int) -> list[Listening]:
-        """By TCP."""
         listeners = await trio.open_tcp_listeners(port, host=host)
         return [Listening(one, *one.socket.getsockname()[:2]) for one in listeners]
 
     @asynccontextmanager
     async def signals(self) -> AsyncGenerator[AsyncIterator[int]]:
-        """Those of the process."""
         with trio.open_signal_receiver(*STOPPING) as signals:
             yield signals
 

@@ -73,11 +73,9 @@ class Outlet:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
 
     def isatty(self) -> bool:
-        """No."""
         return False
 
     def close(self) -> None:
-        """Close it. Safe to repeat."""
         self._closed = True
         if not self.is_named:
             self.pipe.close_writing()
@@ -128,7 +126,6 @@ class ProgramTask:
     # What its owner does.
 
     async def run(self) -> None:
-        """Run the program to its end."""
         try:
             with self._scope:
                 # A signal may have come before.
@@ -149,7 +146,6 @@ class ProgramTask:
         await self._exited.wait()
 
     def has_exited(self) -> bool:
-        """Whether it has exited."""
         return self._exited.is_set()
 
     def send(self, signum: int) -> None:
@@ -202,7 +198,6 @@ class ProgramTask:
             self._outputs[number - 1].write_now(text.encode("utf-8", "surrogateescape"))
 
     def say(self, number: int, text: str) -> None:
-        """Write to an output."""
         self.write(number, text)
 
     def connect_to(self, url: str) -> Connect:
@@ -215,7 +210,6 @@ class ProgramTask:
         return connect
 
     async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        """Connect in memory. Raises ``OSError``."""
         await trio.lowlevel.checkpoint()
         await self._gate.passed()
         connection = self.network.connect(host, port, self._gate)
@@ -223,7 +217,6 @@ class ProgramTask:
         return connection
 
     async def listen(self, host: str, port: int) -> list[Listening]:
-        """Listen in memory. Raises ``OSError``."""
         await trio.lowlevel.checkpoint()
         listener = self.network.listen(host, port, self._gate, self._ends.add)
         self._ends.add(listener)
