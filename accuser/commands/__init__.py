@@ -9,32 +9,30 @@ May import everything but `pytest`.
 
 from __future__ import annotations
 
-import signal
 from typing import Final
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from .._errors import AccuserError
-from .._text import printable_lines
-from .._unwrap import plain_errors
-from .compare import compare_command
-from .completion import completion
-from .demo import demo
-from .doctor import doctor
-from .ending import Terminated
-from .events import events
+from .lazy import LazyGroup
 from .output import escape_what_cannot_be_written
-from .running import run as run_command
-from .sandbox import sandbox
-from .timeline import timeline
 
-FAILED: Final = 1
-INTERRUPTED: Final = 130
+# Where each command is, and its line of help. What a command needs, trio for one, takes longer to load
+# than the help takes to print.
+_COMMANDS: Final = {
+    "compare": (f"{__name__}.compare:compare_command", "Whether two recordings tell the same."),
+    "completion": (f"{__name__}.completion:completion", "Print the completion of a shell."),
+    "demo": (f"{__name__}.demo:demo", "Run a scenario; a double baking by default."),
+    "doctor": (f"{__name__}.doctor:doctor", "What is here, what is missing, and the fix."),
+    "events": (f"{__name__}.events:events", "Show the events in a file."),
+    "run": (f"{__name__}.running:run", "Keep an accuser running."),
+    "sandbox": (f"{__name__}.sandbox:sandbox", "A chain to play with, until Ctrl-C."),
+    "timeline": (f"{__name__}.timeline:timeline", "A recording as a page on a time axis."),
+}
 
 
 @click.group(
+    cls=LazyGroup,
+    lazy=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:
@@ -59,35 +57,17 @@ def cli() -> None:
     """Spawn Mavryk accusers and control them. No daemon is left running, however a command ends."""
 
 
-for _command in (demo, run_command, sandbox, events, compare_command, timeline, doctor, completion):
-    cli.add_command(_command)
-
-
 def run() -> int:
     """Run the command that the arguments name; return the exit status."""
     escape_what_cannot_be_written()
     try:
-        with plain_errors():
-            status = cli.main(prog_name="accuser", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _fail("interrupted; every daemon was stopped", INTERRUPTED)
-    except KeyboardInterrupt:
-        return _fail("interrupted; every daemon was stopped", INTERRUPTED)
-    except Terminated as error:
-        name = signal.Signals(error.signum).name
-        return _fail(f"ended by {name}; every daemon was stopped", 128 + error.signum)
-    except OSError as error:
-        return _fail(f"{error}", FAILED)
+        status = cli.main(prog_name="accuser", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except AccuserError as error:
-        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-        return _fail(f"{type(error).__name__}: {error}{notes}", FAILED)
+    except BaseException as error:
+        # Only now: what knows the errors takes longer to load than the help takes to print.
+        from .failing import told
+
+        return told(error)
     return status if isinstance(status, int) else 0
-
-
-def _fail(text: str, status: int) -> int:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text.assemble(("accuser: ", "bold red"), printable_lines(text)))
-    return status

@@ -29,6 +29,7 @@ _STYLES: Final = {"-": "red", "+": "green", " ": ""}
 
 @click.command(
     "compare",
+    short_help="Whether two recordings tell the same.",
     epilog="""\b
 Examples:
   accuser demo --record a.jsonl; accuser demo --record b.jsonl

@@ -12,6 +12,7 @@ from ..timeline import timeline_page, timeline_trace
 
 
 @click.command(
+    short_help="A recording as a page on a time axis.",
     epilog="""\b
 Examples:
   accuser timeline run.jsonl -o page.html
@@ -21,7 +22,7 @@ Examples:
 Exit status:
   0  the page is written
   1  it cannot be written
-  2  a wrong argument, or a file that is no recording"""
+  2  a wrong argument, or a file that is no recording""",
 )
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(

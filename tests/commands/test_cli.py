@@ -10,9 +10,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import click
 import pytest
 import trio
 
+from accuser.commands import cli
 from accuser.scenarios import SCENARIOS
 from tests.support.independent import operation_hash
 
@@ -144,3 +146,34 @@ def _descendants(pid: int) -> list[int]:
         for child in map(int, file.read_text().split()):
             found += [child, *_descendants(child)]
     return found
+
+
+def test_the_list_of_commands_is_what_the_commands_say() -> None:
+    context = click.Context(cli)
+    listed = [line.split(None, 1) for line in _commands_in_help()]
+    said = []
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        said.append([name, command.get_short_help_str(100)])
+    assert listed == said
+    assert cli.get_command(context, "explain-nothing") is None
+
+
+def _commands_in_help() -> list[str]:
+    lines = cli.get_help(click.Context(cli)).splitlines()
+    start = lines.index("Commands:") + 1
+    return lines[start : lines.index("", start)]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["nonsense"]])
+def test_what_needs_no_command_loads_none(arguments: list[str]) -> None:
+    program = (
+        "import sys; from accuser.commands import run; run();"
+        "print({'trio', 'rich', 'accuser._daemons'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "set()"
