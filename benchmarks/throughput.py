@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,7 +17,7 @@ import trio.testing
 from standins import BLOCK_BYTES, ITEMS_IN_BLOCK, NAME, Writer, bare, begin, decode, opened
 from table import Row, compared
 
-from accuser import Accuser, Lagged
+from accuser import Accuser, Lagged, TerminatedBeforeEvent
 
 ROUNDS = 7
 BLOCKS = 1500
@@ -38,6 +40,7 @@ def measure_events(writer: Writer) -> list[Row]:
     """One handler and one subscriber; alone, and beside waits that go on waiting."""
     fast, slow = writer.blocks(BLOCKS), writer.blocks(SLOW_BLOCKS)
     floor: list[float] = []
+    handled: list[float] = []
     plain: list[float] = []
     others: list[float] = []
     floor_of_slow: list[float] = []
@@ -47,6 +50,7 @@ def measure_events(writer: Writer) -> list[Row]:
     closures = [_hash_is(f"never{number}") for number in range(1000)]
     for _ in range(ROUNDS):
         floor.append(bare_events(fast, BLOCKS))
+        handled.append(trio.run(_our_handler, fast, BLOCKS))
         plain.append(trio.run(our_events, fast, BLOCKS, _none))
         others.append(trio.run(our_events, fast, BLOCKS, _on_other_names))
     for _ in range(3):
@@ -57,11 +61,12 @@ def measure_events(writer: Writer) -> list[Row]:
     unit = "events/s"
     ten_times = round(10 * PEER_WAITS, 4)
     return [
-        compared("events: a handler and a subscriber", plain, floor, unit, least=0.5),
+        compared("events: a handler", handled, floor, unit, least=0.85),
+        compared("events: a handler and a subscriber", plain, floor, unit, least=0.75),
         compared("  10,000 waits on other names", others, plain, unit, least=0.95, of="row above"),
         compared("  1,000 waits, one filter function", shared, floor_of_slow, unit, least=ten_times),
         compared("  1,000 waits, a closure each", own, floor_of_slow, unit, least=ten_times),
-        compared("    (floor: that also calls the closures)", own, filtered, unit),
+        compared("    (floor: that also calls the closures)", own, filtered, unit, least=0.9),
     ]
 
 
@@ -113,6 +118,27 @@ async def our_events(path: Path, blocks: int, waits: Waits) -> float:
     return expected / seconds
 
 
+async def _our_handler(path: Path, blocks: int) -> float:
+    """Read with a handler alone. Returns events a second."""
+    left = blocks * ITEMS_IN_BLOCK
+    start = 0.0
+    done = trio.Event()
+
+    def handler(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done.set()
+
+    async with opened(path) as accuser:
+        accuser.on_event(handler)
+        await trio.testing.wait_all_tasks_blocked()
+        start = time.perf_counter()
+        begin(accuser.pid)
+        await done.wait()
+        return blocks * ITEMS_IN_BLOCK / (time.perf_counter() - start)
+
+
 def _none(accuser: Accuser, nursery: trio.Nursery) -> None:
     pass
 
@@ -150,7 +176,67 @@ def measure_lines(writer: Writer) -> list[Row]:
         floor.append(_bare_lines(path, blocks))
         ours.append(trio.run(_our_lines, path, blocks))
     row = compared("output lines that nobody listens to", ours, floor, "lines/s")
-    return [attrs.evolve(row, target=f">= {LINES_TARGET:,}", ok=row.ours >= LINES_TARGET)]
+    rows = [attrs.evolve(row, target=f">= {LINES_TARGET:,}", ok=row.ours >= LINES_TARGET)]
+    blocks = 1500
+    path = writer.script("lines", LINE * LINES_IN_BLOCK, blocks)
+    pattern = re.compile("^never$")
+    for label, least, look, listen in (
+        ("output lines with a handler", 0.8, lambda line: None, _with_handler),
+        ("output lines to a waiter", 0.85, pattern.search, _with_waiter),
+    ):
+        ours, floor = [], []
+        for _ in range(5):
+            floor.append(_bare_told(path, blocks, look))
+            ours.append(trio.run(listen, path, blocks))
+        rows.append(compared(label, ours, floor, "lines/s", least=least))
+    return rows
+
+
+def _bare_told(path: Path, blocks: int, look: Callable[[str], object]) -> float:
+    """Read, decode, split, and call something with each line. Returns lines a second."""
+    left = blocks * LINES_IN_BLOCK
+    with bare(path) as child:
+        start = time.perf_counter()
+        begin(child.process.pid)
+        rest = b""
+        while left:
+            data = rest + os.read(child.output, BLOCK_BYTES)
+            end = data.rfind(b"\n") + 1
+            rest = data[end:]
+            lines = data[:end].decode("utf-8", "replace").split("\n")
+            lines.pop()
+            for line in lines:
+                look(line)
+            left -= len(lines)
+        return blocks * LINES_IN_BLOCK / (time.perf_counter() - start)
+
+
+async def _with_handler(path: Path, blocks: int) -> float:
+    left = blocks * LINES_IN_BLOCK
+    done = trio.Event()
+
+    def handler(_: str) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done.set()
+
+    async with opened(path, may_exit=True) as accuser:
+        accuser.on_stdout(handler)
+        start = time.perf_counter()
+        begin(accuser.pid)
+        await done.wait()
+        return blocks * LINES_IN_BLOCK / (time.perf_counter() - start)
+
+
+async def _with_waiter(path: Path, blocks: int) -> float:
+    async with opened(path, may_exit=True) as accuser:
+        waiting = accuser.expect_line("^never$", stream="stdout")
+        start = time.perf_counter()
+        begin(accuser.pid)
+        with contextlib.suppress(TerminatedBeforeEvent):
+            await waiting
+        return blocks * LINES_IN_BLOCK / (time.perf_counter() - start)
 
 
 def _bare_lines(path: Path, blocks: int) -> float:

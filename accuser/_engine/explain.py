@@ -23,7 +23,8 @@ def explain(session: Transcript, history: History[Any], watch: Watch[Any], begun
     since: list[Any] = []
     # The newest part alone: a thousand waits may fail at once, and each explains itself.
     for index, record in history.read(history.hot_index):
-        if history.name_of(record) in watch.names and not isinstance(record, Malformed):
+        named = history.name_of is None or history.name_of(record) in watch.names
+        if named and not isinstance(record, Malformed):
             (before if index < begun else since).append(record)
     return WaitReport(
         state=session.state.value,

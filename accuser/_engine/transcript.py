@@ -10,7 +10,7 @@ import enum
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
@@ -18,7 +18,7 @@ import trio
 from .._errors import HandlerFailed, MalformedEvent
 from .._logs import log
 from .._recording.writer import Recorder
-from .._stream.decoding import decode_block, decode_lines, decode_steps, line_steps
+from .._stream.decoding import Mixed, byte_steps, decode_block, decode_lines, decode_steps, line_steps
 from .._stream.event import Event, Malformed, Record
 from .._stream.history import History
 from .readiness import Ready, ReadyEvent, ReadyLine, Stream
@@ -28,6 +28,8 @@ EVENTS_LIMIT: Final = 16 * 1024 * 1024
 LINES_LIMIT: Final = 1024 * 1024
 TAIL_LINES: Final = 12
 TAIL_BYTES: Final = 8192
+
+_LOGGER: Final = logging.getLogger("accuser")
 
 T = TypeVar("T")
 
@@ -105,65 +107,75 @@ class Transcript:
     def take_records(self, raw: bytes, records: list[Record]) -> None:
         """Take a step of the event stream: its bytes, and what they decode to."""
         self.events.publish(raw, len(records), records)
-        self.recorder.events(raw, records)
+        if self.recorder.recording is not None:
+            self.recorder.events(raw, records)
         wanted = self.ready_when
         if (
-            isinstance(wanted, ReadyEvent)
-            and not self.ready.is_set()
+            not self.ready.is_set()
+            and isinstance(wanted, ReadyEvent)
             and any(record.name == wanted.name for record in records)
         ):
             self.become_ready()
-        handlers = tuple(self.handlers.events)
-        if len(handlers) == 1 and self.failure is None:
-            records = self._tell(handlers[0], records)
-        for record in records:
-            if isinstance(record, Malformed):
-                self._report(record)
-            else:
-                for handler in handlers:
-                    self.call(handler, record, record.name or "an event without a name")
+        handlers = self.handlers.events
+        if type(records) is Mixed or len(handlers) > 1:
+            handlers = handlers.copy()
+            for record in records:
+                if isinstance(record, Malformed):
+                    self._report(record)
+                else:
+                    for handler in handlers:
+                        self.call(handler, record, record.name or "an event without a name")
+        elif handlers:
+            self._tell(handlers[0], records, _event_told)
 
-    def _tell(self, handler: Callable[[Event], object], records: list[Record]) -> list[Record]:
-        """Call a handler with events, as far as none fails and none is malformed; return the others."""
-        # A step of Python for each event is what throughput is made of.
-        told = 0
-        record: Record
-        for record in records:
-            if record.__class__ is Malformed or self.failure is not None:
-                break
-            told += 1
-            try:
-                handler(record)  # type: ignore[arg-type]
-            except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
-                self._failed(handler, record.name or "an event without a name", error)
-        return records[told:]
+    def _tell(
+        self, handler: Callable[[Any], object], items: Iterable[Any], what: Callable[[Any], str]
+    ) -> None:
+        """Call the only handler with items, unless one has failed; if it fails, so does the session."""
+        if self.failure is not None:
+            return
+        item: Any = None
+        try:
+            # A step of Python for each item is what throughput is made of.
+            for item in items:
+                handler(item)
+        except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+            self._failed(handler, what(item), error)
 
     def take_lines(self, stream: Stream, block: bytes) -> None:
         """Take whole lines of output."""
         history: History[str] = getattr(self, stream)
-        handlers: list[Callable[[str], object]] = getattr(self.handlers, stream)
         if self._listened(stream):
             lines = decode_lines(block)
             history.publish(block, len(lines), lines)
             self.recorder.lines(stream, lines)
-            for line in lines:
-                log(logging.DEBUG, self.name, self.color, line)
-                self.peek_line(stream, line)
-                for handler in tuple(handlers):
-                    self.call(handler, line, f"the line {line[:120]!r}")
+            handlers: list[Callable[[str], object]] = getattr(self.handlers, stream)
+            if len(handlers) > 1 or self._awaits_line(stream) or _LOGGER.isEnabledFor(logging.DEBUG):
+                handlers = handlers.copy()
+                for line in lines:
+                    log(logging.DEBUG, self.name, self.color, line)
+                    self.peek_line(stream, line)
+                    for handler in handlers:
+                        self.call(handler, line, _line_told(line))
+            elif handlers:
+                self._tell(handlers[0], lines, _line_told)
         else:
             history.publish(block, block.count(b"\n") + (block[-1:] != b"\n"), None)
         self._tails[stream] = (self._tails[stream] + block[-TAIL_BYTES:])[-TAIL_BYTES:]
 
     def line_steps(self, stream: Stream, block: bytes) -> Iterable[bytes]:
         """Cut lines of output into blocks, each of which `take_lines` takes in a short time."""
-        return line_steps(block) if self._listened(stream) else (block,)
+        if not self._listened(stream):
+            return (block,)
+        # To write a line down takes many times as long as to tell of it.
+        written = self.recorder.recording is not None or _LOGGER.isEnabledFor(logging.DEBUG)
+        return line_steps(block) if written else byte_steps(block)
 
     def _listened(self, stream: Stream) -> bool:
         history: History[str] = getattr(self, stream)
         listened = getattr(self.handlers, stream) or history.watched or self._awaits_line(stream)
         recorded = self.recorder.recording is not None
-        return bool(listened) or recorded or logging.getLogger("accuser").isEnabledFor(logging.DEBUG)
+        return bool(listened) or recorded or _LOGGER.isEnabledFor(logging.DEBUG)
 
     def peek_line(self, stream: Stream, line: str | bytes) -> None:
         """Look whether a line, complete or not, says that the daemon is ready.
@@ -226,7 +238,15 @@ class Transcript:
 
 
 def _lines_history() -> History[str]:
-    return History(decode_lines, LINES_LIMIT, lambda line: "", lambda lines: {""})
+    return History(decode_lines, LINES_LIMIT)
+
+
+def _event_told(event: Record) -> str:
+    return event.name or "an event without a name"
+
+
+def _line_told(line: str) -> str:
+    return f"the line {line[:120]!r}"
 
 
 def _names_of(records: Sequence[Record]) -> set[str]:

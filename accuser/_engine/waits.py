@@ -23,6 +23,7 @@ from .._errors import (
     UnexpectedEvent,
 )
 from .._report import WaitReport
+from .._stream.decoding import Mixed
 from .._stream.event import Event
 from .._stream.history import History
 from .._stream.watch import Watch, converted
@@ -158,7 +159,8 @@ class Expectation(Generic[T]):
         watch, name_of = self._watch, self._history.name_of
         for index, record in self._history.read(self._next):
             self._next = index + 1
-            if name_of(record) in watch.names and watch.offer((index,), converted(watch.convert, (record,))):
+            found = name_of is None or name_of(record) in watch.names
+            if found and watch.offer((index,), converted(watch.convert, (record,))):
                 return True
         return False
 
@@ -206,21 +208,26 @@ async def events_from(mark: Mark) -> AsyncGenerator[Event]:
     """
     session, index = mark.session, mark.events
     history = session.events
-    while True:
-        for records in history.read_blocks(index):
-            # The consumer may have been away for long.
+    with history.followed():
+        while True:
+            for records in history.read_blocks(index):
+                # The consumer may have been away for long.
+                check_lag(session.name, history, index)
+                if type(records) is Mixed:
+                    for record in records:
+                        if isinstance(record, Event):
+                            yield record
+                else:
+                    for record in records:
+                        yield record  # type: ignore[misc]
+                index += len(records)
             check_lag(session.name, history, index)
-            for record in records:
-                if isinstance(record, Event):
-                    yield record
-            index += len(records)
-        check_lag(session.name, history, index)
-        if index < history.next_index:
-            await trio.lowlevel.checkpoint()
-        elif history.closed:
-            return
-        else:
-            await history.park()
+            if index < history.next_index:
+                await trio.lowlevel.checkpoint()
+            elif history.closed:
+                return
+            else:
+                await history.park()
 
 
 @attrs.define

@@ -41,6 +41,9 @@ STEP_LINES: Final = 128
 """Lines that are decoded together once one of a block is no item: a malformed one takes some 10 us here,
 and about as much again to be told of."""
 
+STEP_BYTES: Final = 16384
+"""Bytes of lines that are told together where a line costs little: some thousands of the shortest ones."""
+
 _STEP_BYTES: Final = 65536
 _OVERSIZED_LINE: Final = re.compile(re.escape(_OVERSIZED) + rb"([0-9]{1,20})\0(.*)", re.DOTALL)
 _MALFORMED_JSON: Final = re.compile(r"JSON is malformed: (.*) \(byte ([0-9]+)\)")
@@ -57,16 +60,22 @@ _CHECKED_FROM: Final = 2 * MAX_DEPTH
 _json: Final = json.JSONDecoder()
 
 
+class Mixed(list[Record]):
+    """Records some of which may be `Malformed`; any other list of a step has events alone."""
+
+
 def decode_block(block: bytes) -> list[Record]:
     """Decode whole lines into records, in order. Blank lines give none."""
-    return [record for _, records in decode_steps(block) for record in records]
+    steps = list(decode_steps(block))
+    return steps[0][1] if len(steps) == 1 else Mixed(record for _, records in steps for record in records)
 
 
 def decode_steps(block: bytes) -> Iterable[tuple[bytes, list[Record]]]:
     """Decode whole lines a step at a time: the bytes of each step, and their records.
 
-    Nearly always one step has it all. The bytes of steps are those of the block, with line ends in the
-    place of others, where a line with several pieces was parted, and without blank lines.
+    Nearly always one step has it all, and the answer is a tuple of that step. The bytes of steps are
+    those of the block, with line ends in the place of others, where a line with several pieces was
+    parted, and without blank lines. Records of which some may be malformed are `Mixed`.
     """
     lines = block.split(b"\n")
     if not lines[-1]:
@@ -98,7 +107,7 @@ def _in_groups(lines: Sequence[bytes]) -> Iterator[tuple[bytes, list[Record]]]:
 
 def _one_by_one(lines: Sequence[bytes]) -> Iterator[tuple[bytes, list[Record]]]:
     pieces: list[bytes] = []
-    records: list[Record] = []
+    records = Mixed()
     size = 0
     for line in lines:
         for piece, found in _decode_line(line):
@@ -107,7 +116,7 @@ def _one_by_one(lines: Sequence[bytes]) -> Iterator[tuple[bytes, list[Record]]]:
             size += len(piece)
             if size >= _STEP_BYTES or len(records) >= STEP_LINES:
                 yield b"\n".join(pieces), records
-                pieces, records, size = [], [], 0
+                pieces, records, size = [], Mixed(), 0
     if pieces:
         yield b"\n".join(pieces), records
 
@@ -126,11 +135,27 @@ def with_bytes(step: bytes, records: Sequence[Record]) -> Iterator[tuple[bytes, 
 
 def decode_lines(block: bytes) -> list[str]:
     """Decode lines of output; a line without its LF can only be the last one."""
-    lines = block.decode("utf-8", "replace").split("\n")
+    text = block.decode("utf-8", "replace")
+    lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
+    if "\0" not in text:
+        return lines
     mark = _OVERSIZED.decode()
     return [_cut_line(line) if line.startswith(mark) else line for line in lines]
+
+
+def byte_steps(block: bytes, size: int = STEP_BYTES) -> Iterator[bytes]:
+    """Cut lines into blocks of at most ``size`` bytes, or of one line."""
+    start = 0
+    while len(block) - start > size:
+        end = block.rfind(b"\n", start, start + size) + 1 or block.find(b"\n", start + size) + 1
+        if not end:
+            break
+        yield block[start:end]
+        start = end
+    if start < len(block):
+        yield block[start:] if start else block
 
 
 def line_steps(block: bytes, count: int = STEP_LINES) -> Iterator[bytes]:

@@ -7,8 +7,9 @@ Invariants:
 3. Retained bytes never exceed the limit by more than the newest block; what was dropped is
    counted.
 
-The history keeps bytes, and records only of the newest blocks, which the consumers that were
-just woken read: a decoded item takes several times its bytes.
+The history keeps bytes, and records only of the newest block, or while somebody follows, of the newest
+blocks, which the consumers that were just woken read: a decoded item takes several times its bytes, and
+what lives long is what the garbage collector looks at again and again.
 
 Watches are offered the records as they are published, in the publisher's task: a thousand waits
 that go on waiting cost a thousand calls of their filters and not one switch of tasks. What a
@@ -17,6 +18,7 @@ filter raises is delivered to its waiter; the publisher goes on.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -31,6 +33,10 @@ HOT_BYTES: Final = 256 * 1024
 """Blocks of about this size altogether keep their decoded records: some four reads of a pipe."""
 
 R = TypeVar("R")
+
+
+def _no_names(records: Sequence[object]) -> set[str]:
+    return {""}
 
 
 @attrs.define(eq=False)
@@ -57,14 +63,14 @@ class History(Generic[R]):
     Args:
         decode: gives the records of a block of bytes; called again for old blocks.
         limit: bytes that are kept at most.
-        name_of: the name of a record, by which watches find it.
+        name_of: the name of a record, by which watches find it; None if all have the name ``""``.
         names_of: all their names, or more than those, as fast as can be.
     """
 
     _decode: Callable[[bytes], Sequence[R]]
     limit: int
-    name_of: Callable[[R], str]
-    _names_of: Callable[[Sequence[R]], set[str]]
+    name_of: Callable[[R], str] | None = None
+    _names_of: Callable[[Sequence[R]], set[str]] = _no_names
     next_index: int = attrs.field(default=0, init=False)
     """Index that the next record will have; the number of records published so far."""
     closed: bool = attrs.field(default=False, init=False)
@@ -72,6 +78,7 @@ class History(Generic[R]):
     _hot: deque[_Block[R]] = attrs.field(factory=deque, init=False)
     _size: int = attrs.field(default=0, init=False)
     _hot_size: int = attrs.field(default=0, init=False)
+    _followers: int = attrs.field(default=0, init=False)
     _parked: dict[trio.lowlevel.Task, None] = attrs.field(factory=dict, init=False)
     _groups: dict[str, dict[Hashable, _Group]] = attrs.field(factory=dict, init=False)
 
@@ -82,7 +89,7 @@ class History(Generic[R]):
 
     @property
     def hot_index(self) -> int:
-        """Index of the oldest record that is still decoded, or soon is."""
+        """Index of the oldest record that counts among the newest."""
         return self._hot[0].first if self._hot else self.next_index
 
     @property
@@ -98,6 +105,8 @@ class History(Generic[R]):
         first = self.next_index
         block = _Block(first, raw, count, records)
         self.next_index = first + count
+        if self._hot and not self._followers:
+            self._hot[-1].records = None
         self._blocks.append(block)
         self._hot.append(block)
         self._size += len(raw)
@@ -126,7 +135,7 @@ class History(Generic[R]):
         The caller has checked that ``index`` is not before `first_index`.
         """
         for block in list(self._blocks_from(index)):
-            records = self._decode(block.raw) if block.records is None else block.records
+            records = self._records(block)
             for offset in range(max(index - block.first, 0), block.count):
                 yield block.first + offset, records[offset]
 
@@ -136,8 +145,17 @@ class History(Generic[R]):
         The next ones may have left the history by the time that they are asked for.
         """
         for block in list(self._blocks_from(index)):
-            records = self._decode(block.raw) if block.records is None else block.records
+            records = self._records(block)
             yield records[index - block.first :] if index > block.first else records
+
+    @contextlib.contextmanager
+    def followed(self) -> Iterator[None]:
+        """While somebody follows, who reads all that is published soon after it is."""
+        self._followers += 1
+        try:
+            yield
+        finally:
+            self._followers -= 1
 
     async def park(self) -> None:
         """Wait until something is published, or the history is closed."""
@@ -174,7 +192,9 @@ class History(Generic[R]):
         return watch.complete
 
     def _offer(self, first: int, records: Sequence[R]) -> None:
-        if len(records) == 1:  # as nearly always, unless the daemon writes very fast
+        if self.name_of is None:
+            groups = list(self._groups[""].values())
+        elif len(records) == 1:  # as nearly always, unless the daemon writes very fast
             groups = list(self._groups.get(self.name_of(records[0]), {}).values())
         else:
             wanted = self._groups.keys() & self._names_of(records)
@@ -202,6 +222,8 @@ class History(Generic[R]):
         if len(records) == 1:  # found by its name
             return (first,), converted(watch.convert, records)
         name_of, names = self.name_of, watch.names
+        if name_of is None:
+            return range(first, first + len(records)), converted(watch.convert, records)
         found = [(i, record) for i, record in enumerate(records, first) if name_of(record) in names]
         return [i for i, _ in found], converted(watch.convert, [record for _, record in found])
 
@@ -229,6 +251,15 @@ class History(Generic[R]):
             parked, self._parked = self._parked, {}
             for task in parked:
                 trio.lowlevel.reschedule(task)
+
+    def _records(self, block: _Block[R]) -> Sequence[R]:
+        if block.records is not None:
+            return block.records
+        records = self._decode(block.raw)
+        if block.first >= self.hot_index:
+            # A thousand waits that fail at once each look at the newest records.
+            block.records = records
+        return records
 
     def _blocks_from(self, index: int) -> Iterator[_Block[R]]:
         # Nearly every reader wants the newest blocks: look from that end.

@@ -7,6 +7,7 @@ publisher from then on. It takes as many as it was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import length_hint
 from types import CoroutineType, FunctionType
 from typing import Any, Final, Generic, TypeVar
 
@@ -80,22 +81,36 @@ class Watch(Generic[T]):
         What the filter raises goes to the caller.
         """
         self.seen += len(items)
-        usable = _raising(items) if isinstance(items, Checked) else items
-        answers = usable if self.filter is None else map(self.filter, usable)
+        failed = _first_failure(items) if type(items) is Checked else len(items)
+        usable = iter(items if failed == len(items) else items[:failed])
+        ask = self.filter
         try:
-            for index, answer in zip(indexes, answers, strict=False):
-                if answer is not None or self.filter is None:
-                    if type(answer) is CoroutineType:
-                        answer.close()
-                        raise TypeError("a filter is a plain function: this one answered with a coroutine")
-                    self.taken.append(answer)
-                    if self.complete:
-                        self.index = index
-                        return True
+            if ask is None:
+                for item in usable:
+                    if self._take(item):
+                        break
+            else:
+                # A plain loop: a thousand waits pay for each step of it, for each event.
+                for item in usable:
+                    answer = ask(item)
+                    if answer is not None and self._take(answer):
+                        break
+            if failed < len(items) and not self.complete:
+                raise items[failed].error
         except BaseException as error:
             error.add_note(self.note)
             raise
+        if self.complete and self.index < 0:
+            self.index = indexes[failed - length_hint(usable) - 1]
+            return True
         return False
+
+    def _take(self, answer: Any) -> bool:
+        if type(answer) is CoroutineType:
+            answer.close()
+            raise TypeError("a filter is a plain function: this one answered with a coroutine")
+        self.taken.append(answer)
+        return self.complete
 
     @property
     def memoryless(self) -> bool:
@@ -120,11 +135,8 @@ class Watch(Generic[T]):
         return id(self)
 
 
-def _raising(items: Iterable[Any]) -> Iterable[Any]:
-    for item in items:
-        if isinstance(item, Failed):
-            raise item.error
-        yield item
+def _first_failure(items: Sequence[Any]) -> int:
+    return next((number for number, item in enumerate(items) if isinstance(item, Failed)), len(items))
 
 
 _PLAIN: Final[tuple[Callable[[Any], Any], ...]] = (value_of, full_of, event_of)

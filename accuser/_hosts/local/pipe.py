@@ -8,7 +8,6 @@ lets the reader get the tail and a true end.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -22,6 +21,7 @@ from ..._errors import EventPipeError
 from ..owner.guardian import guardian
 from ..paths import READ_SIZE, check_expressible
 
+DIRECT_READS: Final = 3
 MODE: Final = 0o640
 """As upstream's harness makes it (``tezt/lib_tezos/daemon.ml``)."""
 
@@ -35,13 +35,31 @@ class Reader(trio.abc.ReceiveStream):
     """
 
     _fd: int
+    _direct: int = attrs.field(default=0, init=False)
+    """Reads that may still be made without asking whether there is something."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Give what is there, up to ``max_bytes`` (64 KiB); nothing at the end."""
+        """Give what is there, up to ``max_bytes`` (64 KiB); nothing at the end.
+
+        After a full read up to three more are made at once, without a checkpoint: a daemon that writes so
+        fast has filled the pipe again, and a turn of the loop takes as long as a third of such a read.
+        """
+        most = READ_SIZE if max_bytes is None else max_bytes
         while True:
-            await trio.lowlevel.wait_readable(self._fd)
-            with contextlib.suppress(BlockingIOError):  # somebody else has read it
-                return os.read(self._fd, READ_SIZE if max_bytes is None else max_bytes)
+            if not self._direct:
+                await trio.lowlevel.wait_readable(self._fd)
+                self._direct = DIRECT_READS + 1
+            elif self._fd < 0:
+                raise trio.ClosedResourceError
+            self._direct -= 1
+            try:
+                data = os.read(self._fd, most)
+            except BlockingIOError:  # somebody else has read it, or there is no more
+                self._direct = 0
+                continue
+            if len(data) < most:
+                self._direct = 0
+            return data
 
     async def aclose(self) -> None:
         """Close it; whoever reads gets `trio.ClosedResourceError`."""
