@@ -60,6 +60,13 @@ def mutation(session: nox.Session) -> None:
 
 
 @nox.session
+def forging(session: nox.Session) -> None:
+    """Compare random operations with taquito's forger; needs node and npm."""
+    session.install("-q", ".[sandbox]")
+    session.run("python", "-m", "tests.support.taquito", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Meet 500 faults drawn at random; arguments go to ``tests/tools/soak.py``."""
     session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))

@@ -19,7 +19,6 @@ from accuser._mavryk.codec.crypto import (
     CHAIN_ID,
     Key,
 )
-from accuser._mavryk.codec.fields import ForgeError
 from accuser._mavryk.codec.forge import (
     BlockHeader,
     full_header_from_json,
@@ -157,11 +156,11 @@ def test_recorded_mempool_operations_hash_right() -> None:
     for name in NAMES:
         for batch in stream_items(name, "/chains/main/mempool/monitor_operations"):
             for item in batch:
-                if item["contents"][0]["kind"] == "transaction":
-                    with pytest.raises(ForgeError, match="/contents/0/kind: 'transaction'"):
-                        Operation.from_json(item, ignore=(*ANSWER_FIELDS, "error"))
-                    continue
                 operation = Operation.from_json(item, ignore=(*ANSWER_FIELDS, "error"))
+                if item["contents"][0]["kind"] == "transaction":
+                    # Its hash was made up by the mock.
+                    assert operation.to_json()["contents"] == item["contents"]
+                    continue
                 assert operation.hash == item["hash"]
                 assert operation.inlined is not None
                 assert operation.inlined.hash == item["hash"]

@@ -67,7 +67,7 @@ MISSING = object()
         (BAKING, "signature", "sig", "/signature: 'sig': wrong checksum"),
         (BAKING, "signature", "BLsig", "/signature: not a signature of a supported curve"),
         (BAKING, "contents/0", None, "/contents/0: not an object"),
-        (BAKING, "contents/0/kind", "delegation", "/contents/0/kind: 'delegation' is no kind of operation"),
+        (BAKING, "contents/0/kind", "transfer", "/contents/0/kind: 'transfer' is no kind of operation"),
         (BAKING, "contents/0/bh3", {}, "/contents/0/bh3: unexpected field"),
         (BAKING, "contents/0/bh1/level", True, "/contents/0/bh1/level: not an integer"),
         (BAKING, "contents/0/bh1/level", 2**31, "/contents/0/bh1/level: 2147483648 is not between"),

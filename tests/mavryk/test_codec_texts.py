@@ -144,6 +144,12 @@ PREFIXES = {
     Kind.ED25519_SIGNATURE: ("edsig", 99),
     Kind.SECP256K1_SIGNATURE: ("spsig1", 99),
     Kind.P256_SIGNATURE: ("p2sig", 98),
+    Kind.SECP256K1_PUBLIC: ("sppk", 55),
+    Kind.SECP256K1_SECRET: ("spsk", 54),
+    Kind.P256_PUBLIC: ("p2pk", 55),
+    Kind.P256_SECRET: ("p2sk", 54),
+    Kind.BLS_PUBLIC: ("BLpk", 76),
+    Kind.BLS_SIGNATURE: ("BLsig", 142),
 }
 
 

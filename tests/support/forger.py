@@ -27,19 +27,31 @@ from accuser._mavryk.codec.operations import (
     InlinedConsensus,
     Operation,
 )
+from accuser.sandbox.chain import nonces
 from accuser.sandbox.chain.activation import Activation
 from accuser.sandbox.chain.block import NO_OPERATIONS, Block, Network, Operations
 from accuser.sandbox.chain.chain import Chain
 from accuser.sandbox.chain.economic_rules import stamp_is_good
-from accuser.sandbox.chain.preapply import NO_PAYLOAD, construct, construct_activation
+from accuser.sandbox.chain.preapply import NO_PAYLOAD, Construction, construct, construct_activation
 
 KEYS = {key.pkh: key for key in BOOTSTRAP}
+SIGNERS = {key.public_key: key for key in BOOTSTRAP}
+"""Whose keys the blocks and votes are signed with, by public key."""
+
 NULL_SIGNATURE = bytes(64)
 
 
-def parameters(**constants: Any) -> dict[str, object]:
-    """Parameters of a protocol with the well-known accounts."""
-    return {"bootstrap_accounts": [[key.public_key, "4000000000000"] for key in BOOTSTRAP], **constants}
+NO_ISSUANCE: dict[str, object] = {
+    "issuance_weights": {"base_total_issued_per_minute": "0"},
+    "liquidity_baking_subsidy": "0",
+}
+"""Constants by which nobody is paid, so that amounts in tests of other things are plain."""
+
+
+def parameters(*, issuance: bool = False, **constants: Any) -> dict[str, object]:
+    """Parameters of a protocol with the well-known accounts; with ``issuance``, blocks are paid for."""
+    accounts = [[key.public_key, "4000000000000"] for key in BOOTSTRAP]
+    return {"bootstrap_accounts": accounts, **({} if issuance else NO_ISSUANCE), **constants}
 
 
 def activation(
@@ -72,41 +84,71 @@ def header(
     operations: Operations = NO_OPERATIONS,
     key: Key | None = None,
     vote: str = "pass",
+    nonce: bytes | None = None,
     **changes: Any,
 ) -> BlockHeader:
     """The header of a block: signed by the round's baker unless ``key`` says otherwise.
 
-    ``vote`` makes two blocks with the same contents differ; ``changes`` are made to the shell header
-    before it is signed.
+    ``vote`` makes two blocks with the same contents differ; ``nonce`` is what a block that has to commit
+    to one commits to; ``changes`` are made to the shell header before it is signed.
     """
     predecessor = predecessor or chain.head
     calendar = predecessor.state.calendar
     assert calendar is not None
-    level = predecessor.level + 1
-    before = predecessor.header.shell.timestamp
-    time = calendar.parameters.timestamp(before, predecessor.round, round)
-    commitment = calendar.level_info(level)["expected_commitment"]
-    data = ProtocolData(
+    data = protocol_data(predecessor, round=round, payload_round=payload_round, vote=vote, nonce=nonce)
+    shell = constructed(chain, predecessor, data, round, operations).shell
+    hashes = [operation.hash for passed in operations[1:] for operation in passed]
+    data = attrs.evolve(data, payload_hash=payload_hash(predecessor.hash, data.payload_round, hashes))
+    shell = attrs.evolve(shell, **changes)
+    baker = calendar.baker(predecessor.level + 1, round)
+    assert baker is not None
+    key = key or SIGNERS[baker.public_key]
+    work = 0
+    while not stamp_is_good(BlockHeader(shell, data.to_bytes()), calendar.parameters):
+        work += 1
+        data = attrs.evolve(data, proof_of_work_nonce=work.to_bytes(8, "big"))
+    return BlockHeader(shell, signed(shell.to_bytes(), data, key, chain).to_bytes())
+
+
+def protocol_data(
+    predecessor: Block,
+    *,
+    round: int = 0,
+    payload_round: int | None = None,
+    vote: str = "pass",
+    nonce: bytes | None = None,
+) -> ProtocolData:
+    """The protocol's part of a header, but for payload, work and signature."""
+    calendar = predecessor.state.calendar
+    assert calendar is not None
+    commitment = calendar.level_info(predecessor.level + 1)["expected_commitment"]
+    committed = encode(Kind.NONCE, bytes(32)) if nonce is None else nonces.commitment(nonce)
+    return ProtocolData(
         payload_hash=NO_PAYLOAD,
         payload_round=round if payload_round is None else payload_round,
         proof_of_work_nonce=bytes(8),
-        seed_nonce_hash=encode(Kind.NONCE, bytes(32)) if commitment else None,
+        seed_nonce_hash=committed if commitment else None,
         liquidity_baking_toggle_vote=vote,
         adaptive_issuance_vote="off",
         signature=NULL_SIGNATURE,
     )
-    shell = construct(chain, predecessor, data, time, operations).shell
-    hashes = [operation.hash for passed in operations[1:] for operation in passed]
-    data = attrs.evolve(data, payload_hash=payload_hash(predecessor.hash, data.payload_round, hashes))
-    shell = attrs.evolve(shell, **changes)
-    baker = calendar.baker(level, round)
-    assert baker is not None
-    key = key or KEYS[baker.pkh]
-    nonce = 0
-    while not stamp_is_good(BlockHeader(shell, data.to_bytes()), calendar.parameters):
-        nonce += 1
-        data = attrs.evolve(data, proof_of_work_nonce=nonce.to_bytes(8, "big"))
-    return BlockHeader(shell, signed(shell.to_bytes(), data, key, chain).to_bytes())
+
+
+def constructed(
+    chain: Chain, predecessor: Block, data: ProtocolData, round: int, operations: Operations
+) -> Construction:
+    """What a node makes of operations at a round: which are valid, and the shell header."""
+    calendar = predecessor.state.calendar
+    assert calendar is not None
+    before = predecessor.header.shell.timestamp
+    time = calendar.parameters.timestamp(before, predecessor.round, round)
+    return construct(chain, predecessor, data, time, operations)
+
+
+def valid(chain: Chain, operations: Operations, round: int) -> Operations:
+    """Those of the operations that a block on top of the head can have."""
+    data = protocol_data(chain.head, round=round)
+    return tuple(one.applied for one in constructed(chain, chain.head, data, round, operations).passes)
 
 
 def signed(shell: bytes, data: ProtocolData, key: Key, chain: Chain) -> ProtocolData:
@@ -123,11 +165,14 @@ def bake(
     round: int = 0,
     operations: Operations = NO_OPERATIONS,
     vote: str = "pass",
+    nonce: bytes | None = None,
 ) -> Block:
     """Add blocks; the last one is returned, and is the head if it is better."""
     block = predecessor or chain.head
     for _ in range(count):
-        block = chain.add(header(chain, block, round=round, operations=operations, vote=vote), operations)
+        block = chain.add(
+            header(chain, block, round=round, operations=operations, vote=vote, nonce=nonce), operations
+        )
         chain.advance(block)
     return block
 
@@ -167,7 +212,7 @@ def vote(
     )
     unsigned = InlinedConsensus(branch or about.predecessor, content, NULL_SIGNATURE)
     mark = watermark(content.watermark, chain.network.chain_id)
-    signature = (key or KEYS[owner.pkh]).sign(unsigned.unsigned_bytes(), watermark=mark)
+    signature = (key or SIGNERS[owner.public_key]).sign(unsigned.unsigned_bytes(), watermark=mark)
     return Operation(unsigned.branch, (content,), signature)
 
 
@@ -185,3 +230,16 @@ def slots(block: Block, delegate: str, level: int | None = None) -> list[int]:
     calendar = block.state.calendar
     assert calendar is not None
     return calendar.slots(block.level if level is None else level)[delegate]
+
+
+def attestations(chain: Chain, *absent: str) -> Operations:
+    """The attestations of the head by everybody but those named, as the operations of a block."""
+    head = chain.head
+    calendar = head.state.calendar
+    assert calendar is not None
+    if head.payload_hash is None:
+        # The block that begins a protocol is not attested.
+        return NO_OPERATIONS
+    owners = calendar.slots(head.level).items()
+    present = [(pkh, own[0]) for pkh, own in owners if pkh not in absent and not head.state.is_forbidden(pkh)]
+    return (tuple(vote(chain, head, slot) for _, slot in present), (), (), ())

@@ -78,6 +78,16 @@ class Kind(enum.Enum):
     """Ed25519 secret seed, ``edsk...`` of 54 characters."""
     ED25519_SECRET = (b"\x2b\xf6\x4e\x07", 64)
     """Ed25519 secret seed and public key, ``edsk...`` of 98 characters."""
+    SECP256K1_PUBLIC = (b"\x03\xfe\xe2\x56", 33)
+    """Secp256k1 public key, ``sppk...``."""
+    SECP256K1_SECRET = (b"\x11\xa2\xe0\xc9", 32)
+    """Secp256k1 secret key, ``spsk...``."""
+    P256_PUBLIC = (b"\x03\xb2\x8b\x7f", 33)
+    """P-256 public key, ``p2pk...``."""
+    P256_SECRET = (b"\x10\x51\xee\xbd", 32)
+    """P-256 secret key, ``p2sk...``."""
+    BLS_PUBLIC = (b"\x06\x95\x87\xcc", 48)
+    """BLS12-381 public key, ``BLpk...``."""
     SIGNATURE = (b"\x04\x82\x2b", 64)
     """Signature of an unstated curve, ``sig...``."""
     ED25519_SIGNATURE = (b"\x09\xf5\xcd\x86\x12", 64)
@@ -86,6 +96,8 @@ class Kind(enum.Enum):
     """Secp256k1 signature, ``spsig1...``."""
     P256_SIGNATURE = (b"\x36\xf0\x2c\x34", 64)
     """P-256 signature, ``p2sig...``."""
+    BLS_SIGNATURE = (b"\x28\xab\x40\xcf", 96)
+    """BLS12-381 signature, ``BLsig...``."""
 
     def __init__(self, prefix: bytes, size: int) -> None:
         self.prefix: Final = prefix

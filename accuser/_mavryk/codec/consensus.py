@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -12,6 +11,7 @@ from .base58 import Kind, encode
 from .crypto import Watermark, operation_hash
 from .fields import SIGNATURE_SIZE, Fields, ForgeError, Reader, check_size, hash_bytes, integer_bytes
 from .forge import INT32_MAX
+from .numbers import number_bytes, number_field, read_number
 
 ConsensusKind: TypeAlias = Literal["preattestation", "attestation", "attestation_with_dal"]
 
@@ -31,9 +31,6 @@ LEGACY_KINDS: Final = {
 """Former names of kinds, which JSON input may still use."""
 
 CONSENSUS_KINDS: Final = {tag: kind for kind, tag in CONSENSUS_TAGS.items()}
-
-# The DAL attestation is a number of any size; Python itself refuses decimals beyond 4300 digits.
-_MAX_DIGITS: Final = 2000
 
 
 def kind_of(fields: Fields) -> str:
@@ -81,10 +78,7 @@ class Consensus:
         """Take the fields that follow the kind."""
         dal = None
         if kind == "attestation_with_dal":
-            text = fields.text("dal_attestation")
-            if not re.fullmatch(rf"-?\d{{1,{_MAX_DIGITS}}}", text, re.ASCII):
-                raise ForgeError(fields.path("dal_attestation"), "not a number in a string")
-            dal = int(text)
+            dal = number_field(fields, "dal_attestation")
         return cls(
             kind,
             slot=fields.integer("slot", 0, 0xFFFF),
@@ -103,7 +97,7 @@ class Consensus:
                 integer_bytes(self.level, 4, "level"),
                 integer_bytes(self.round, 4, "round"),
                 hash_bytes(Kind.PAYLOAD, self.payload_hash, "block_payload_hash"),
-                b"" if self.dal_attestation is None else _number_bytes(self.dal_attestation),
+                b"" if self.dal_attestation is None else number_bytes(self.dal_attestation),
             )
         )
 
@@ -114,7 +108,7 @@ class Consensus:
         level = reader.integer(4, "level", least=0)
         at_round = reader.integer(4, "round", least=0)
         payload_hash = reader.hash(Kind.PAYLOAD, "block_payload_hash")
-        dal = _read_number(reader, "dal_attestation") if kind == "attestation_with_dal" else None
+        dal = read_number(reader, "dal_attestation") if kind == "attestation_with_dal" else None
         return cls(kind, slot, level, at_round, payload_hash, dal)
 
 
@@ -174,31 +168,3 @@ class InlinedConsensus:
         inlined = cls(branch, consensus, fields.signature())
         fields.end()
         return inlined
-
-
-def _number_bytes(value: int) -> bytes:
-    # Data_encoding.z: a sign bit and six bits in the first byte, seven in each that follows,
-    # the lowest first; the top bit says that another byte follows.
-    sign, rest = (0x40, -value) if value < 0 else (0, value)
-    result = bytearray([sign | rest & 0x3F])
-    rest >>= 6
-    while rest:
-        result[-1] |= 0x80
-        result.append(rest & 0x7F)
-        rest >>= 7
-    return bytes(result)
-
-
-def _read_number(reader: Reader, what: str) -> int:
-    byte = reader.integer(1, what, signed=False)
-    negative = bool(byte & 0x40)
-    value, shift = byte & 0x3F, 6
-    while byte & 0x80:
-        byte = reader.integer(1, what, signed=False)
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    if shift > 6 and byte == 0:
-        raise reader.fail(what, "trailing zero byte")
-    if negative and not value:
-        raise reader.fail(what, "zero with a sign")
-    return -value if negative else value

@@ -1,6 +1,6 @@
 """Hashes, keys and signatures, and the constants of the sandbox network.
 
-Signatures are Ed25519, the curve of every well-known account; other curves are not supported.
+Signatures are of the curve of their key, see `keys`: Ed25519 for every well-known account.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import attrs
 from ..accounts import ACTIVATOR as ACTIVATOR_ACCOUNT
 from ..accounts import BOOTSTRAP as BOOTSTRAP_ACCOUNTS
 from ..accounts import Account
-from .base58 import (
-    Base58Error,
-    Kind,
-    decode,
-    encode,
+from .base58 import Kind, decode, encode
+from .keys import (
+    hash_of_key,
+    public_key_of,
+    sign_digest,
+    verify_digest,
 )
 
 UNENCRYPTED: Final = "unencrypted:"
@@ -117,63 +118,40 @@ def watermark(kind: Watermark, chain_id: str | None = None) -> bytes:
 
 @attrs.frozen
 class Key:
-    """An Ed25519 key pair and what the client calls it."""
+    """A key pair and what the client calls it."""
 
     alias: str
     pkh: str
-    """``mv1...``"""
+    """``mv1...``, or ``mv2...`` and ``mv3...`` of the other curves."""
     public_key: str
-    """``edpk...``"""
+    """``edpk...``, ``sppk...`` or ``p2pk...``"""
     secret_key: str = attrs.field(repr=False)
-    """``edsk...``, without scheme."""
+    """``edsk...`` and so on, without scheme."""
 
     def sign(self, data: bytes, *, watermark: bytes) -> bytes:
         """The 64-byte signature of ``data`` under that watermark."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        secret = Ed25519PrivateKey.from_private_bytes(_seed(self.secret_key))
-        return secret.sign(blake2b(watermark + data))
+        return sign_digest(self.secret_key, blake2b(watermark + data))
 
 
 def key_of_secret(secret: str, alias: str = "") -> Key:
-    """The key pair of ``edsk...``, with or without ``unencrypted:`` before it.
+    """The key pair of ``edsk...``, ``spsk...`` or ``p2sk...``, with or without ``unencrypted:`` before it.
 
     Raises:
-        Base58Error: not an unencrypted Ed25519 secret key.
+        Base58Error: not an unencrypted secret key of one of these curves.
     """
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     secret = secret.removeprefix(UNENCRYPTED)
-    private = Ed25519PrivateKey.from_private_bytes(_seed(secret))
-    public_key = encode(Kind.ED25519_PUBLIC, private.public_key().public_bytes_raw())
+    public_key = public_key_of(secret)
     return Key(alias, public_key_hash(public_key), public_key, secret)
 
 
 def public_key_hash(public_key: str) -> str:
-    """``mv1...`` of ``edpk...``. Raises ``Base58Error`` for anything else."""
-    return encode(Kind.MV1, blake2b(decode(Kind.ED25519_PUBLIC, public_key), 20))
+    """``mv1...`` of ``edpk...``, and so for the other curves. Raises ``Base58Error`` for anything else."""
+    return hash_of_key(public_key)
 
 
 def verify(public_key: str, signature: bytes, data: bytes, *, watermark: bytes) -> bool:
     """Whether ``signature`` of ``data`` was made with that key under that watermark."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    public = Ed25519PublicKey.from_public_bytes(decode(Kind.ED25519_PUBLIC, public_key))
-    try:
-        public.verify(signature, blake2b(watermark + data))
-    except InvalidSignature:
-        return False
-    return True
-
-
-def _seed(secret: str) -> bytes:
-    try:
-        return decode(Kind.ED25519_SEED, secret)
-    except Base58Error:
-        if len(secret) != 98:
-            raise
-        return decode(Kind.ED25519_SECRET, secret)[:32]
+    return verify_digest(public_key, signature, blake2b(watermark + data))
 
 
 GENESIS_BLOCK: Final = "BLockGenesisGenesisGenesisGenesisGenesis23a82evMK9F"

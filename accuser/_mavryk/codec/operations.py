@@ -1,7 +1,7 @@
-"""Operations: consensus operations, denunciations and votes, and their binary and JSON forms.
+"""Operations of every kind that the sandbox knows, and their binary and JSON forms.
 
-The layouts are those of ``lib_protocol/operation_repr.ml`` of each protocol. No other kinds of
-operations exist here, and each of these stands alone in its operation.
+The layouts are those of ``lib_protocol/operation_repr.ml`` of each protocol. Rollups, tickets and
+the data availability layer have no operations here. Only manager operations come in batches.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from .anonymous import (
+    BY_KIND,
+    BY_TAG,
+    Anonymous,
+    FailingNoop,
+)
 from .base58 import Kind, encode
 from .consensus import CONSENSUS_KINDS, kind_of
 from .consensus import CONSENSUS_TAGS as CONSENSUS_TAGS
@@ -22,6 +28,7 @@ from .consensus import InlinedConsensus as InlinedConsensus
 from .crypto import operation_hash
 from .fields import SIGNATURE_SIZE, Fields, ForgeError, Reader, check_size, dynamic, hash_bytes
 from .forge import BlockHeader, full_header_from_json, full_header_json
+from .manager import MANAGER_KINDS, MANAGER_TAGS, Manager
 from .votes import BALLOT_TAG, PROPOSALS_TAG, Ballot, Proposals
 
 EvidenceKind: TypeAlias = Literal["double_attestation_evidence", "double_preattestation_evidence"]
@@ -85,33 +92,48 @@ class DoubleConsensus:
         return tag + dynamic(self.op1.to_bytes()) + dynamic(self.op2.to_bytes())
 
 
-Content: TypeAlias = Consensus | DoubleBaking | DoubleConsensus | Proposals | Ballot
+Evidence: TypeAlias = DoubleBaking | DoubleConsensus
+Content: TypeAlias = Consensus | Evidence | Proposals | Ballot | Anonymous | FailingNoop | Manager
 
 
 @attrs.frozen
 class Operation:
-    """An operation; ``contents`` has exactly one element."""
+    """An operation; ``contents`` has one element, or several if all are manager operations."""
 
     branch: str
     contents: tuple[Content, ...]
     signature: bytes | None = None
-    """64 bytes (zeros for a denunciation, which is anonymous), or None for an unsigned one."""
+    """64 bytes (zeros for anonymous operations), or None for an unsigned one."""
 
     def __attrs_post_init__(self) -> None:
-        if len(self.contents) != 1:
-            raise ForgeError("/contents", f"{len(self.contents)} contents where one must be")
+        if not self.contents:
+            raise ForgeError("/contents", "0 contents where one must be")
+        if len(self.contents) > 1 and not all(isinstance(one, Manager) for one in self.contents):
+            reason = "Operation list of length > 1 should only contain manager operations."
+            raise ForgeError("/contents", reason)
 
     @property
     def content(self) -> Content:
-        """The only element of ``contents``."""
+        """The first element of ``contents``, which tells what kind of operation it is."""
         return self.contents[0]
 
     @property
+    def managed(self) -> tuple[Manager, ...]:
+        """The contents of a manager operation; none if it is of another kind."""
+        return tuple(one for one in self.contents if isinstance(one, Manager))
+
+    @property
     def validation_pass(self) -> int:
-        """Which list of a block it belongs to: 0 for consensus, 1 for votes, 2 for denunciations."""
+        """Which list of a block it belongs to.
+
+        0 for consensus, 1 for votes, 2 for anonymous ones, 3 for managers' (``main.ml``). What never
+        is in a block counts as of the last pass.
+        """
         if isinstance(self.content, Consensus):
             return 0
-        return 1 if isinstance(self.content, Proposals | Ballot) else 2
+        if isinstance(self.content, Proposals | Ballot):
+            return 1
+        return 3 if isinstance(self.content, Manager | FailingNoop) else 2
 
     @property
     def inlined(self) -> InlinedConsensus | None:
@@ -122,7 +144,8 @@ class Operation:
 
     def unsigned_bytes(self) -> bytes:
         """The binary form without the signature. Raises ``ForgeError``."""
-        return hash_bytes(Kind.BLOCK, self.branch, "branch") + self.content.to_bytes()
+        contents = b"".join(content.to_bytes() for content in self.contents)
+        return hash_bytes(Kind.BLOCK, self.branch, "branch") + contents
 
     def to_bytes(self) -> bytes:
         """The binary form with the signature. Raises ``ForgeError`` if there is none."""
@@ -177,27 +200,36 @@ class Operation:
         """Read all of ``data``, with or without a signature at its end. Raises ``ForgeError``."""
         reader = Reader(data, "operation")
         branch = reader.hash(Kind.BLOCK, "branch")
-        tag = reader.integer(1, "tag", signed=False)
-        content: Content
-        if tag in CONSENSUS_KINDS:
-            content = Consensus.read(CONSENSUS_KINDS[tag], reader)
-        elif tag in _EVIDENCE_KINDS:
-            op1, op2 = (InlinedConsensus.read(reader.dynamic(name)) for name in ("op1", "op2"))
-            content = DoubleConsensus(_EVIDENCE_KINDS[tag], op1, op2)
-        elif tag == DOUBLE_BAKING_TAG:
-            bh1, bh2 = (BlockHeader.from_bytes(reader.dynamic(name).rest()) for name in ("bh1", "bh2"))
-            content = DoubleBaking(bh1, bh2)
-            for header in (bh1, bh2):
-                full_header_json(header)
-        elif tag == PROPOSALS_TAG:
-            content = Proposals.read(reader)
-        elif tag == BALLOT_TAG:
-            content = Ballot.read(reader)
-        else:
-            raise reader.fail("tag", f"{tag} is no kind of operation that exists here")
+        contents = [_read_content(reader)]
+        # Nothing tells how many contents a batch has but the signature behind them.
+        while isinstance(contents[0], Manager) and reader.left > (SIGNATURE_SIZE if signed else 0):
+            contents.append(_read_content(reader))
         signature = reader.signature() if signed else None
         reader.end()
-        return cls(branch, (content,), signature)
+        return cls(branch, tuple(contents), signature)
+
+
+def _read_content(reader: Reader) -> Content:
+    tag = reader.integer(1, "tag", signed=False)
+    if tag in CONSENSUS_KINDS:
+        return Consensus.read(CONSENSUS_KINDS[tag], reader)
+    if tag in _EVIDENCE_KINDS:
+        op1, op2 = (InlinedConsensus.read(reader.dynamic(name)) for name in ("op1", "op2"))
+        return DoubleConsensus(_EVIDENCE_KINDS[tag], op1, op2)
+    if tag == DOUBLE_BAKING_TAG:
+        bh1, bh2 = (BlockHeader.from_bytes(reader.dynamic(name).rest()) for name in ("bh1", "bh2"))
+        for header in (bh1, bh2):
+            full_header_json(header)
+        return DoubleBaking(bh1, bh2)
+    if tag == PROPOSALS_TAG:
+        return Proposals.read(reader)
+    if tag == BALLOT_TAG:
+        return Ballot.read(reader)
+    if tag in MANAGER_TAGS:
+        return Manager.read(tag, reader)
+    if tag in BY_TAG:
+        return BY_TAG[tag].read(reader)
+    raise reader.fail("tag", f"{tag} is no kind of operation that exists here")
 
 
 def _content_from_json(value: object, path: str, ignore: Collection[str]) -> Content:
@@ -220,6 +252,10 @@ def _content_from_json(value: object, path: str, ignore: Collection[str]) -> Con
         content = Proposals.from_fields(fields)
     elif kind == Ballot.kind:
         content = Ballot.from_fields(fields)
+    elif kind in MANAGER_KINDS:
+        content = Manager.from_fields(kind, fields)
+    elif kind in BY_KIND:
+        content = BY_KIND[kind].from_fields(fields)
     else:
         raise ForgeError(fields.path("kind"), f"{kind[:50]!r} is no kind of operation that exists here")
     fields.end(ignore)

@@ -123,7 +123,7 @@ class Amendment:
     def _outcome(self, calendar: Calendar) -> tuple[bool, int]:
         tally = self.tally(calendar)
         cast = tally["yay"] + tally["nay"]
-        participation = (cast + tally["pass"]) * 10_000 // calendar.total_voting_power
+        participation = (cast + tally["pass"]) * 10_000 // max(calendar.total_voting_power, 1)
         approved = participation >= self.quorum(calendar) and tally["yay"] >= 8 * cast // 10
         return approved, (8 * self._participation(calendar) + 2 * participation) // 10
 

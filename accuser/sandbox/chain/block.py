@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -71,6 +71,12 @@ class Block:
     """What it did to balances, beside what its operations did."""
     forbids: Mapping[str, str] = attrs.field(factory=dict)
     """Whom the evidence of a hash made the protocol forbid."""
+    results: Mapping[str, tuple[dict[str, Any], ...]] = attrs.field(factory=dict)
+    """The metadata of the contents of its operations, by their hash, where these changed the ledger."""
+    subsidy: tuple[Update, ...] = ()
+    """What it minted for the treasury."""
+    deactivated: tuple[str, ...] = ()
+    """Delegates that it made inactive."""
 
     @property
     def level(self) -> int:

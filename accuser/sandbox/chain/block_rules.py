@@ -21,7 +21,7 @@ from . import economic_rules, migration
 from .activation import Activation
 from .block import PASSES, Block, Network, Operations, hashes
 from .economy import economy
-from .ledger import opened
+from .ledger import opened, stakes
 from .parameters import MAX_OPERATION_SIZE, PASS_QUOTAS, Calendar, Parameters, ParametersError
 from .state import State
 from .trace import (
@@ -157,10 +157,15 @@ def activated(network: Network, activation: Activation, level: int, block: str) 
     migration.check_known(protocol, block)
     try:
         parameters = Parameters.from_json(activation.parameters_json())
-        ledger = opened(parameters, economy(parameters, protocol))
+        rules = economy(parameters, protocol)
+        ledger = opened(parameters, rules)
     except (ForgeError, ParametersError) as error:
         raise shell_error(TEMPORARY, "failure", msg=f"Invalid protocol_parameters: {error}") from error
-    return State(protocol, Calendar(level, parameters), ledger=ledger)
+    # With delegations, a delegate's weight is more than what it owns.
+    candidates = ((one, one.free) for one in ledger.accounts.values() if one.is_delegate)
+    calendar = Calendar(level, parameters, listed=ledger.listings())
+    calendar = calendar.with_stakes(0, tuple(stakes(candidates, rules, adaptive=False)))
+    return State(protocol, calendar, ledger=ledger)
 
 
 def wrong_fitness(block: str, expected: tuple[bytes, ...], found: tuple[bytes, ...]) -> NodeError:

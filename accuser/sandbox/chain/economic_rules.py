@@ -16,9 +16,15 @@ from ..._mavryk.codec.crypto import (
 )
 from ..._mavryk.codec.fields import ForgeError
 from ..._mavryk.codec.forge import BlockHeader, ProtocolData, rfc3339
-from ..._mavryk.codec.operations import Consensus, Operation
+from ..._mavryk.codec.manager import Manager
+from ..._mavryk.codec.operations import (
+    Consensus,
+    DoubleBaking,
+    DoubleConsensus,
+    Operation,
+)
 from ..._mavryk.codec.votes import Ballot, Proposals, Vote
-from . import amendment, consensus, cycles, evidence, migration
+from . import amendment, consensus, cycles, evidence, manager_rules, migration, other_rules
 from .activation import ZERO_SIGNATURE
 from .block import Block, Network, Operations
 from .ledger import Denunciation
@@ -28,6 +34,7 @@ from .rights import Delegate
 from .state import Fitness, State, memory_key
 from .trace import (
     PERMANENT,
+    TEMPORARY,
     NodeError,
     invalid_block,
     protocol_error,
@@ -66,12 +73,7 @@ def validate(
     _check_power(state, calendar, shell.level, fitness, operations[0])
     outcome = cycles.outcome(
         state.with_denounced([misbehaviour for _, misbehaviour in denounced], shell.level),
-        cycles.Deeds(
-            level=shell.level,
-            vote=data.adaptive_issuance_vote,
-            active=frozenset({baker.pkh, proposer.pkh, *_attesters(calendar, operations[0])}),
-            denunciations=_denunciations(state, proposer, denounced),
-        ),
+        deeds(state, shell.level, baker, proposer, data, operations, denounced),
     )
     after = voted(outcome.state, calendar, shell.level, operations[1])
     return Block(
@@ -84,6 +86,38 @@ def validate(
         proposer=proposer,
         updates=outcome.updates,
         forbids=outcome.forbids,
+        results=outcome.results,
+        subsidy=outcome.subsidy,
+        deactivated=outcome.deactivated,
+    )
+
+
+def deeds(
+    state: State,
+    level: int,
+    baker: Delegate,
+    proposer: Delegate,
+    data: ProtocolData,
+    operations: Operations,
+    denounced: list[tuple[str, Misbehaviour]],
+) -> cycles.Deeds:
+    """What the ledger has to know of a block whose operations are valid."""
+    calendar = state.calendar
+    assert calendar is not None
+    attesters = _attesters(calendar, operations[0])
+    slots = calendar.slots(level - 1)
+    # The block that begins a protocol is not attested.
+    attested = level > calendar.protocol_level + 1
+    return cycles.Deeds(
+        level=level,
+        baker=baker.pkh,
+        proposer=proposer.pkh,
+        vote=data.adaptive_issuance_vote,
+        attesters=frozenset(attesters),
+        slots=sum(len(slots[pkh]) for pkh in attesters) if attested else None,
+        denunciations=_denunciations(state, proposer, denounced),
+        operations=[*operations[2], *operations[3]],
+        nonce_hash=data.seed_nonce_hash,
     )
 
 
@@ -186,6 +220,16 @@ def stamp_is_good(header: BlockHeader, parameters: Parameters) -> bool:
     return int.from_bytes(digest[:8], "big") <= parameters.proof_of_work_threshold
 
 
+@attrs.define
+class Seen:
+    """What the operations of a block share with nobody, and what they have used up."""
+
+    conflicts: dict[tuple[object, ...], str] = attrs.field(factory=dict)
+    """The hash of each by its `conflict_key`."""
+    gas: int = 0
+    """In units, as the limits of manager operations say."""
+
+
 def check_contents(
     network: Network, state: State, context: consensus.BlockContext, operations: Operations
 ) -> list[tuple[str, Misbehaviour]]:
@@ -198,7 +242,7 @@ def check_contents(
         NodeError: of the first one that is wrong.
     """
     denounced = []
-    seen: dict[tuple[object, ...], str] = {}
+    seen = Seen()
     for passed in operations:
         for operation in passed:
             misbehaviour = check_content(network, state, context, operation, seen)
@@ -212,7 +256,7 @@ def check_content(
     state: State,
     context: consensus.BlockContext,
     operation: Operation,
-    seen: dict[tuple[object, ...], str],
+    seen: Seen,
 ) -> Misbehaviour | None:
     """Validate one operation of a block, after those of ``seen``, where it is noted."""
     content = operation.content
@@ -221,12 +265,18 @@ def check_content(
         consensus.check_in_block(operation, state, context, network.chain_id)
     elif isinstance(content, Proposals | Ballot):
         check_vote(operation, content, state)
-    else:
+    elif isinstance(content, Manager):
+        manager_rules.check_block_gas(operation, seen.gas, state)
+        manager_rules.check(operation, state)
+    elif isinstance(content, DoubleBaking | DoubleConsensus):
         misbehaviour = evidence.check(content, state, context.level, network.chain_id)
+    else:
+        other_rules.check(content, state, context.level)
     key = conflict_key(operation, state.protocol)
-    if key in seen:
-        raise conflict_error(operation, seen[key], state.protocol)
-    seen[key] = operation.hash
+    if key in seen.conflicts:
+        raise conflict_error(operation, seen.conflicts[key], state.protocol)
+    seen.conflicts[key] = operation.hash
+    seen.gas += manager_rules.gas_limit(operation)
     return misbehaviour
 
 
@@ -237,7 +287,11 @@ def conflict_key(operation: Operation, protocol: str) -> tuple[object, ...]:
         return consensus.conflict_key(content)
     if isinstance(content, Proposals | Ballot):
         return amendment.conflict_key(content)
-    return evidence.conflict_key(content, protocol)
+    if isinstance(content, Manager):
+        return ("manager", content.source)
+    if isinstance(content, DoubleBaking | DoubleConsensus):
+        return evidence.conflict_key(content, protocol)
+    return other_rules.conflict_key(content)
 
 
 def conflict_error(operation: Operation, existing: str, protocol: str) -> NodeError:
@@ -247,14 +301,23 @@ def conflict_error(operation: Operation, existing: str, protocol: str) -> NodeEr
         return consensus.conflict_error(operation, existing, protocol)
     if isinstance(content, Proposals | Ballot):
         return amendment.conflict_error(content, operation.hash, existing, protocol)
-    return evidence.conflict_error(operation, existing, protocol)
+    if isinstance(content, Manager):
+        conflict = {"existing": existing, "new_operation": operation.hash}
+        fields = {"source": content.source, "conflict": conflict}
+        return protocol_error(protocol, TEMPORARY, "validate.operation.manager_restriction", fields)
+    if isinstance(content, DoubleBaking | DoubleConsensus):
+        return evidence.conflict_error(operation, existing, protocol)
+    return other_rules.conflict_error(content, operation, existing, protocol)
 
 
-def check_vote(operation: Operation, vote: Vote, state: State) -> None:
-    """Validate a vote on top of a state. Raises ``NodeError``."""
+def check_vote(operation: Operation, vote: Vote, state: State, *, signed: bool = True) -> None:
+    """Validate a vote on top of a state; its signature if it has to be right. Raises ``NodeError``."""
     assert state.calendar is not None
     amendment.check(vote, state.amendment, state.calendar, state.protocol)
-    key = state.calendar.parameters.rights.public_key(vote.source)
+    if not signed:
+        return
+    account = state.ledger.accounts.get(vote.source)
+    key = None if account is None else account.public_key
     assert key is not None
     mark = watermark(Watermark.GENERIC)
     if not verify(key, operation.signature or b"", operation.unsigned_bytes(), watermark=mark):

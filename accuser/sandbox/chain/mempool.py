@@ -11,9 +11,15 @@ from typing import Final
 
 import attrs
 
-from ..._mavryk.codec.operations import Consensus, Operation
+from ..._mavryk.codec.manager import Manager
+from ..._mavryk.codec.operations import (
+    Consensus,
+    DoubleBaking,
+    DoubleConsensus,
+    Operation,
+)
 from ..._mavryk.codec.votes import Ballot, Proposals
-from . import consensus, economic_rules, evidence
+from . import consensus, economic_rules, evidence, manager_rules, other_rules
 from .chain import Chain, HeadChange
 from .economic_rules import conflict_key
 from .trace import (
@@ -90,6 +96,9 @@ class Mempool:
             if existing != operation.hash:
                 if isinstance(operation.content, Consensus):
                     raise consensus.mempool_conflict_error(operation)
+                if isinstance(operation.content, Manager):
+                    manager_rules.check_replacement(operation, self.entries[existing].operation)
+                    return Classified(operation, Class.VALIDATED)
                 raise economic_rules.conflict_error(operation, existing, state.protocol)
         except NodeError as error:
             return Classified(operation, _CLASS_OF_KIND.get(error.kind, Class.BRANCH_DELAYED), error)
@@ -102,19 +111,31 @@ class Mempool:
             consensus.check_in_mempool(operation, head.state, head.level, network.chain_id)
         elif isinstance(content, Proposals | Ballot):
             economic_rules.check_vote(operation, content, head.state)
-        else:
+        elif isinstance(content, Manager):
+            manager_rules.check_in_mempool(operation, head.state)
+        elif isinstance(content, DoubleBaking | DoubleConsensus):
             evidence.check(content, head.state, head.level + 1, network.chain_id)
+        else:
+            other_rules.check(content, head.state, head.level + 1)
 
-    def add(self, entry: Classified) -> None:
-        """Keep a judged operation."""
+    def add(self, entry: Classified) -> Classified | None:
+        """Keep a judged operation; return the one whose place it takes, in its new class."""
         operation = entry.operation
         self.entries[operation.hash] = entry
         if entry.kind is Class.VALIDATED:
-            self._seen[conflict_key(operation, self.chain.head.state.protocol)] = operation.hash
-            return
+            key = conflict_key(operation, self.chain.head.state.protocol)
+            replaced = self._seen.get(key, operation.hash)
+            self._seen[key] = operation.hash
+            if replaced == operation.hash:
+                return None
+            error = manager_rules.replacement_error(replaced, operation)
+            late = Classified(self.entries.pop(replaced).operation, Class.BRANCH_DELAYED, error)
+            self.add(late)
+            return late
         others = self.of(entry.kind)
         for old in others[: len(others) - MAX_REFUSED]:
             del self.entries[old.operation.hash]
+        return None
 
     def not_live(self, operation: Operation) -> str:
         """Why an operation's branch is refused, in upstream's words."""

@@ -114,7 +114,7 @@ def constants_after_atlas(parameters: Parameters, level: int) -> dict[str, Any]:
         weights = dict(raw["issuance_weights"])
         weights.pop("liquidity_baking_subsidy_weight", None)
         subsidised = int(weights["base_total_issued_per_minute"])
-        weights["base_total_issued_per_minute"] = str(subsidised - 5_000_000)
+        weights["base_total_issued_per_minute"] = str(max(0, subsidised - 5_000_000))
         changed["issuance_weights"] = weights
     if "smart_rollup_reveal_activation_level" in raw:
         # With the data availability layer, it goes on as if it had always been there.

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from ..._mavryk.codec.base58 import Base58Error
-from ..._mavryk.codec.crypto import public_key_hash
+from .bootstrap import BootstrapError, read_bootstrap
 from .rights import Delegate, Rights
 
 MAX_SLASHING_PERIOD: Final = 2
@@ -166,6 +165,8 @@ class Calendar:
     """Rights that are others than those of the parameters, each from a cycle on, in that order."""
     protocol_level: int = attrs.field(default=attrs.Factory(lambda self: self.first_level, takes_self=True))
     """The level of the block that began the protocol of now, which the one before it made."""
+    listed: tuple[tuple[str, int], ...] | None = None
+    """What each delegate's vote counts since a voting period began; None: what it had at the activation."""
 
     def rights(self, cycle: int) -> Rights:
         """The draw that holds in a cycle; for one that is far ahead, the last that is known."""
@@ -219,6 +220,8 @@ class Calendar:
     @property
     def voting_powers(self) -> dict[str, int]:
         """What each delegate's vote counts, in mumav."""
+        if self.listed is not None:
+            return dict(self.listed)
         return {one.pkh: one.stake for one in self.parameters.rights.delegates}
 
     @property
@@ -271,15 +274,16 @@ def _delegates(raw: Mapping[str, Any]) -> tuple[Delegate, ...]:
     if not isinstance(accounts, (list, tuple)):
         raise ParametersError("bootstrap_accounts is missing: a list of [public key, balance] is needed")
     minimal = int(raw.get("minimal_stake", _DEFAULTS["minimal_stake"]))
-    delegates = []
-    for account in accounts:
-        try:
-            key, stake = str(account[0]), int(account[1])
-            # An account known by its hash alone, or with a delegate, does not bake.
-            if key.startswith("edpk") and len(account) == 2 and stake >= minimal:
-                delegates.append(Delegate(public_key_hash(key), key, stake))
-        except (LookupError, TypeError, ValueError, Base58Error) as error:
-            raise ParametersError(f"bootstrap_accounts has {account!r}: {error}") from error
+    delegates, entries = [], []
+    try:
+        entries = [read_bootstrap(account) for account in accounts]
+    except BootstrapError as error:
+        raise ParametersError(str(error)) from error
+    for entry in entries:
+        if entry.bakes and entry.balance >= minimal:
+            assert entry.public_key is not None
+            key = entry.consensus_key or entry.public_key
+            delegates.append(Delegate(entry.pkh, key, entry.balance))
     if not delegates:
         raise ParametersError("bootstrap_accounts names nobody who could bake")
     return tuple(delegates)

@@ -158,7 +158,7 @@ def _judge(
     sort: bool,
 ) -> tuple[Preapplied, ...]:
     live = chain.live_blocks(predecessor)
-    seen: dict[tuple[object, ...], str] = {}
+    seen = economic_rules.Seen()
     passes = []
     for index, passed in enumerate(operations):
         applied: list[Operation] = []

@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from ..._mavryk.codec.crypto import blake2b
+from ..._mavryk.codec.crypto import blake2b, public_key_hash
 
 SEED: Final = b"accuser sandbox rights 29"
 """Chosen among its like so that, with the five well-known accounts at equal stakes, ``bootstrap1``
@@ -29,7 +29,18 @@ class Delegate:
 
     pkh: str
     public_key: str
+    """What it bakes and attests with, which need not be the account's own key."""
     stake: int
+
+    @property
+    def consensus_pkh(self) -> str:
+        """The hash of that key."""
+        return _hash(self.public_key)
+
+
+@lru_cache(maxsize=256)
+def _hash(public_key: str) -> str:
+    return public_key_hash(public_key)
 
 
 @attrs.frozen

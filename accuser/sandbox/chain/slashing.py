@@ -15,25 +15,17 @@ from typing import Final
 import attrs
 
 from . import receipts
+from .accounts import Book
 from .economy import FORBIDDING_PERCENTAGE, WHOLE, Economy
-from .ledger import Denunciation, Ledger
+from .ledger import Account, Denunciation, Ledger
 from .misbehaviour import Misbehaviour, MisbehaviourKind
 from .parameters import Calendar
+from .places import SHARED, Burned, Contract, Deposits, Place, Unstaked
 
 _ORDER: Final[dict[MisbehaviourKind, int]] = {"block": 0, "attestation": 1, "preattestation": 2}
 """In which the misbehaviours of one level and round are punished."""
 
 _Key = tuple[int, int | None, int]
-
-
-@attrs.frozen(eq=False)
-class Slashed:
-    """What the end of a cycle did to those who were denounced."""
-
-    ledger: Ledger
-    updates: tuple[receipts.Update, ...]
-    percentages: dict[str, int]
-    """What each one was slashed by, in parts of `WHOLE`; for Atlas alone."""
 
 
 def record(
@@ -62,25 +54,31 @@ def record(
     return ledger, forbids
 
 
-def slash(ledger: Ledger, economy: Economy, calendar: Calendar, level: int) -> Slashed:
-    """Punish, at the end of the cycle of ``level``, whoever's time has come."""
+def slash(book: Book) -> tuple[tuple[receipts.Update, ...], dict[str, int]]:
+    """Punish, at the end of the cycle of a book's block, whoever's time has come.
+
+    Returns:
+        The updates, and for Atlas what each one was slashed by, in parts of `WHOLE`.
+    """
+    economy, calendar, level = book.rules, book.calendar, book.level
     if economy.is_atlas:
-        return _slash_atlas(ledger, economy, calendar, level)
-    due = [one for one in ledger.pending if is_due(one, economy, calendar, level)]
-    left = tuple(one for one in ledger.pending if one not in due)
+        return _slash_atlas(book)
+    due = [one for one in book.ledger.pending if is_due(one, economy, calendar, level)]
+    left = tuple(one for one in book.ledger.pending if one not in due)
     groups = _by_misbehaviour(due)
     updates: list[receipts.Update] = []
     for key in sorted(groups):
-        percentage = _percentage(ledger, economy, calendar, groups[key], level)
+        percentage = _percentage(book.ledger, economy, calendar, groups[key], level)
         for denunciation in groups[key]:
             culprit = denunciation.misbehaviour.delegate
             cycle = calendar.cycle(denunciation.misbehaviour.level)
-            before = ledger.slashed.get((culprit, cycle), 0)
+            before = book.ledger.slashed.get((culprit, cycle), 0)
             after = min(WHOLE, before + percentage)
-            ledger = attrs.evolve(ledger, slashed={**ledger.slashed, (culprit, cycle): after})
-            ledger, new = _punish(ledger, economy, calendar, denunciation, after - before, level)
-            updates = [*new, *updates]
-    return Slashed(attrs.evolve(ledger, pending=left), tuple(updates), {})
+            slashed = {**book.ledger.slashed, (culprit, cycle): after}
+            book.ledger = attrs.evolve(book.ledger, slashed=slashed)
+            updates = [*_punish(book, denunciation, after - before), *updates]
+    book.ledger = attrs.evolve(book.ledger, pending=left)
+    return tuple(updates), {}
 
 
 def is_due(denunciation: Denunciation, economy: Economy, calendar: Calendar, level: int) -> bool:
@@ -102,51 +100,52 @@ def estimate(ledger: Ledger, economy: Economy, calendar: Calendar, pkh: str, lev
         for one in group:
             if one.misbehaviour.delegate == pkh:
                 initial = _initial_deposits(ledger, calendar, one.misbehaviour, level)
-                total += min(initial * percentage // WHOLE, account.frozen)
+                total += min(initial * percentage // WHOLE, account.frozen + account.staked)
     return total
 
 
-def _slash_atlas(ledger: Ledger, economy: Economy, calendar: Calendar, level: int) -> Slashed:
+def _slash_atlas(book: Book) -> tuple[tuple[receipts.Update, ...], dict[str, int]]:
     updates: list[receipts.Update] = []
     percentages: dict[str, int] = {}
     # By delegate, and then in the order of their inclusion.
-    for one in sorted(ledger.pending, key=lambda denunciation: denunciation.misbehaviour.delegate):
-        percentage = _constant(economy, one.misbehaviour.kind)
-        ledger, new = _punish(ledger, economy, calendar, one, percentage, level)
-        updates = [*new, *updates]
+    for one in sorted(book.ledger.pending, key=lambda denunciation: denunciation.misbehaviour.delegate):
+        percentage = _constant(book.rules, one.misbehaviour.kind)
+        updates = [*_punish(book, one, percentage), *updates]
         culprit = one.misbehaviour.delegate
         percentages[culprit] = min(WHOLE, percentages.get(culprit, 0) + percentage)
-    return Slashed(attrs.evolve(ledger, pending=()), tuple(updates), percentages)
+    book.ledger = attrs.evolve(book.ledger, pending=())
+    return tuple(updates), percentages
 
 
-def _punish(
-    ledger: Ledger,
-    economy: Economy,
-    calendar: Calendar,
-    denunciation: Denunciation,
-    percentage: int,
-    level: int,
-) -> tuple[Ledger, list[receipts.Update]]:
-    culprit = ledger.accounts[denunciation.misbehaviour.delegate]
-    initial = _initial_deposits(ledger, calendar, denunciation.misbehaviour, level)
-    amount = min(initial * percentage // WHOLE, culprit.frozen)
-    reward = amount // economy.reward_divisor
-    burned = amount - reward
+def _punish(book: Book, denunciation: Denunciation, percentage: int) -> tuple[receipts.Update, ...]:
+    what, rules, calendar = denunciation.misbehaviour, book.rules, book.calendar
+    pkh = what.delegate
+    culprit = book.accounts[pkh]
+    initial = _initial_deposits(book.ledger, calendar, what, book.level)
+    amount = min(initial * percentage // WHOLE, culprit.frozen + culprit.staked)
+    own = min(own_part(culprit, rules, amount), culprit.frozen)
+    parts: list[tuple[Place, int]] = [(Deposits(pkh), own), (Deposits(pkh, SHARED), amount - own)]
+    # What was unstaked since the cycle's rights were given is punished as if it were still frozen.
+    cycle = calendar.cycle(what.level)
+    for since in range(max(0, cycle - rules.rights_delay), cycle + 1):
+        unstaked, current = book.unstaked.get((pkh, since), (0, 0))
+        place = Unstaked(pkh, SHARED, since)
+        parts.insert(0, (place, min(unstaked * percentage // WHOLE, current)))
+    rewards = [(place, part // rules.reward_divisor) for place, part in parts]
+    burned = [(place, part - part // rules.reward_divisor) for place, part in parts]
     origin = receipts.delayed(denunciation.operation)
-    updates: list[receipts.Update] = []
-    if burned:
-        updates += (
-            receipts.deposits(economy.protocol, culprit.pkh, -burned, origin),
-            receipts.punishment(burned, origin),
-        )
-    if reward:
-        updates += (
-            receipts.deposits(economy.protocol, culprit.pkh, -reward, origin),
-            receipts.contract(denunciation.rewarded, reward, origin),
-        )
-    ledger = ledger.evolve_accounts(attrs.evolve(culprit, frozen=culprit.frozen - amount))
-    rewarded = ledger.accounts[denunciation.rewarded]
-    return ledger.evolve_accounts(rewarded.paid(reward, level, calendar)) if reward else ledger, updates
+    return (
+        *book.gather(burned, Burned("punishments"), origin),
+        *book.gather(rewards, Contract(denunciation.rewarded), origin),
+    )
+
+
+def own_part(account: Account, rules: Economy, amount: int) -> int:
+    """The part of an amount that concerns a delegate and not its stakers, rounded up."""
+    allowed = account.allowed(rules.staking_over_baking)
+    if not account.frozen:
+        return 0
+    return -(-amount * account.frozen // (account.frozen + allowed))
 
 
 def _initial_deposits(ledger: Ledger, calendar: Calendar, misbehaviour: Misbehaviour, level: int) -> int:
@@ -193,7 +192,8 @@ def _is_too_much(ledger: Ledger, pkh: str, cycle: int) -> bool:
 
 
 def _may_return(ledger: Ledger, economy: Economy, pkh: str, new_cycle: int) -> bool:
-    rights, deposits = ledger.initial_deposits(pkh, new_cycle), ledger.accounts[pkh].frozen
+    account = ledger.accounts[pkh]
+    rights, deposits = ledger.initial_deposits(pkh, new_cycle), account.frozen + account.staked
     if economy.is_atlas:
         return not _is_too_much(ledger, pkh, new_cycle) and deposits >= rights // 2
     return not ledger.is_accused(pkh) and deposits >= rights

@@ -234,7 +234,9 @@ class Node:
         await self.events.injected(operation.hash)
 
     def _keep(self, entry: Classified, origin: str | None = None) -> None:
-        self.mempool.add(entry)
+        replaced = self.mempool.add(entry)
+        if replaced is not None:
+            self.feeds.operation_classified(replaced)
         self.feeds.operation_classified(entry)
         if entry.kind is Class.VALIDATED:
             for peer, link in tuple(self.peers.items()):

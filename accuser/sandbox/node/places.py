@@ -9,6 +9,7 @@ from ..chain.block import Block
 from ..chain.chain import UnknownBlock
 from ..chain.economy import Economy, economy
 from ..chain.parameters import Calendar
+from ..chain.views import View
 from .node import Node
 from .router import Call, Handle, is_chain
 
@@ -44,6 +45,11 @@ def calendar_of(block: Block) -> Calendar:
 def rules_of(block: Block) -> Economy:
     """The constants of money after a block. Raises ``UnknownBlock`` as `calendar_of`."""
     return economy(calendar_of(block).parameters, block.state.protocol)
+
+
+def view_of(block: Block) -> View:
+    """The ledger after a block. Raises ``UnknownBlock`` as `calendar_of`."""
+    return View(block.state.ledger, calendar_of(block), rules_of(block), block.level)
 
 
 def since_boreas(handle: BlockHandle) -> BlockHandle:

@@ -6,7 +6,7 @@ Field by field what typed clients decode: they refuse a value with a field too m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ..._mavryk.codec.base58 import Kind, encode
@@ -123,15 +123,15 @@ def metadata(chain: Chain, block: Block) -> Json:
         "level_info": calendar.level_info(block.level),
         "voting_period_info": block.state.amendment.info(block.level, calendar),
         "nonce_hash": data.seed_nonce_hash,
-        "deactivated": [],
+        "deactivated": list(block.deactivated),
         **({"balance_updates": list(block.updates)} if block.updates else {}),
         "liquidity_baking_toggle_ema": 0,
         "adaptive_issuance_vote_ema": ledger.ema,
         **launch,
-        "implicit_operations_results": [],
-        "proposer_consensus_key": block.proposer.pkh,
-        "baker_consensus_key": block.baker.pkh,
-        "consumed_milligas": "0",
+        "implicit_operations_results": _subsidy(block),
+        "proposer_consensus_key": block.proposer.consensus_pkh,
+        "baker_consensus_key": block.baker.consensus_pkh,
+        "consumed_milligas": str(_gas(block)),
         "dal_attestation": "0",
     }
 
@@ -154,14 +154,32 @@ def signed(operation: Operation) -> Json:
 
 def _included(chain: Chain, block: Block, operation: Operation, *, legacy: bool) -> Json:
     value = signed(operation)
-    (content,) = value["contents"]
-    content["metadata"] = _receipt(block, operation)
+    for content, receipt in zip(value["contents"], _receipts(block, operation), strict=True):
+        content["metadata"] = receipt
     return {
         "protocol": block.protocol,
         "chain_id": chain.network.chain_id,
         "hash": operation.hash,
         **(legacy_names(value) if legacy else value),
     }
+
+
+def _subsidy(block: Block) -> list[Json]:
+    """The transaction that nobody made, to the treasury; what its script does is not known here."""
+    if not block.subsidy:
+        return []
+    return [{"kind": "transaction", "balance_updates": list(block.subsidy)}]
+
+
+def _gas(block: Block) -> int:
+    """The gas that the manager operations of a block might have used: what counts are their limits."""
+    return 1000 * sum(one.gas_limit for operation in block.operations[3] for one in operation.managed)
+
+
+def _receipts(block: Block, operation: Operation) -> Sequence[Json]:
+    """The metadata of each content."""
+    known = block.results.get(operation.hash)
+    return [_receipt(block, operation)] if known is None else known
 
 
 def _receipt(block: Block, operation: Operation) -> Json:
@@ -177,7 +195,7 @@ def _receipt(block: Block, operation: Operation) -> Json:
     owner = calendar.owner(content.level, content.slot)
     assert owner is not None
     power = len(calendar.slots(content.level)[owner.pkh])
-    return {"delegate": owner.pkh, "consensus_power": power, "consensus_key": owner.pkh}
+    return {"delegate": owner.pkh, "consensus_power": power, "consensus_key": owner.consensus_pkh}
 
 
 def legacy_names(operation: Json) -> Json:
@@ -258,6 +276,11 @@ def validators(level: int, slots: dict[str, list[int]], delegates: Iterable[Dele
     """The entries of one level in the answer of ``helpers/validators``, in upstream's order."""
     owners = sorted((one for one in delegates if one.pkh in slots), key=lambda one: one.pkh, reverse=True)
     return [
-        {"level": level, "delegate": owner.pkh, "slots": slots[owner.pkh], "consensus_key": owner.pkh}
+        {
+            "level": level,
+            "delegate": owner.pkh,
+            "slots": slots[owner.pkh],
+            "consensus_key": owner.consensus_pkh,
+        }
         for owner in owners
     ]

@@ -24,6 +24,7 @@ from . import (
     routes_monitor,
     routes_network,
     routes_node,
+    routes_operations,
     routes_workers,
 )
 from .cors import Cors
@@ -52,6 +53,7 @@ def router(
         routes_workers.routes(node),
         routes_network.routes(node, network),
         routes_block.routes(node),
+        routes_operations.routes(node),
         routes_ledger.routes(node),
         routes_contracts.routes(node),
         routes_context.routes(node),

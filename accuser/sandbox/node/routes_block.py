@@ -203,7 +203,7 @@ class _Helpers:
                 right: dict[str, Any] = {"level": level, "delegate": baker.pkh, "round": at_round}
                 if level > block.level:
                     right["estimated_time"] = rfc3339(_estimate(calendar, block, level, at_round))
-                rights.append({**right, "consensus_key": baker.pkh})
+                rights.append({**right, "consensus_key": baker.consensus_pkh})
         return rights
 
     def complete(self, call: Call, block: Block) -> object:

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
+from ..chain import views
 from ..chain.block import Block
+from ..chain.made import BUFFER, CPMM
 from ..chain.parameters import FIXED_CONSTANTS
 from ..chain.trace import PERMANENT, TEMPORARY, protocol_error
 from . import issuance, query, seeds
 from .node import Node
-from .places import BLOCK, BlockHandle, calendar_of, on_block, rules_of
+from .places import BLOCK, BlockHandle, calendar_of, on_block, rules_of, view_of
 from .query import many, once
 from .router import Call, Route, get, post
-from .routes_contracts import BUFFER, CPMM
 
 _CONTEXT: Final = BLOCK + "/context"
 _ROLLUP: Final = _CONTEXT + "/smart_rollups/smart_rollup/{rollup}"
@@ -39,7 +40,7 @@ def routes(node: Node) -> list[Route]:
     served: dict[str, BlockHandle] = {
         "/constants": lambda call, block: calendar_of(block).parameters.constants(),
         "/constants/parametric": _parametric,
-        "/total_supply": _on_money(lambda block: str(issuance.total_supply(block))),
+        "/total_supply": _on_money(lambda block: str(block.state.ledger.supply)),
         "/total_frozen_stake": _total_frozen_stake,
         "/adaptive_issuance_launch_cycle": _on_money(lambda block: block.state.ledger.launch_cycle),
         "/issuance/issuance_per_minute": _per_minute,
@@ -55,7 +56,7 @@ def routes(node: Node) -> list[Route]:
         "/cache/contracts/size": _on_money(lambda block: 0),
         "/cache/contracts/size_limit": _cache_limit,
         "/smart_rollups/all": _on_money(lambda block: []),
-        "/nonces/{level}": _nonce(node),
+        "/nonces/{level}": _nonce,
         "/seed_computation": _computation(node),
     }
     return [
@@ -90,28 +91,28 @@ def _total_frozen_stake(call: Call, block: Block) -> object:
 
 
 def _per_minute(call: Call, block: Block) -> object:
-    return str(issuance.per_minute(calendar_of(block), rules_of(block)))
+    return str(issuance.per_minute(view_of(block)))
 
 
 def _rate(block: Block) -> Fraction:
-    return issuance.yearly_rate(block, calendar_of(block), rules_of(block))
+    return issuance.yearly_rate(view_of(block))
 
 
 def _rate_details(call: Call, block: Block) -> object:
-    return {"static": issuance.exact(_rate(block)), "dynamic": issuance.exact(Fraction(0))}
+    dynamic = issuance.dynamic_rate(view_of(block))
+    return {"static": issuance.exact(_rate(block) - dynamic), "dynamic": issuance.exact(dynamic)}
 
 
 def _expected(call: Call, block: Block) -> object:
-    calendar = calendar_of(block)
-    return issuance.expected(calendar, rules_of(block), calendar.cycle(block.level))
+    return issuance.expected(view_of(block))
 
 
 def _cache_limit(call: Call, block: Block) -> object:
     return calendar_of(block).parameters.raw.get("cache_script_size", _CACHE_LIMIT)
 
 
-def _nonce(node: Node) -> BlockHandle:
-    return lambda call, block: seeds.nonce(node.chain, block, calendar_of(block), call.variables["level"])
+def _nonce(call: Call, block: Block) -> object:
+    return views.nonce(view_of(block), call.variables["level"])
 
 
 def _seed(node: Node) -> BlockHandle:

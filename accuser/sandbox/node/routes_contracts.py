@@ -10,13 +10,13 @@ from typing import Final
 
 import attrs
 
-from ..._mavryk.codec.base58 import Kind, decode, encode
-from ..._mavryk.codec.crypto import blake2b
-from ..chain import slashing
+from ..._mavryk.codec.base58 import Kind, decode
+from ..chain import slashing, views
 from ..chain.block import Block
 from ..chain.chain import UnknownBlock
-from ..chain.ledger import Account, Ledger
+from ..chain.ledger import Account
 from ..chain.trace import PERMANENT, failure, protocol_error
+from ..chain.views import View
 from . import query
 from .node import Node
 from .places import BLOCK, BlockHandle, calendar_of, on_block, rules_of
@@ -27,23 +27,6 @@ _CONTRACTS: Final = BLOCK + "/context/contracts"
 _CONTRACT: Final = _CONTRACTS + "/{contract}"
 _NORMALIZE: Final = flag("normalize_types")
 _OFFSETS: Final = (once("offset_commitment", query.INT64), once("offset_nullifier", query.INT64))
-
-
-def _made(seed: bytes, index: int) -> str:
-    """The address of a contract that the protocol makes, which has no operation to be named after."""
-    nonce = blake2b(seed) + index.to_bytes(4, "big")
-    return encode(Kind.CONTRACT, blake2b(nonce, 20))
-
-
-CPMM: Final = _made(b"Drip, drip, drip.", 0)
-LQT: Final = _made(b"Drip, drip, drip.", 1)
-TOKEN: Final = _made(b"Drip, drip, drip.", 2)
-BUFFER: Final = _made(b"buff, buff, buff.", 0)
-"""Where the treasury's share goes as long as the treasury does not exist."""
-
-MADE: Final = {CPMM: 100, LQT: 0, TOKEN: 1_000_000, BUFFER: 0}
-"""What the contracts of a new chain own, in mumav
-(``lib_protocol/{liquidity_baking,protocol_treasury}_migration.ml``)."""
 
 
 def routes(node: Node) -> list[Route]:
@@ -73,56 +56,45 @@ def routes(node: Node) -> list[Route]:
 
 
 @attrs.frozen(eq=False)
-class _View:
+class _View(View):
     """A contract, as a block left it."""
 
     address: str
     account: Account | None
     """None for one that is not allocated, and for one with a script."""
-    block: Block
-
-    @property
-    def ledger(self) -> Ledger:
-        return self.block.state.ledger
+    protocol: str
 
     @property
     def is_implicit(self) -> bool:
-        return self.address not in MADE
-
-    @property
-    def delegate(self) -> str | None:
-        return self.address if self.account is not None and self.account.is_delegate else None
+        return self.address not in self.ledger.contracts
 
     @property
     def balance(self) -> int:
         if not self.is_implicit:
-            return MADE[self.address]
+            return self.ledger.contracts[self.address]
         return 0 if self.account is None else self.account.spendable
-
-    @property
-    def frozen(self) -> int:
-        return 0 if self.account is None else self.account.frozen
 
 
 def _list(call: Call, block: Block) -> object:
     calendar_of(block)
+    ledger = block.state.ledger
 
     def key(address: str) -> bytes:
-        if address in MADE:
+        if address in ledger.contracts:
             return b"\x01" + decode(Kind.CONTRACT, address)
         kinds = (Kind.MV1, Kind.MV2, Kind.MV3, Kind.MV4)
         tag = next(tag for tag in range(4) if address.startswith(f"mv{tag + 1}"))
         return bytes([0, tag]) + decode(kinds[tag], address)
 
-    return sorted((*MADE, *block.state.ledger.accounts), key=key, reverse=True)
+    return sorted((*ledger.contracts, *ledger.accounts), key=key, reverse=True)
 
 
 def _view(call: Call, block: Block) -> _View:
-    calendar_of(block)
-    address = call.variables["contract"]
-    if address.startswith("KT1") and address not in MADE:
+    calendar, ledger, address = calendar_of(block), block.state.ledger, call.variables["contract"]
+    if address.startswith("KT1") and address not in ledger.contracts:
         raise UnknownBlock(address)
-    return _View(address, block.state.ledger.accounts.get(address), block)
+    account = ledger.accounts.get(address)
+    return _View(ledger, calendar, rules_of(block), block.level, address, account, block.state.protocol)
 
 
 def _on(show: Callable[[_View], object]) -> BlockHandle:
@@ -131,9 +103,10 @@ def _on(show: Callable[[_View], object]) -> BlockHandle:
 
 def _info(call: Call, block: Block) -> object:
     view = _view(call, block)
+    delegate = None if view.account is None else view.account.delegate
     return {
         "balance": str(view.balance),
-        **({} if view.delegate is None else {"delegate": view.delegate}),
+        **({} if delegate is None else {"delegate": delegate}),
         **({"counter": _counter(view)} if view.is_implicit else {}),
     }
 
@@ -141,14 +114,13 @@ def _info(call: Call, block: Block) -> object:
 def _counter(view: _View) -> str:
     if not view.is_implicit:
         raise UnknownBlock(view.address)
-    # No operation counts here, so the counter of everybody is that of an account which is not there.
-    return "0"
+    return str(views.counter(view, view.address))
 
 
 def _delegate(view: _View) -> str:
-    if view.delegate is None:
+    if view.account is None or view.account.delegate is None:
         raise UnknownBlock(view.address)
-    return view.delegate
+    return view.account.delegate
 
 
 def _manager_key(view: _View) -> str | None:
@@ -158,21 +130,26 @@ def _manager_key(view: _View) -> str | None:
 
 
 def _staked(view: _View) -> str | None:
-    return None if view.delegate is None else str(view.frozen)
+    if view.account is None or view.account.delegate is None:
+        return None
+    return str(views.staked(view, view.account))
 
 
-def _unstaked(view: _View) -> str | None:
-    return "0" if view.is_implicit else None
+def _unstaked(show: Callable[[View, Account], int]) -> Callable[[_View], str | None]:
+    def shown(view: _View) -> str | None:
+        if not view.is_implicit:
+            return None
+        return "0" if view.account is None else str(show(view, view.account))
+
+    return shown
 
 
 def _pending_slashed(view: _View) -> str:
-    block = view.block
-    if rules_of(block).is_atlas:
+    if view.rules.is_atlas:
         raise UnknownBlock(view.address)
-    if view.delegate is None:
+    if view.account is None or not view.account.is_delegate:
         return "0"
-    calendar = calendar_of(block)
-    return str(slashing.estimate(view.ledger, rules_of(block), calendar, view.address, block.level))
+    return str(slashing.estimate(view.ledger, view.rules, view.calendar, view.address, view.level))
 
 
 def _full_balance(call: Call, block: Block) -> object:
@@ -181,7 +158,7 @@ def _full_balance(call: Call, block: Block) -> object:
         key = ["contracts", "index", _index(view.address), "balance"]
         missing = {"missing_key": key, "function": "get"}
         raise protocol_error(block.state.protocol, PERMANENT, "context.storage_error", missing)
-    return str(view.balance + view.frozen)
+    return str(view.balance if view.account is None else views.full_balance(view, view.account))
 
 
 def _index(pkh: str) -> str:
@@ -214,9 +191,11 @@ _PARTS: Final[dict[str, Callable[[_View], object]]] = {
     "frozen_bonds": lambda view: "0",
     "balance_and_frozen_bonds": lambda view: str(view.balance),
     "staked_balance": _staked,
-    "staking_numerator": lambda view: "0",
-    "unstaked_frozen_balance": _unstaked,
-    "unstaked_finalizable_balance": _unstaked,
-    "unstake_requests": lambda view: None,
+    "staking_numerator": lambda view: "0" if view.account is None else str(view.account.shares),
+    "unstaked_frozen_balance": _unstaked(views.unstaked_frozen),
+    "unstaked_finalizable_balance": _unstaked(views.unstaked_finalizable),
+    "unstake_requests": lambda view: (
+        None if view.account is None else views.unstake_requests(view, view.account)
+    ),
     "estimated_own_pending_slashed_amount": _pending_slashed,
 }

@@ -12,24 +12,16 @@ from typing import Final
 import attrs
 
 from ..._mavryk.codec.votes import MAX_PROPOSALS
-from ..chain import slashing
+from ..chain import slashing, views
 from ..chain.block import Block
-from ..chain.economy import Economy
-from ..chain.ledger import Account, Denunciation, Ledger, stakes
-from ..chain.parameters import MAX_SLASHING_PERIOD, Calendar
+from ..chain.ledger import NO_STAKERS, Account, Denunciation, stakes
 from ..chain.state import State
 from ..chain.trace import TEMPORARY, NodeError, protocol_error
-from . import participation
+from ..chain.views import View
 from .node import Node
 from .places import BLOCK, BlockHandle, calendar_of, on_block, rules_of, since_boreas
 from .query import flag
 from .router import Call, Route, get
-
-_NO_STAKERS: Final = {
-    "limit_of_staking_over_baking_millionth": 0,
-    "edge_of_baking_over_staking_billionth": 1_000_000_000,
-}
-
 
 _LISTED: Final = ("active", "inactive", "with_minimal_stake", "without_minimal_stake")
 
@@ -40,9 +32,8 @@ def routes(node: Node) -> list[Route]:
         "": _on_delegate(_info),
         "/is_forbidden": since_boreas(_is_forbidden),
         "/denunciations": since_boreas(_denunciations),
-        "/active_staking_parameters": _of_anybody(_NO_STAKERS),
-        "/pending_staking_parameters": _of_anybody([]),
-        "/participation": _participation(node),
+        "/active_staking_parameters": _active_terms,
+        "/pending_staking_parameters": _pending_terms,
         **{f"/{name}": _on_delegate(handle) for name, handle in _PARTS.items()},
         **{f"/{name}": since_boreas(_on_delegate(handle)) for name, handle in _SINCE_BOREAS.items()},
     }
@@ -55,22 +46,11 @@ def routes(node: Node) -> list[Route]:
 
 
 @attrs.frozen(eq=False)
-class _View:
+class _View(View):
     """A delegate, as a block left it."""
 
     account: Account
     state: State
-    calendar: Calendar
-    rules: Economy
-    level: int
-
-    @property
-    def ledger(self) -> Ledger:
-        return self.state.ledger
-
-    @property
-    def cycle(self) -> int:
-        return self.calendar.cycle(self.level)
 
 
 def _list(call: Call, block: Block) -> object:
@@ -80,8 +60,9 @@ def _list(call: Call, block: Block) -> object:
     return [
         one.pkh
         for one in reversed(ledger.delegates())
-        # Nobody is deactivated here. Both filters of a pair together mean none.
-        if (active or not inactive) and (rich == poor or (one.total >= rules.minimal_stake) == rich)
+        # Both filters of a pair together mean none.
+        if (active == inactive or one.inactive == inactive)
+        and (rich == poor or (one.staking_balance >= rules.minimal_stake) == rich)
     ]
 
 
@@ -98,26 +79,31 @@ def _view(call: Call, block: Block, *, balance: bool = False) -> _View:
     account = state.ledger.accounts.get(pkh)
     if account is None or not account.is_delegate:
         raise _not_registered(state.protocol, pkh, balance=balance)
-    return _View(account, state, calendar_of(block), rules, block.level)
+    return _View(state.ledger, calendar_of(block), rules, block.level, account, state)
 
 
 def _info(view: _View) -> object:
     account, boreas = view.account, not view.rules.is_atlas
+    limit = {} if account.limit is None else {"frozen_deposits_limit": str(account.limit)}
+    pending = views.consensus_key(account).get("pendings", [])
+    later = [{"cycle": one["cycle"], "pkh": one["pkh"]} for one in pending]
     return {
-        "full_balance": str(account.total),
-        "current_frozen_deposits": str(account.frozen),
+        "full_balance": str(views.full_balance(view, account)),
+        "current_frozen_deposits": str(account.frozen + account.staked),
         "frozen_deposits": _frozen_deposits(view),
-        "staking_balance": str(account.total),
-        "delegated_contracts": [account.pkh],
-        "delegated_balance": "0",
+        "staking_balance": str(account.staking_balance),
+        **limit,
+        "delegated_contracts": views.delegated_contracts(view, account),
+        "delegated_balance": str(views.delegated_balance(view, account)),
         **({"min_delegated_in_current_cycle": _least(view)} if boreas else {}),
-        "deactivated": False,
+        "deactivated": views.is_deactivated(view, account),
         "grace_period": account.active_until,
         **({"pending_denunciations": view.ledger.is_accused(account.pkh)} if boreas else {}),
-        "total_delegated_stake": "0",
-        "staking_denominator": "0",
+        "total_delegated_stake": str(account.staked),
+        "staking_denominator": str(account.all_shares),
         **_voting_info(view),
-        "active_consensus_key": account.pkh,
+        "active_consensus_key": views.consensus_key(account)["active"]["pkh"],
+        **({"pending_consensus_keys": later} if later else {}),
     }
 
 
@@ -157,26 +143,13 @@ def _proposal_count(call: Call, block: Block) -> object:
     return sum(call.variables["pkh"] in those for those in supporters)
 
 
-def _participation(node: Node) -> BlockHandle:
-    def handle(call: Call, block: Block) -> object:
-        view = _view(call, block)
-        return participation.of_delegate(node.chain, block, view.calendar, view.rules, view.account.pkh)
-
-    return handle
-
-
 def _baking_power(view: _View) -> str:
     free = view.account.least_spendable(view.level, view.calendar)
     if view.rules.is_atlas:
-        free = view.account.spendable
+        free = view.account.free
     adaptive = view.ledger.issuance_is_adaptive(view.cycle)
     weights = stakes([(view.account, free)], view.rules, adaptive=adaptive)
     return str(sum(delegate.stake for delegate in weights))
-
-
-def _unstaked(view: _View) -> object:
-    first = max(0, view.cycle - view.rules.rights_delay - MAX_SLASHING_PERIOD)
-    return [{"cycle": cycle, "deposit": "0"} for cycle in range(first, view.cycle + 1)]
 
 
 def _all_denunciations(call: Call, block: Block) -> object:
@@ -190,14 +163,21 @@ def _denunciations(call: Call, block: Block) -> object:
     return [_denunciation(one) for one in pending if one.misbehaviour.delegate == call.variables["pkh"]]
 
 
-def _of_anybody(value: object) -> BlockHandle:
-    """What holds for every public key hash, whether it is a delegate or not."""
+def _active_terms(call: Call, block: Block) -> object:
+    """On which terms one stakes with somebody: of anybody, also of who is no delegate."""
+    account = _anybody(call, block)
+    return views.terms(*(NO_STAKERS if account is None else account.terms))
 
-    def handle(call: Call, block: Block) -> object:
-        calendar_of(block)
-        return value
 
-    return handle
+def _pending_terms(call: Call, block: Block) -> object:
+    account = _anybody(call, block)
+    pending = () if account is None else account.pending_terms
+    return [{"cycle": cycle, "parameters": views.terms(*terms)} for cycle, terms in pending]
+
+
+def _anybody(call: Call, block: Block) -> Account | None:
+    calendar_of(block)
+    return block.state.ledger.accounts.get(call.variables["pkh"])
 
 
 def _denunciation(one: Denunciation) -> dict[str, object]:
@@ -214,24 +194,25 @@ def _estimate(view: _View) -> str:
 
 
 _PARTS: Final[dict[str, Callable[[_View], object]]] = {
-    "full_balance": lambda view: str(view.account.total),
-    "current_frozen_deposits": lambda view: str(view.account.frozen),
+    "full_balance": lambda view: str(views.full_balance(view, view.account)),
+    "current_frozen_deposits": lambda view: str(view.account.frozen + view.account.staked),
     "frozen_deposits": _frozen_deposits,
-    "unstaked_frozen_deposits": _unstaked,
-    "staking_balance": lambda view: str(view.account.total),
-    "frozen_deposits_limit": lambda view: None,
-    "delegated_contracts": lambda view: [view.account.pkh],
-    "total_delegated_stake": lambda view: "0",
-    "staking_denominator": lambda view: "0",
-    "delegated_balance": lambda view: "0",
-    "deactivated": lambda view: False,
+    "unstaked_frozen_deposits": lambda view: views.unstaked_frozen_deposits(view, view.account),
+    "staking_balance": lambda view: str(view.account.staking_balance),
+    "frozen_deposits_limit": lambda view: None if view.account.limit is None else str(view.account.limit),
+    "delegated_contracts": lambda view: views.delegated_contracts(view, view.account),
+    "total_delegated_stake": lambda view: str(view.account.staked),
+    "staking_denominator": lambda view: str(view.account.all_shares),
+    "delegated_balance": lambda view: str(views.delegated_balance(view, view.account)),
+    "deactivated": lambda view: views.is_deactivated(view, view.account),
     "grace_period": lambda view: view.account.active_until,
-    "current_voting_power": lambda view: str(view.account.total),
+    "current_voting_power": lambda view: str(view.account.staking_balance),
     "voting_power": lambda view: str(view.account.listed),
     "current_baking_power": _baking_power,
     "voting_info": _voting_info,
-    "consensus_key": lambda view: {"active": {"pkh": view.account.pkh, "pk": view.account.public_key}},
-    "stakers": lambda view: [{"staker": view.account.pkh, "frozen_deposits": str(view.account.frozen)}],
+    "consensus_key": lambda view: views.consensus_key(view.account),
+    "participation": lambda view: views.participation(view, view.account),
+    "stakers": lambda view: views.stakers(view, view.account),
 }
 
 _SINCE_BOREAS: Final[dict[str, Callable[[_View], object]]] = {

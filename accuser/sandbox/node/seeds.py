@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..._mavryk.codec.anonymous import SeedNonceRevelation
 from ..._mavryk.codec.base58 import Kind, decode
 from ..._mavryk.codec.crypto import blake2b
 from ..chain.block import Block
@@ -43,34 +44,19 @@ def seed(chain: Chain, block: Block, calendar: Calendar, rules: Economy, cycle: 
         committed = each - rules.rights_delay - 2
         for level in sorted(revealed, reverse=True):
             if calendar.cycle(level) == committed:
-                value = blake2b(value + bytes.fromhex(revealed[level]))
+                value = blake2b(value + revealed[level])
     return value
 
 
-def _revealed(chain: Chain, block: Block) -> dict[int, str]:
-    """The nonces that the branch of a block has revealed, in hexadecimal, by level."""
-    found: dict[int, str] = {}
+def _revealed(chain: Chain, block: Block) -> dict[int, bytes]:
+    """The nonces that the branch of a block has revealed, by level."""
+    found: dict[int, bytes] = {}
     for each in chain.branch(block):
-        for operation in each.operations[_ANONYMOUS : _ANONYMOUS + 1]:
-            for one in operation:
-                for content in one.to_json()["contents"]:
-                    if content["kind"] == "seed_nonce_revelation":
-                        found[content["level"]] = content["nonce"]
+        for operation in each.operations[_ANONYMOUS] if len(each.operations) > _ANONYMOUS else ():
+            content = operation.content
+            if isinstance(content, SeedNonceRevelation):
+                found[content.level] = content.nonce
     return found
-
-
-def nonce(chain: Chain, block: Block, calendar: Calendar, level: int) -> dict[str, str]:
-    """What is known of the nonce of a level; nothing once its time is over."""
-    if not calendar.first_level <= level <= block.level:
-        return {}
-    made, now = calendar.cycle(level), calendar.cycle(block.level)
-    if made + 1 < now or (made + 1 == now and calendar.ends_cycle(block.level)):
-        return {}
-    data = chain.ancestor(block, block.level - level).protocol_data
-    if data is None or data.seed_nonce_hash is None:
-        return {}
-    revealed = _revealed(chain, block)
-    return {"nonce": revealed[level]} if level in revealed else {"hash": data.seed_nonce_hash}
 
 
 def computation(chain: Chain, block: Block, calendar: Calendar, rules: Economy) -> dict[str, object]:
