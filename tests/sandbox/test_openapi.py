@@ -126,23 +126,28 @@ async def test_recorded_answers_about_votes(protocol: Protocol) -> None:
         await client.activate_protocol(protocol, parameters=constants)
         asked = questions(protocol, "votes")
         await client.submit_proposals(noops)
-        await client.bake_for()
+        await client.bake_for("bootstrap1")
         await compare(node, client, asked[:9], BOOTSTRAP[0].pkh)
-        await client.bake_for(count=2)
+        await client.bake_for("bootstrap1", count=2)
+        paid = 4_000_000_000_000 + await earned(node)
         for delegate, ballot in zip(BOOTSTRAP, ("yay", "nay", "pass"), strict=False):
             await client.submit_ballot(noops, ballot, delegate=delegate.alias)  # type: ignore[arg-type]
-        await client.bake_for()
-        for path, answer in asked[9:]:
-            ours = json.loads(masked(json.dumps(await node.rpc("get", path))))
-            assert without_rewards(ours) == without_rewards(json.loads(masked(answer))), path
+        await client.bake_for("bootstrap1")
+        # Upstream draws other rights: there, it had 114 slots in two levels.
+        theirs = {"4000001679643": str(paid), "20000001679643": str(paid + 16_000_000_000_000)}
+        told = [
+            (path, re.sub(r"\d{13,}", lambda one: theirs.get(one[0], one[0]), answer))
+            for path, answer in asked[9:]
+        ]
+        await compare(node, client, told, BOOTSTRAP[0].pkh)
 
 
-def without_rewards(value: Any) -> Any:
-    """Powers without what was paid for the blocks: who bakes how much is drawn otherwise."""
-    if isinstance(value, list):
-        return [without_rewards(one) for one in value]
-    if isinstance(value, dict):
-        return {name: without_rewards(one) for name, one in value.items()}
-    if isinstance(value, str) and re.fullmatch(r"\d{13,}", value):
-        return int(value) // 100_000_000
-    return value
+async def earned(node: Node) -> int:
+    """What bootstrap1 is paid for the first cycle, of four levels, whose three blocks it made alone."""
+    attested = 0
+    for level in (2, 3):
+        path = f"/chains/main/blocks/head/helpers/validators?level={level}&delegate={BOOTSTRAP[0].pkh}"
+        (rights,) = await node.rpc("get", path)
+        attested += len(rights["slots"])
+    # Three blocks, attestations in two of them, and a fifth of the slots of the cycle.
+    return 3 * 333_333 + attested * 1302 + 4 * 256 // 5 * 2604

@@ -26,7 +26,17 @@ import trio.testing
 from accuser import Client, Node, Protocol, open_client, open_node, open_sandbox
 from accuser._http.client import HttpClient
 from accuser._mavryk.codec.base58 import Kind, encode
-from accuser._mavryk.codec.crypto import BOOTSTRAP
+from accuser._mavryk.codec.crypto import BOOTSTRAP, Watermark, watermark
+from accuser._mavryk.codec.manager import (
+    Body,
+    Call,
+    Delegation,
+    Manager,
+    SetDepositsLimit,
+    Transaction,
+    UpdateConsensusKey,
+)
+from accuser._mavryk.codec.operations import Operation
 from accuser._mavryk.protocol import GENESIS_PROTOCOL
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "sandbox.md"
@@ -188,8 +198,11 @@ async def ask(folder: Path) -> list[Verdict]:
         open_client(node) as client,
     ):
         await client.activate_protocol(Protocol.BOREAS)
-        await client.bake_for(count=12)
+        await client.bake_for(count=10)
+        await inject_orders(node)
+        await client.bake_for(count=2)
         await client.submit_proposals(Protocol.ALPHA.hash)
+        await inject_orders(node)
         await client.attest_for("bootstrap1", force=True)
         await client.bake_for(count=2)
         await client.connect_address(other)
@@ -197,6 +210,25 @@ async def ask(folder: Path) -> list[Verdict]:
         judge = Judge(HttpClient(node.rpc_endpoint, connect=connect), client, await values(node, other))
         rpcs = sorted(specified(folder), key=lambda rpc: rpc.path.endswith(CHANGING))
         return [await judge.judge(rpc) for rpc in rpcs]
+
+
+async def inject_orders(node: Node) -> None:
+    """Inject manager operations of all kinds: so many that the next block has some that fail."""
+    head = await node.rpc("get", "/chains/main/blocks/head/hash")
+    stranger = encode(Kind.MV1, bytes(20))
+    bodies: list[list[Body]] = [
+        [Transaction(1_000_000, stranger), Delegation(None), Transaction(1, stranger)],
+        [Transaction(0, BOOTSTRAP[1].pkh, Call("unstake")), Transaction(2_000_000, stranger)],
+        [SetDepositsLimit(1_000_000_000_000), UpdateConsensusKey(BOOTSTRAP[4].public_key)],
+    ]
+    for key, own in zip(BOOTSTRAP, bodies, strict=False):
+        counter = int(await node.rpc("get", f"/chains/main/blocks/head/context/contracts/{key.pkh}/counter"))
+        contents = tuple(
+            Manager(key.pkh, 10_000, counter + at, 10_000, 257, body) for at, body in enumerate(own, start=1)
+        )
+        data = Operation(head, contents).unsigned_bytes()
+        signature = key.sign(data, watermark=watermark(Watermark.GENERIC))
+        await node.rpc("post", "/injection/operation", Operation(head, contents, signature).to_bytes().hex())
 
 
 async def values(node: Node, other: Node) -> dict[str, str]:
