@@ -136,6 +136,7 @@ PREFIXES = {
     Kind.OPERATION_METADATA: ("r", 51),
     Kind.OPERATION_METADATA_LIST: ("Lr", 52),
     Kind.OPERATION_METADATA_LIST_LIST: ("LLr", 53),
+    Kind.BLINDED: ("bmv1", 37),
     Kind.PEER: ("id", 30),
     Kind.ED25519_PUBLIC: ("edpk", 54),
     Kind.ED25519_SEED: ("edsk", 54),

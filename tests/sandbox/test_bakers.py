@@ -21,6 +21,7 @@ from accuser import (
     open_node,
 )
 from accuser._stream.event import Event
+from accuser.sandbox.baker.nonces import nonce_hash
 from tests.support.living import ALONE, NAMES, attesters, chain, evidence, fitness, now
 
 # Networks
@@ -47,6 +48,30 @@ async def test_bakers_make_a_block_a_second_with_all_votes(
         # The first block of a protocol is attested by nobody.
         assert await attesters(node, 2) == set()
         assert denounced == []
+
+
+async def test_bakers_reveal_in_a_cycle_what_they_committed_to_in_the_one_before(
+    autojump_clock: MockClock, sandbox: Sandbox
+) -> None:
+    async with chain(sandbox) as (node, client):
+        async with contextlib.AsyncExitStack() as stack:
+            for names in (NAMES[:2], NAMES[2:]):
+                await stack.enter_async_context(open_baker(Protocol.BOREAS, node, client, delegates=names))
+            await node.wait_for_level(14)
+        committed = {}
+        for level in range(2, 9):
+            header = await node.rpc("get", f"/chains/main/blocks/{level}/header")
+            if "seed_nonce_hash" in header:
+                committed[level] = header["seed_nonce_hash"]
+        assert list(committed) == [4, 8]
+        revealed = {}
+        for level in range(9, 15):
+            for operation in await node.rpc("get", f"/chains/main/blocks/{level}/operations/2"):
+                (content,) = operation["contents"]
+                assert content["kind"] == "seed_nonce_revelation"
+                assert "signature" not in operation
+                revealed[content["level"]] = nonce_hash(bytes.fromhex(content["nonce"]))
+        assert revealed == committed
 
 
 async def test_without_a_quorum_the_payload_is_proposed_again_until_there_is_one(

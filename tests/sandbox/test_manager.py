@@ -160,7 +160,7 @@ def test_keys_of_every_curve_pay_and_sign(curve: int) -> None:
     assert statuses(include(chain, operation), operation) == ["applied", "applied"]
     assert account(chain.head, owner).public_key == owner.public_key
     wrong = order(chain, owner, gift(1, TWO.pkh), signature=NULL_SIGNATURE)
-    assert classified(chain, wrong) == (Class.REFUSED, ["operation.invalid_signature"])
+    assert classified(chain, wrong) == (Class.REFUSED, ["operation.missing_signature"])
 
 
 # What fails in its block

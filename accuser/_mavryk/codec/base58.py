@@ -70,6 +70,8 @@ class Kind(enum.Enum):
     """Hash of the metadata of the operations of one validation pass, ``Lr...``."""
     OPERATION_METADATA_LIST_LIST = (b"\x1d\x9f\xb6", 32)
     """Hash of the metadata of all the operations of a block, ``LLr...``."""
+    BLINDED = (b"\x01\x01\x4b\x04", 20)
+    """What stands for an account that was set aside, ``bmv1...``."""
     PEER = (b"\x99\x67", 16)
     """Identity of a node on the network, ``id...``."""
     ED25519_PUBLIC = (b"\x0d\x0f\x25\xd9", 32)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from ..._mavryk.codec.fields import ForgeError
+from ..._mavryk.codec.fields import SIGNATURE_SIZE, ForgeError
 from ..._mavryk.codec.operations import Consensus, Operation
 from ..client.delegates import Head
 
@@ -43,15 +43,19 @@ class _Manager:
 
 
 def parse(values: Iterable[object]) -> list[Operation]:
-    """The signed operations among JSON values, as mempools and pool files have them."""
+    """The operations among JSON values, as mempools and pool files have them.
+
+    In JSON those that nobody signs have no signature, and in bytes one of zeros.
+    """
     found = []
     for value in values:
         try:
             operation = Operation.from_json(value, ignore=POOL_FIELDS)
         except ForgeError:
             continue
-        if operation.signature is not None:
-            found.append(operation)
+        if operation.signature is None:
+            operation = attrs.evolve(operation, signature=bytes(SIGNATURE_SIZE))
+        found.append(operation)
     return found
 
 

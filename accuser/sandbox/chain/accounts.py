@@ -15,7 +15,7 @@ from . import places
 from .economy import Economy
 from .ledger import Account, Ledger
 from .parameters import Calendar
-from .places import Burned, Contract, Deposits, Fees, LostRewards, Minted, Place, Unstaked
+from .places import Burned, Commitment, Contract, Deposits, Fees, LostRewards, Minted, Place, Unstaked
 from .receipts import BLOCK, Origin, Update
 from .trace import (
     BRANCH,
@@ -36,6 +36,7 @@ class Book:
     """Of the block."""
     accounts: dict[str, Account] = attrs.field(init=False)
     contracts: dict[str, int] = attrs.field(init=False)
+    commitments: dict[str, int] = attrs.field(init=False)
     unstaked: dict[tuple[str, int], tuple[int, int]] = attrs.field(init=False)
     supply: int = attrs.field(init=False)
     counter: int = attrs.field(init=False)
@@ -44,6 +45,7 @@ class Book:
     def __attrs_post_init__(self) -> None:
         self.accounts = dict(self.ledger.accounts)
         self.contracts = dict(self.ledger.contracts)
+        self.commitments = dict(self.ledger.commitments)
         self.unstaked = dict(self.ledger.unstaked)
         self.supply, self.counter = self.ledger.supply, self.ledger.counter
 
@@ -69,6 +71,7 @@ class Book:
             self.ledger,
             accounts=self.accounts,
             contracts=self.contracts,
+            commitments=self.commitments,
             unstaked=self.unstaked,
             supply=self.supply,
             counter=self.counter,
@@ -84,7 +87,7 @@ class Book:
         """Take the changes of a copy, or those of before."""
         self.ledger = other.ledger
         self.accounts, self.contracts = dict(other.accounts), dict(other.contracts)
-        self.unstaked = dict(other.unstaked)
+        self.commitments, self.unstaked = dict(other.commitments), dict(other.unstaked)
         self.supply, self.counter, self.fees = other.supply, other.counter, other.fees
 
     def put(self, account: Account) -> None:
@@ -141,6 +144,9 @@ class Book:
                 self._move_contract(place.address, change)
             case Fees():
                 self.fees += change
+            case Commitment():
+                # Nothing is ever set aside anew: who activates takes all of it.
+                del self.commitments[place.committer]
             case Minted() | Burned() | LostRewards():
                 # Who mints gives, and who burns receives.
                 self.supply -= change

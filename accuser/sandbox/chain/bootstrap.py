@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from ..._mavryk.codec.base58 import Base58Error
+from ..._mavryk.codec.base58 import Base58Error, Kind, decode
 from ..._mavryk.codec.keys import Curve, curve_of_hash, curve_of_key, hash_of_key
 
 
@@ -49,6 +49,24 @@ def read_bootstrap(entry: Any) -> Bootstrap:
         if used is not None and curve_of_key(used) is Curve.BLS:
             raise BootstrapError(f"bootstrap_accounts has {used}: the sandbox knows no BLS12-381 signatures")
     return account
+
+
+def read_commitments(entries: Any) -> dict[str, int]:
+    """Read ``[[hash, amount], ...]``: what is set aside for accounts whose secret is not told yet.
+
+    Raises:
+        BootstrapError: they are none.
+    """
+    found: dict[str, int] = {}
+    try:
+        for blinded, amount in entries:
+            decode(Kind.BLINDED, str(blinded))
+            if not 0 <= int(amount) < 2**63:
+                raise ValueError(f"{amount} mumav cannot be")
+            found[str(blinded)] = int(amount)
+    except (TypeError, ValueError, Base58Error) as error:
+        raise BootstrapError(f"commitments: {error}") from error
+    return found
 
 
 def _read(key: str, balance: int, more: list[str]) -> Bootstrap:

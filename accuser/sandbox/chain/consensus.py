@@ -19,6 +19,7 @@ from .trace import (
     PERMANENT,
     TEMPORARY,
     NodeError,
+    bad_signature,
     failure,
     protocol_error,
     shell_error,
@@ -154,7 +155,7 @@ def _owner(state: State, content: Consensus, level: int) -> Delegate:
 
 def _check_signature(state: State, inlined: InlinedConsensus, owner: Delegate, chain_id: str) -> None:
     if not consensus_signature_is_good(inlined, owner, chain_id):
-        raise protocol_error(state.protocol, PERMANENT, "operation.invalid_signature")
+        raise bad_signature(state.protocol, inlined.signature)
 
 
 def _wrong_slot(state: State, content: Consensus) -> NodeError:

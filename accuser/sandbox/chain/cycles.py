@@ -11,9 +11,8 @@ from typing import Any
 
 import attrs
 
-from ..._mavryk.codec.anonymous import SeedNonceRevelation
 from ..._mavryk.codec.operations import Operation
-from . import issuance, manager, nonces, receipts, rewards, slashing, staking
+from . import anonymous, issuance, manager, nonces, receipts, rewards, slashing, staking
 from .accounts import Book
 from .economy import WHOLE, Economy, economy
 from .issuance import Rewards
@@ -76,7 +75,7 @@ def outcome(state: State, deeds: Deeds) -> Outcome:
     results = {
         operation.hash: _applied(book, operation, deeds.proposer, amounts)
         for operation in deeds.operations
-        if operation.managed or isinstance(operation.content, SeedNonceRevelation)
+        if operation.managed or isinstance(operation.content, anonymous.EFFECTIVE)
     }
     updates = _finish(book, deeds, amounts)
     deactivated: tuple[str, ...] = ()
@@ -104,18 +103,9 @@ def _denounced(book: Book, deeds: Deeds) -> dict[str, str]:
 
 def _applied(book: Book, operation: Operation, proposer: str, amounts: Rewards) -> tuple[dict[str, Any], ...]:
     content = operation.content
-    if not isinstance(content, SeedNonceRevelation):
-        return manager.apply(book, operation)
-    return revealed(book, content, proposer, amounts)
-
-
-def revealed(
-    book: Book, revelation: SeedNonceRevelation, proposer: str, amounts: Rewards
-) -> tuple[dict[str, Any], ...]:
-    """Note a nonce, and pay who has included it; the metadata of the content."""
-    book.ledger = nonces.revealed(book.ledger, revelation)
-    paid = rewards.pay(book, Minted("nonce revelation rewards"), proposer, amounts.tip)
-    return ({"balance_updates": list(paid)} if paid else {},)
+    if isinstance(content, anonymous.EFFECTIVE):
+        return anonymous.apply(book, content, proposer, amounts)
+    return manager.apply(book, operation)
 
 
 def _finish(book: Book, deeds: Deeds, amounts: Rewards) -> tuple[receipts.Update, ...]:

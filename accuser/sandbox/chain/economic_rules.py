@@ -8,11 +8,8 @@ from __future__ import annotations
 import attrs
 
 from ..._mavryk.codec.crypto import (
-    Watermark,
     blake2b,
     payload_hash,
-    verify,
-    watermark,
 )
 from ..._mavryk.codec.fields import ForgeError
 from ..._mavryk.codec.forge import BlockHeader, ProtocolData, rfc3339
@@ -271,7 +268,7 @@ def check_content(
     elif isinstance(content, DoubleBaking | DoubleConsensus):
         misbehaviour = evidence.check(content, state, context.level, network.chain_id)
     else:
-        other_rules.check(content, state, context.level)
+        other_rules.check(operation, content, state, context.level)
     key = conflict_key(operation, state.protocol)
     if key in seen.conflicts:
         raise conflict_error(operation, seen.conflicts[key], state.protocol)
@@ -319,9 +316,7 @@ def check_vote(operation: Operation, vote: Vote, state: State, *, signed: bool =
     account = state.ledger.accounts.get(vote.source)
     key = None if account is None else account.public_key
     assert key is not None
-    mark = watermark(Watermark.GENERIC)
-    if not verify(key, operation.signature or b"", operation.unsigned_bytes(), watermark=mark):
-        raise protocol_error(state.protocol, PERMANENT, "operation.invalid_signature")
+    other_rules.check_signature(operation, key, state)
 
 
 def voted(state: State, calendar: Calendar, level: int, votes: tuple[Operation, ...]) -> State:

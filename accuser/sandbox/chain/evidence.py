@@ -27,6 +27,7 @@ from .trace import (
     PERMANENT,
     TEMPORARY,
     NodeError,
+    bad_signature,
     failure,
     protocol_error,
 )
@@ -155,7 +156,7 @@ def _check_double_consensus(
     _check_not_denounced(state, misbehaviour)
     for operation in (op1, op2):
         if not consensus_signature_is_good(operation, owner1, chain_id):
-            raise protocol_error(state.protocol, PERMANENT, "operation.invalid_signature")
+            raise bad_signature(state.protocol, operation.signature)
     return misbehaviour
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from .bootstrap import Bootstrap, read_bootstrap
+from .bootstrap import Bootstrap, BootstrapError, read_bootstrap, read_commitments
 from .economy import Economy
 from .made import MADE
 from .misbehaviour import Misbehaviour
@@ -158,6 +158,8 @@ class Ledger:
     """When adaptive issuance begins or began."""
     contracts: Mapping[str, int] = attrs.field(factory=dict)
     """What the originated contracts own; only the protocol's exist."""
+    commitments: Mapping[str, int] = attrs.field(factory=dict)
+    """What is set aside for accounts that nobody has activated yet, by the hash that hides whose it is."""
     unstaked: Mapping[tuple[str, int], tuple[int, int]] = attrs.field(factory=dict)
     """By delegate and cycle, what was unstaked in it: at first, and after slashing and withdrawals."""
     supply: int = 0
@@ -210,7 +212,7 @@ class Ledger:
         """All that anybody owns, frozen or not, in mumav; it equals `supply`."""
         owned = sum(one.spendable + one.frozen + one.staked for one in self.accounts.values())
         unstaked = sum(current for _, current in self.unstaked.values())
-        return owned + unstaked + sum(self.contracts.values())
+        return owned + unstaked + sum(self.contracts.values()) + sum(self.commitments.values())
 
     def evolve_accounts(self, *changed: Account) -> Ledger:
         """The ledger with these accounts in the place of their former selves."""
@@ -222,7 +224,7 @@ def opened(parameters: Parameters, economy: Economy) -> Ledger:
     (``lib_protocol/bootstrap_storage.ml``).
 
     Raises:
-        ParametersError: the bootstrap accounts cannot be read.
+        ParametersError: the bootstrap accounts or the commitments cannot be read.
     """
     accounts: dict[str, Account] = {}
     for entry in parameters.raw["bootstrap_accounts"]:
@@ -240,7 +242,11 @@ def opened(parameters: Parameters, economy: Economy) -> Ledger:
     chosen = {one.pkh: accounts[one.pkh].frozen for one in parameters.rights.delegates}
     selections = dict.fromkeys(range(economy.rights_delay + 1), chosen)
     launch = 0 if economy.issuance_at_once else None
-    ledger = Ledger(accounts, selections, launch_cycle=launch, contracts=MADE)
+    try:
+        commitments = read_commitments(parameters.raw.get("commitments", []))
+    except BootstrapError as error:
+        raise ParametersError(str(error)) from error
+    ledger = Ledger(accounts, selections, launch_cycle=launch, contracts=MADE, commitments=commitments)
     return attrs.evolve(ledger, supply=ledger.held())
 
 

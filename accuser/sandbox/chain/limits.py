@@ -30,6 +30,11 @@ class Limits:
     origination_size: int
     """What an account that is new takes, in bytes."""
 
+    @property
+    def origination_cost(self) -> int:
+        """What is burned for it, in mumav."""
+        return self.origination_size * self.cost_per_byte
+
 
 @lru_cache(maxsize=64)
 def limits(parameters: Parameters) -> Limits:

@@ -160,7 +160,7 @@ def _gift(book: Book, one: Manager, body: Transaction, fixed: int) -> Effect:
     try:
         if one.source not in book.accounts:
             raise book.error(BRANCH, "implicit.empty_implicit_contract", {"implicit": one.source})
-        price = bounds.origination_size * bounds.cost_per_byte
+        price = bounds.origination_cost
         updates += book.transfer(Contract(one.source), Burned("storage fees"), price)
     except NodeError as error:
         outer = book.error(TEMPORARY, "contract.cannot_pay_storage_fee")

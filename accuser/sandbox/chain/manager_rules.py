@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from ..._mavryk.codec.crypto import Watermark, verify, watermark
 from ..._mavryk.codec.keys import Curve, curve_of_hash, curve_of_key, hash_of_key
 from ..._mavryk.codec.manager import (
     Delegation,
@@ -20,7 +19,7 @@ from ..._mavryk.codec.manager import (
 )
 from ..._mavryk.codec.operations import Operation
 from ..._mavryk.codec.scripts import IncreasePaidStorage, Origination, RegisterGlobalConstant
-from . import gas
+from . import gas, other_rules
 from .ledger import Account
 from .limits import MINIMAL_FEE, MINIMAL_FEE_BY_BYTE, MINIMAL_FEE_BY_GAS, Limits, limits
 from .state import State
@@ -56,7 +55,7 @@ def check(operation: Operation, state: State, *, signed: bool = True) -> int:
     account, key = _check_source(contents, state)
     _check_contents(operation, contents, account, state)
     if signed:
-        _check_signature(operation, key, state)
+        other_rules.check_signature(operation, key, state)
     return gas_limit(operation)
 
 
@@ -208,16 +207,6 @@ def _after_fee(one: Manager, account: Account, balance: int, state: State) -> in
         fields = {"implicit": account.pkh}
         raise protocol_error(state.protocol, BRANCH, "implicit.empty_implicit_delegated_contract", fields)
     return left if account.requests else None
-
-
-def _check_signature(operation: Operation, key: str, state: State) -> None:
-    if operation.signature is None:
-        raise protocol_error(state.protocol, PERMANENT, "operation.missing_signature")
-    if curve_of_key(key) is Curve.BLS:
-        raise failure(f"The sandbox knows no BLS12-381 signatures: it cannot verify one of {key}.")
-    data, mark = operation.unsigned_bytes(), watermark(Watermark.GENERIC)
-    if not verify(key, operation.signature, data, watermark=mark):
-        raise protocol_error(state.protocol, PERMANENT, "operation.invalid_signature")
 
 
 def _invalid(state: State, name: str) -> NodeError:

@@ -116,7 +116,7 @@ class Mempool:
         elif isinstance(content, DoubleBaking | DoubleConsensus):
             evidence.check(content, head.state, head.level + 1, network.chain_id)
         else:
-            other_rules.check(content, head.state, head.level + 1)
+            other_rules.check(operation, content, head.state, head.level + 1)
 
     def add(self, entry: Classified) -> Classified | None:
         """Keep a judged operation; return the one whose place it takes, in its new class."""

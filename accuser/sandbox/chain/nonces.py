@@ -28,10 +28,9 @@ def check(revelation: SeedNonceRevelation, state: State, level: int) -> None:
     calendar = state.calendar
     assert calendar is not None
     cycle, of = calendar.cycle(level), calendar.cycle(revelation.level)
-    position = (level - calendar.first_level) % calendar.parameters.blocks_per_cycle
     if of >= cycle:
         raise _error(state, TEMPORARY, "too_early_revelation")
-    if of < cycle - 1 or position >= threshold(calendar):
+    if of < cycle - 1 or not can_reveal(calendar, level):
         raise _error(state, BRANCH, "too_late_revelation")
     known = state.ledger.nonces.get(revelation.level)
     if known is None:
@@ -42,9 +41,10 @@ def check(revelation: SeedNonceRevelation, state: State, level: int) -> None:
         raise _error(state, BRANCH, "inconsistent")
 
 
-def threshold(calendar: Calendar) -> int:
-    """How many blocks of a cycle may reveal."""
-    return number(calendar.parameters.raw, "nonce_revelation_threshold", 1)
+def can_reveal(calendar: Calendar, level: int) -> bool:
+    """Whether a level is among the first of its cycle, whose blocks may reveal nonces."""
+    position = (level - calendar.first_level) % calendar.parameters.blocks_per_cycle
+    return position < number(calendar.parameters.raw, "nonce_revelation_threshold", 1)
 
 
 def _error(state: State, kind: str, name: str) -> NodeError:

@@ -60,6 +60,17 @@ class Burned:
 
 
 @attrs.frozen
+class Commitment:
+    """What was set aside for an account, under the hash that does not tell whose it is."""
+
+    committer: str
+
+    def shown(self, protocol: str) -> Update:
+        """The place in a receipt."""
+        return {"kind": "commitment", "category": "commitment", "committer": self.committer}
+
+
+@attrs.frozen
 class LostRewards:
     """Rewards that a delegate does not get; each flag is a reason."""
 
@@ -117,4 +128,4 @@ class Unstaked:
         }
 
 
-Place: TypeAlias = Contract | Fees | Minted | Burned | LostRewards | Deposits | Unstaked
+Place: TypeAlias = Contract | Fees | Minted | Burned | Commitment | LostRewards | Deposits | Unstaked

@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 
-from ..._mavryk.codec.anonymous import SeedNonceRevelation
 from ..._mavryk.codec.manager import Manager
 from ..._mavryk.codec.operations import (
     Consensus,
@@ -19,7 +18,7 @@ from ..._mavryk.codec.operations import (
     Operation,
 )
 from ..._mavryk.codec.votes import Ballot, Proposals
-from . import cycles, economic_rules, evidence, issuance, manager, manager_rules, other_rules
+from . import anonymous, economic_rules, evidence, issuance, manager, manager_rules, other_rules
 from .accounts import Book
 from .block import Network
 from .economy import economy
@@ -75,21 +74,19 @@ def _check(network: Network, state: State, operation: Operation, level: int, *, 
     elif isinstance(content, DoubleBaking | DoubleConsensus):
         evidence.check(content, state, level, network.chain_id)
     else:
-        other_rules.check(content, state, level)
+        other_rules.check(operation, content, state, level, signed=signed)
 
 
 def _apply(book: Book, state: State, operation: Operation) -> tuple[Json, ...]:
     content = operation.content
     if isinstance(content, Manager):
         return manager.apply(book, operation)
-    if isinstance(content, SeedNonceRevelation):
+    if isinstance(content, anonymous.EFFECTIVE):
         calendar = book.calendar
         amounts = issuance.current(book.ledger, calendar.parameters, book.rules, book.cycle)
         proposer = calendar.baker(book.level, 0)
         assert proposer is not None
-        return cycles.revealed(book, content, proposer.pkh, amounts)
-    if isinstance(content, DoubleBaking | DoubleConsensus):
-        return ({"balance_updates": []},)
+        return anonymous.apply(book, content, proposer.pkh, amounts)
     return ({},)
 
 

@@ -76,6 +76,12 @@ def protocol_error(
     return NodeError((error,))
 
 
+def bad_signature(protocol: str, signature: bytes | None) -> NodeError:
+    """A signature is not right. One of zeros is none at all."""
+    name = "invalid_signature" if signature is not None and any(signature) else "missing_signature"
+    return protocol_error(protocol, PERMANENT, f"operation.{name}")
+
+
 class _Again(str):
     """A key that an object has already: upstream's errors about a ``kind`` have that key twice.
 

@@ -14,7 +14,6 @@ from ..._mavryk.codec.forge import BlockHeader, ProtocolData
 from ..._mavryk.codec.operations import Operation
 from ..chain.block import Block
 from ..chain.simulation import signed_anyhow, simulate
-from ..chain.trace import PERMANENT, protocol_error
 from . import render
 from .node import Node, parse_operation
 from .places import BLOCK, BlockHandle, on_block
@@ -60,7 +59,7 @@ class _Operations:
             # Upstream does not check any either.
             fields.value("check_signature")
         fields.end()
-        shown = [operation.to_json() for operation in operations]
+        shown = [render.signed(operation) for operation in operations]
         return [render.legacy_names(one) for one in shown] if legacy else shown
 
     def parse_block(self, call: Call, block: Block) -> object:
@@ -75,9 +74,7 @@ class _Operations:
         values = call.request.json()
         if not isinstance(values, list):
             raise ForgeError("/", "not a list")
-        operations = [Operation.from_json(value, ignore=_EXTRA) for value in values]
-        if any(operation.signature is None for operation in operations):
-            raise protocol_error(block.state.protocol, PERMANENT, "operation.missing_signature")
+        operations = [signed_anyhow(Operation.from_json(value, ignore=_EXTRA)) for value in values]
         results = simulate(self.network, block.state, operations, block.level + 1, signed=True)
         return [
             _with_metadata(operation, metadata, legacy=legacy)
@@ -115,7 +112,7 @@ def _raw(value: object, position: int) -> Operation:
 
 
 def _with_metadata(operation: Operation, metadata: Sequence[dict[str, Any]], *, legacy: bool) -> object:
-    value = operation.to_json()
+    value = render.signed(operation)
     for content, receipt in zip(value["contents"], metadata, strict=True):
         content["metadata"] = receipt
     shown = render.legacy_names(value) if legacy else value

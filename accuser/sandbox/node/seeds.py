@@ -11,10 +11,11 @@ from typing import Final
 from ..._mavryk.codec.anonymous import SeedNonceRevelation
 from ..._mavryk.codec.base58 import Kind, decode
 from ..._mavryk.codec.crypto import blake2b
+from ..chain import nonces
 from ..chain.block import Block
 from ..chain.chain import Chain
 from ..chain.economy import Economy
-from ..chain.parameters import MAX_SLASHING_PERIOD, Calendar, number
+from ..chain.parameters import MAX_SLASHING_PERIOD, Calendar
 from ..chain.trace import PERMANENT, protocol_error
 
 _ANONYMOUS: Final = 2
@@ -61,8 +62,7 @@ def _revealed(chain: Chain, block: Block) -> dict[int, bytes]:
 
 def computation(chain: Chain, block: Block, calendar: Calendar, rules: Economy) -> dict[str, object]:
     """How far the seed is for which the present cycle is the one of revelations."""
-    position = (block.level - calendar.first_level) % calendar.parameters.blocks_per_cycle
-    if position < number(calendar.parameters.raw, "nonce_revelation_threshold", 0):
+    if nonces.can_reveal(calendar, block.level):
         return {"nonce_revelation_stage": {}}
     cycle = calendar.cycle(block.level) + rules.rights_delay
     before, after = (seed(chain, block, calendar, rules, each) for each in (cycle, cycle + 1))
