@@ -12,6 +12,7 @@ from accuser.sandbox.chain.block import Block
 from accuser.sandbox.chain.ledger import Account
 from accuser.sandbox.chain.trace import NodeError
 from tests.support.forger import activated, attestations, bake
+from tests.support.nodes import standing
 from tests.support.orders import gift, include, key, order, statuses
 
 ONE, TWO = BOOTSTRAP[:2]
@@ -88,3 +89,32 @@ def test_accounts_that_cannot_be(entry: list[Any], reason: str) -> None:
     accounts = [[ONE.public_key, str(BALANCE)]] if entry[0] != ONE.public_key else []
     with pytest.raises(NodeError, match=reason):
         activated(bootstrap_accounts=[*accounts, entry])
+
+
+async def test_the_first_block_tells_what_the_activation_minted() -> None:
+    set_aside = encode(Kind.BLINDED, bytes(20))
+    chain = activated(issuance=True, commitments=[[set_aside, "7"]])
+    begun = chain.head.state.ledger
+    bake(chain)
+    async with standing(chain=chain) as stand:
+        told = await stand.get("/chains/main/blocks/head/metadata")
+        updates = [one for one in told["balance_updates"] if one["origin"] == "migration"]
+        assert updates[0] == {
+            "kind": "minted",
+            "category": "bootstrap",
+            "change": "-20000000000000",
+            "origin": "migration",
+        }
+        assert [one["change"] for one in updates[1:]] == ["200000000000"] * 5 + ["3800000000000"] * 5
+        owners = [one["contract"] for one in updates[6:]]
+        assert owners == sorted((key.pkh for key in BOOTSTRAP), reverse=True)
+        made = told["implicit_operations_results"]
+        assert [one["kind"] for one in made] == ["origination"] * 4 + ["transaction"]
+        every = [*told["balance_updates"], *(each for one in made for each in one.get("balance_updates", []))]
+        minted = sum(int(one["change"]) for one in every if one["kind"] == "minted")
+        # All money there is comes from somewhere.
+        assert -minted == chain.head.state.ledger.supply
+        assert begun.supply == 20_000_001_000_100 + 7
+        await stand.bake()
+        told = await stand.get("/chains/main/blocks/head/metadata")
+        assert [one for one in told["balance_updates"] if one["origin"] == "migration"] == []

@@ -12,13 +12,16 @@ import pytest
 
 from accuser import CommandFailed, Node, Protocol, open_client, open_node, open_sandbox
 from accuser._mavryk.codec.crypto import ACTIVATOR, BOOTSTRAP
+from accuser._mavryk.codec.manager import Delegation, Reveal, SetDepositsLimit, UpdateConsensusKey
 from accuser.sandbox.node import routes
 from accuser.sandbox.node.node import Node as SandboxNode
 from accuser.sandbox.node.p2p import PeerNetwork
 from accuser.sandbox.node.router import Directory
-from tests.support.nodes import peer_id
+from tests.support.forger import activated, bake
+from tests.support.nodes import peer_id, standing
+from tests.support.orders import gift, key, order, stake
 
-from ..tools.openapi import ALONE, PAGE, PREFIXES, judged, table
+from ..tools.openapi import ALONE, PAGE, PREFIXES, Rpc, complaint, judged, strict, table
 
 ROOT: Final = Path(__file__).parent.parent.parent
 RECORDED: Final = Path(os.environ.get("RECORDED_RPC", ROOT.parent / "shared" / "recorded-rpc"))
@@ -63,6 +66,44 @@ def test_every_query_field_of_the_specifications_is_declared() -> None:
                     assert {one.name for one in route.parameters} == fields, path
                     compared += bool(fields)
     assert compared > 30
+
+
+# What clients ask before they inject
+
+
+def answered(path: str, value: object) -> str | None:
+    """Why an answer to something that was posted is not of the specified schema."""
+    specification = json.loads((RECORDED / "boreas-openapi.json").read_text())
+    content = specification["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
+    definitions = {name: strict(one) for name, one in specification["components"]["schemas"].items()}
+    own = strict(content["schema"])
+    return complaint(Rpc("boreas", path, (), {"own": own, "definitions": definitions}), value)
+
+
+async def test_what_operations_would_do_is_of_the_specified_schema() -> None:
+    pytest.importorskip("jsonschema")
+    chain = activated(issuance=True, adaptive_issuance_force_activation=True)
+    bake(chain)
+    one, new = BOOTSTRAP[0], key(11)
+    asked = [
+        order(chain, one, gift(5, new.pkh), gift(10**14, new.pkh), gift(1, new.pkh)),
+        order(chain, one, Reveal(one.public_key), gift(5, new.pkh)),
+        order(chain, one, stake(one, 10**6), stake(one, 10**5, "unstake")),
+        order(chain, one, SetDepositsLimit(None)),
+        order(chain, one, UpdateConsensusKey(new.public_key), Delegation(None)),
+    ]
+    head, chain_id = "/chains/main/blocks/head", chain.network.chain_id
+    async with standing(chain=chain) as stand:
+        for operation in asked:
+            value = operation.to_json()
+            raw = {"branch": operation.branch, "data": operation.to_bytes()[32:].hex()}
+            for path, body in (
+                ("/helpers/preapply/operations", [{"protocol": chain.head.state.protocol, **value}]),
+                ("/helpers/scripts/run_operation", {"operation": value, "chain_id": chain_id}),
+                ("/helpers/scripts/simulate_operation", {"operation": value, "chain_id": chain_id}),
+                ("/helpers/parse/operations", {"operations": [raw]}),
+            ):
+                assert answered(path, await stand.post(head + path, body)) is None
 
 
 # Recorded answers

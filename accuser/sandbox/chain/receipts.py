@@ -13,6 +13,7 @@ Origin = dict[str, str]
 """What moved the money."""
 
 BLOCK: Final[Origin] = {"origin": "block"}
+MIGRATION: Final[Origin] = {"origin": "migration"}
 SUBSIDY: Final[Origin] = {"origin": "subsidy"}
 
 

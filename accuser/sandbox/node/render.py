@@ -13,6 +13,7 @@ from ..._mavryk.codec.base58 import Kind, encode
 from ..._mavryk.codec.forge import full_header_json
 from ..._mavryk.codec.operations import Consensus, Operation
 from ..._mavryk.codec.votes import Ballot, Proposals
+from ..chain import opening
 from ..chain.activation import Activation
 from ..chain.block import Block
 from ..chain.chain import Chain
@@ -113,6 +114,11 @@ def metadata(chain: Chain, block: Block) -> Json:
     assert data is not None
     assert block.proposer is not None
     ledger = block.state.ledger
+    made, updates = list[Json](), list(block.updates)
+    if block.level == calendar.first_level + 1:
+        before = chain.predecessor(block).state.ledger
+        made = opening.originations(block.protocol)
+        updates = [*opening.balance_updates(before, block.protocol), *updates]
     launch = (
         {} if ledger.launch_cycle is None else {"adaptive_issuance_activation_cycle": ledger.launch_cycle}
     )
@@ -124,11 +130,11 @@ def metadata(chain: Chain, block: Block) -> Json:
         "voting_period_info": block.state.amendment.info(block.level, calendar),
         "nonce_hash": data.seed_nonce_hash,
         "deactivated": list(block.deactivated),
-        **({"balance_updates": list(block.updates)} if block.updates else {}),
+        **({"balance_updates": updates} if updates else {}),
         "liquidity_baking_toggle_ema": 0,
         "adaptive_issuance_vote_ema": ledger.ema,
         **launch,
-        "implicit_operations_results": _subsidy(block),
+        "implicit_operations_results": [*made, *_subsidy(block)],
         "proposer_consensus_key": block.proposer.consensus_pkh,
         "baker_consensus_key": block.baker.consensus_pkh,
         "consumed_milligas": str(_gas(block)),
