@@ -293,7 +293,8 @@ def test_an_upgrade_goes_on_to_pay() -> None:
 
 async def test_the_metadata_name_who_was_deactivated_and_what_was_minted() -> None:
     async with standing(chain=activated(issuance=True)) as stand:
-        await stand.bake()
+        for _ in range(2):
+            await stand.bake()
         shown = await stand.get("/chains/main/blocks/head/metadata")
         assert shown["deactivated"] == []
         (implicit,) = shown["implicit_operations_results"]
