@@ -118,3 +118,26 @@ async def test_the_first_block_tells_what_the_activation_minted() -> None:
         await stand.bake()
         told = await stand.get("/chains/main/blocks/head/metadata")
         assert [one for one in told["balance_updates"] if one["origin"] == "migration"] == []
+
+
+async def test_rights_name_the_key_that_bakes() -> None:
+    accounts = [[ONE.public_key, str(BALANCE), BAKER.public_key], [TWO.public_key, str(BALANCE)]]
+    async with standing(chain=activated(bootstrap_accounts=accounts)) as stand:
+        head = "/chains/main/blocks/head/helpers"
+        for asked, owners in (
+            ("", {ONE.pkh: BAKER.pkh, TWO.pkh: TWO.pkh}),
+            (f"&consensus_key={BAKER.pkh}", {ONE.pkh: BAKER.pkh}),
+            (f"&consensus_key={ONE.pkh}", {}),
+            (f"&delegate={TWO.pkh}", {TWO.pkh: TWO.pkh}),
+        ):
+            rights = {
+                "validators": await stand.get(f"{head}/validators?level=2{asked}"),
+                "baking_rights": await stand.get(f"{head}/baking_rights?level=2{asked}"),
+                "attestation_rights": [
+                    each
+                    for one in await stand.get(f"{head}/attestation_rights?level=2{asked}")
+                    for each in one["delegates"]
+                ],
+            }
+            for name, told in rights.items():
+                assert {one["delegate"]: one["consensus_key"] for one in told} == owners, name

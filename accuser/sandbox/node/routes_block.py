@@ -20,6 +20,7 @@ from ..chain.activation import ZERO_SIGNATURE, Activation
 from ..chain.block import Block
 from ..chain.chain import UnknownBlock
 from ..chain.parameters import Calendar
+from ..chain.rights import Delegate
 from ..chain.trace import PERMANENT, protocol_error
 from . import metadata_hashes, query, render, seeds
 from .node import Node
@@ -157,31 +158,34 @@ class _Helpers:
         return [
             entry
             for level in _levels(call, block, block.level)
-            for entry in render.validators(level, calendar.slots(level), calendar.parameters.rights.delegates)
-            if wanted(entry["delegate"])
+            for entry in render.validators(
+                level, calendar.slots(level), filter(wanted, calendar.rights(calendar.cycle(level)).delegates)
+            )
         ]
 
     def attestation_rights(self, call: Call, block: Block) -> object:
         calendar = calendar_of(block)
-        # Either filter lets somebody through here, each delegate being its own consensus key.
-        wanted = {*call.query["delegate"], *call.query["consensus_key"]}
+        # Either filter lets somebody through here.
+        wanted, keys = set(call.query["delegate"]), set(call.query["consensus_key"])
+        every = not wanted and not keys
         rights = []
         for level in _levels(call, block, block.level):
-            slots = calendar.slots(level).items()
+            slots = calendar.slots(level)
+            owners = [one for one in calendar.rights(calendar.cycle(level)).delegates if one.pkh in slots]
             delegates = [
                 {
-                    "delegate": pkh,
-                    "first_slot": own[0],
-                    "attestation_power": len(own),
-                    "consensus_key": pkh,
+                    "delegate": one.pkh,
+                    "first_slot": slots[one.pkh][0],
+                    "attestation_power": len(slots[one.pkh]),
+                    "consensus_key": one.consensus_pkh,
                 }
-                for pkh, own in sorted(slots, key=lambda one: one[1][0], reverse=True)
-                if not wanted or pkh in wanted
+                for one in sorted(owners, key=lambda one: slots[one.pkh][0], reverse=True)
+                if every or one.pkh in wanted or one.consensus_pkh in keys
             ]
             right: dict[str, Any] = {"level": level, "delegates": delegates}
             if level > block.level:
                 right["estimated_time"] = rfc3339(_estimate(calendar, block, level, 0))
-            if delegates or not wanted:
+            if delegates or every:
                 rights.append(right)
         return rights
 
@@ -198,7 +202,7 @@ class _Helpers:
                 if baker is None or (baker.pkh in seen and not every):
                     continue
                 seen.add(baker.pkh)
-                if not wanted(baker.pkh):
+                if not wanted(baker):
                     continue
                 right: dict[str, Any] = {"level": level, "delegate": baker.pkh, "round": at_round}
                 if level > block.level:
@@ -270,10 +274,10 @@ def _levels(call: Call, block: Block, default: int) -> list[int]:
     return levels
 
 
-def _filter(call: Call) -> Callable[[str], bool]:
-    """Who is let through by both filters, each delegate being its own consensus key."""
+def _filter(call: Call) -> Callable[[Delegate], bool]:
+    """Who is let through by both filters."""
     delegates, keys = call.query["delegate"], call.query["consensus_key"]
-    return lambda pkh: (not delegates or pkh in delegates) and (not keys or pkh in keys)
+    return lambda one: (not delegates or one.pkh in delegates) and (not keys or one.consensus_pkh in keys)
 
 
 def _vote(show: ShowVotes) -> BlockHandle:
