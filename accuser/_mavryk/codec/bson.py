@@ -8,7 +8,10 @@ upstream's library does with every JSON number.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, Final
+
+_ALONE: Final = 0x80
+"""What upstream adds to the type of a scalar that is no element of anything."""
 
 
 class BsonError(ValueError):
@@ -35,6 +38,52 @@ def decode(data: bytes) -> dict[str, Any]:
     if end != len(data):
         raise BsonError(f"{len(data) - end} bytes after the end of the document")
     assert isinstance(value, dict)
+    return value
+
+
+def encode_any(value: Any) -> bytes:
+    """Write any JSON value as upstream's ``Data_encoding.json``.
+
+    A list is a document whose names are the indices. A scalar, which BSON has no form of by itself,
+    is in the place of the elements, behind a type of upstream's own.
+    """
+    if isinstance(value, dict):
+        return encode(value)
+    if isinstance(value, list | tuple):
+        return _document([(str(index), item) for index, item in enumerate(value)])
+    element = _element("", value)
+    body = bytes([element[0] | _ALONE]) + element[2:]
+    return struct.pack("<i", len(body) + 5) + body + b"\0"
+
+
+def decode_any(data: bytes) -> Any:
+    """Read what `encode_any` wrote: an empty list comes back as an empty object, as upstream's does.
+
+    Raises:
+        BsonError: it is no such document.
+    """
+    try:
+        if len(data) > 5 and data[4] & _ALONE:
+            (size,) = struct.unpack_from("<i", data)
+            value, end = _read_value(data, data[4] & ~_ALONE, 5)
+            if size != len(data) or end != size - 1 or data[end]:
+                raise ValueError(f"a value of {size} bytes that ends at {end}")
+            return value
+        value, end = _read_document(data, 0, as_list=False)
+    except (struct.error, IndexError, ValueError, RecursionError) as error:
+        raise BsonError(f"not a BSON document: {error}") from error
+    if end != len(data):
+        raise BsonError(f"{len(data) - end} bytes after the end of the document")
+    if value and list(value) == [str(index) for index in range(len(value))]:
+        return _without_empty_lists(list(value.values()))
+    return _without_empty_lists(value)
+
+
+def _without_empty_lists(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_empty_lists(item) for item in value] if value else {}
+    if isinstance(value, dict):
+        return {name: _without_empty_lists(item) for name, item in value.items()}
     return value
 
 
