@@ -33,6 +33,7 @@ IDLE_TIMEOUT: Final = 60.0
 
 _READ_SIZE: Final = 65536
 _JSON: Final = "application/json"
+_TEXT: Final = "text/plain; charset=utf-8"
 
 
 @attrs.frozen
@@ -45,9 +46,13 @@ class Request:
     body: bytes
     headers: Mapping[str, str] = attrs.field(factory=dict)
     """By their names in lower case."""
+    decoded: tuple[Any, ...] = ()
+    """The value of a body that is not JSON."""
 
     def json(self) -> Any:
-        """Decode the body. Raises ``HttpFailure`` 400 if it is not JSON."""
+        """The value of the body. Raises ``HttpFailure`` 400 if it is not JSON."""
+        if self.decoded:
+            return self.decoded[0]
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
@@ -64,12 +69,17 @@ class HttpFailure(Exception):
     def __str__(self) -> str:
         return f"{self.status} {self.text}"
 
+    def answer(self) -> Answer:
+        """What is sent; a refusal of every media type is in none."""
+        return Answer(self.status, self.text.encode(), None if self.status == 406 else _TEXT)
+
 
 @attrs.frozen
 class Answer:
     status: int
     body: bytes
-    content_type: str = _JSON
+    content_type: str | None = _JSON
+    """None for what is in no media type."""
     headers: tuple[tuple[str, str], ...] = ()
     """More of them."""
 
@@ -85,9 +95,13 @@ class Feed:
     max_backlog: int = MAX_BACKLOG
     headers: tuple[tuple[str, str], ...] = ()
     """More of the answer's headers."""
+    content_type: str = attrs.field(init=False, default=_JSON)
     on_close: list[Callable[[], None]] = attrs.field(factory=list)
     """Called once, when the client has left or the stream has ended."""
     overrun: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _write: Callable[[Any], bytes] = attrs.field(init=False, default=lambda item: dump(item))
+    _values: list[object] | None = attrs.field(init=False, factory=list)
+    """What was pushed before it was known how to write it."""
     _items: deque[bytes] = attrs.field(init=False, factory=deque)
     _size: int = attrs.field(init=False, default=0)
     _ended: bool = attrs.field(init=False, default=False)
@@ -98,13 +112,26 @@ class Feed:
         """Send one JSON value; ignored when the stream is over."""
         if self._ended or self._closed or self.overrun.is_set():
             return
-        data = dump(item)
-        self._items.append(data)
+        self._items.append(data := self._write(item))
         self._size += len(data)
+        if self._values is not None:
+            self._values.append(item)
         if self._size > self.max_backlog:
             self.overrun.set()
             self._items.clear()
         self._wake.set()
+
+    def write_as(self, content_type: str, write: Callable[[Any], bytes]) -> None:
+        """Write values in another way, those too that were pushed before `sealed`."""
+        assert self._values is not None
+        self.content_type, self._write = content_type, write
+        self._items = deque(write(item) for item in self._values)
+        self._size = sum(map(len, self._items))
+
+    def sealed(self) -> Feed:
+        """The same; from here on it is certain how values are written."""
+        self._values = None
+        return self
 
     def end(self) -> None:
         """End the stream after the items that were pushed."""
@@ -135,9 +162,6 @@ class Feed:
 
 Handler = Callable[[Request], Awaitable[Answer | Feed]]
 
-Check = Callable[[Mapping[str, str], bool], None]
-"""Looks at a request's headers, and whether it has a body; raises `HttpFailure` for what is not served."""
-
 
 def dump(value: object) -> bytes:
     """A JSON value and a line end, as every answer and every item of a stream is written."""
@@ -151,7 +175,6 @@ async def serve_connection(
     max_body: int = MAX_BODY,
     idle_timeout: float = IDLE_TIMEOUT,
     send_timeout: float = math.inf,
-    check: Check | None = None,
 ) -> None:
     """Answer the requests of one connection until it ends; the stream is closed then.
 
@@ -161,10 +184,9 @@ async def serve_connection(
         max_body: bytes that a request's body may have.
         idle_timeout: seconds that a request may take to come.
         send_timeout: seconds that the client may take to read an answer which is no stream.
-        check: looks at the headers; by default `check_json`.
     """
     connection = h11.Connection(h11.SERVER)
-    server = _Server(handler, max_body, idle_timeout, send_timeout, check or check_json)
+    server = _Server(handler, max_body, idle_timeout, send_timeout)
     try:
         while await _serve_request(stream, connection, server):
             connection.start_next_cycle()
@@ -185,7 +207,6 @@ class _Server:
     max_body: int
     idle_timeout: float
     send_timeout: float
-    check: Check
 
 
 async def _serve_request(stream: trio.abc.Stream, connection: h11.Connection, server: _Server) -> bool:
@@ -198,15 +219,15 @@ async def _serve_request(stream: trio.abc.Stream, connection: h11.Connection, se
             return False
         answer = await server.handler(request)
     except HttpFailure as failure:
-        answer = Answer(failure.status, failure.text.encode(), "text/plain; charset=utf-8")
+        answer = failure.answer()
     except h11.RemoteProtocolError as error:
-        answer = Answer(error.error_status_hint, f"{error}\n".encode(), "text/plain; charset=utf-8")
+        answer = Answer(error.error_status_hint, f"{error}\n".encode(), _TEXT)
     except trio.TooSlowError:
         if connection.their_state is h11.IDLE and not connection.trailing_data[0]:
             # Nothing was asked, and so nothing is answered: a client would take it for the answer
             # to what it asks next.
             return False
-        answer = Answer(408, b"The request did not come.\n", "text/plain; charset=utf-8")
+        answer = Answer(408, b"The request did not come.\n", _TEXT)
     if isinstance(answer, Feed):
         try:
             await _send_feed(stream, connection, answer)
@@ -236,7 +257,6 @@ async def _read_request(
             raise HttpFailure(413, f"The request body exceeds {server.max_body} bytes.\n")
     if not isinstance(event, h11.EndOfMessage):
         return None
-    server.check(fields, bool(body))
     try:
         parts = urlsplit(head.target.decode("ascii"))
         query = parse_qs(parts.query, keep_blank_values=True, errors="strict")
@@ -244,27 +264,6 @@ async def _read_request(
     except ValueError as error:
         raise HttpFailure(400, f"Bad request target: {error}\n") from error
     return Request(head.method.decode("ascii"), path, query, bytes(body), fields)
-
-
-def take_any_media_type(fields: Mapping[str, str], has_body: bool) -> None:
-    """Serve whatever is asked for."""
-
-
-def check_json(fields: Mapping[str, str], has_body: bool) -> None:
-    """Serve those who send JSON and accept it. Raises `HttpFailure` 415 or 406."""
-    sent = fields.get("content-type", _JSON).partition(";")[0].strip().lower()
-    if has_body and sent not in (_JSON, "text/json"):
-        raise HttpFailure(415, f"This node reads JSON and not {sent}.\n")
-    for media_range in fields.get("accept", "*/*").split(","):
-        name, _, parameters = media_range.partition(";")
-        quality = parameters.replace(" ", "").removeprefix("q=")
-        if name.strip().lower() in (_JSON, "application/*", "*/*") and quality not in ("0", "0.0", "0.000"):
-            return
-    raise HttpFailure(
-        406,
-        "This node speaks JSON only, and the request does not accept it "
-        f"(it accepts {fields['accept']}). With --media-type json, Mavkit's clients ask for JSON.\n",
-    )
 
 
 async def _next_event(stream: trio.abc.Stream, connection: h11.Connection) -> object:
@@ -285,7 +284,7 @@ async def _send_answer(
     if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
         return
     fields = [("content-length", str(len(answer.body))), *answer.headers]
-    if answer.body:
+    if answer.content_type is not None:
         fields.append(("content-type", answer.content_type))
     head = h11.Response(status_code=answer.status, headers=fields, reason=_reason(answer.status))
     body = () if bodiless else (h11.Data(data=answer.body),)
@@ -321,7 +320,7 @@ async def _send_feed(stream: trio.abc.Stream, connection: h11.Connection, feed: 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_client)
         nursery.start_soon(watch_overrun)
-        fields = [("content-type", _JSON), ("transfer-encoding", "chunked"), *feed.headers]
+        fields = [("content-type", feed.content_type), ("transfer-encoding", "chunked"), *feed.headers]
         head = h11.Response(status_code=200, headers=fields, reason=_reason(200))
         # A client that is gone must end no more than this: the nursery would make a group of it.
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):

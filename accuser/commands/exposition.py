@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from .._http.server import Answer, Handler, Request, serve_connection, take_any_media_type
+from .._http.server import Answer, Handler, Request, serve_connection
 
 PATH: Final = "/metrics"
 
@@ -63,7 +63,6 @@ async def _serve_one(
                 max_body=MAX_BODY,
                 idle_timeout=PATIENCE,
                 send_timeout=PATIENCE,
-                check=take_any_media_type,
             )
         finally:
             del opened[scope]

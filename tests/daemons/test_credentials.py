@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from accuser import Accuser, Endpoint, HttpError, NodeUnreachable, Protocol, RpcError, open_daemon
-from accuser._http.server import Answer, Request, serve_connection, take_any_media_type
+from accuser._http.server import Answer, Request, serve_connection
 from accuser._text import without_credentials
 from accuser.testing import FaultyDaemon, ready
 from tests.support.cli import typing
@@ -31,7 +31,7 @@ async def serving(status: int = 200, body: bytes | None = None) -> AsyncIterator
         asked.append(request)
         return Answer(status, b"{}" if body is None else body)
 
-    serve_one = partial(serve_connection, handler=answer, check=take_any_media_type)
+    serve_one = partial(serve_connection, handler=answer)
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, serve_one, 0, host="127.0.0.1"))
         host, port = listeners[0].socket.getsockname()

@@ -19,7 +19,6 @@ from ..._http.server import (
     Feed,
     HttpFailure,
     Request,
-    dump,
 )
 from ..._mavryk.codec.fields import ForgeError
 from ..chain.chain import UnknownBlock
@@ -27,6 +26,7 @@ from ..chain.trace import NodeError
 from ..sink.descriptor import say
 from . import query
 from .cors import Cors
+from .media import Voice
 from .query import Parameter, Type, Unreadable
 
 PATH_TYPES: Final[Mapping[str, Type]] = {
@@ -173,13 +173,13 @@ class Router:
         if request.method == "OPTIONS":
             return self._options(request)
         if request.method not in _METHODS:
-            return Answer(501, b"", headers=self.cors.allow_origin(request.headers))
+            return Answer(501, b"", None, self.cors.allow_origin(request.headers))
         if self.cors.refuses(request.headers):
-            return Answer(403, b"", headers=(("x-ocaml-resto-cors-error", "invalid host"),))
+            return Answer(403, b"", None, (("x-ocaml-resto-cors-error", "invalid host"),))
         try:
             answer = await self._serve(request)
         except HttpFailure as failure:
-            answer = Answer(failure.status, failure.text.encode(), "text/plain; charset=utf-8")
+            answer = failure.answer()
         if headers := self.cors.allow_origin(request.headers):
             # Streams are held by those who feed them, and stay the same objects.
             if isinstance(answer, Feed):
@@ -191,16 +191,17 @@ class Router:
     async def _serve(self, request: Request) -> Answer | Feed:
         found = self.find(request.path)
         if found is None or not found[0].routes:
-            return Answer(404, b"")
+            return Answer(404, b"", None)
         place, variables = found
         route = place.routes.get(request.method)
         if route is None:
-            return Answer(405, b"", headers=(("allow", ", ".join(sorted(place.routes))),))
+            return Answer(405, b"", None, (("allow", ", ".join(sorted(place.routes))),))
+        voice = Voice.of(request)
         try:
             values = query.parse(route.parameters, request.query)
         except Unreadable as error:
             raise HttpFailure(400, f"Failed to parse the query string: {error}") from error
-        return await _answer(route.handle, Call(request, variables, values), self.complain)
+        return await _answer(route.handle, Call(voice.hear(request), variables, values), voice, self.complain)
 
     def _options(self, request: Request) -> Answer:
         """What a browser asks before it lets a page ask."""
@@ -210,8 +211,8 @@ class Router:
         if "origin" in request.headers and wanted is not None:
             methods = [method for method in methods if method == wanted]
         if not methods:
-            return Answer(404, b"", headers=self.cors.allow_origin(request.headers))
-        return Answer(200, b"", headers=self.cors.preflight(request.headers, methods))
+            return Answer(404, b"", None, self.cors.allow_origin(request.headers))
+        return Answer(200, b"", None, self.cors.preflight(request.headers, methods))
 
 
 def _bad_path(seen: list[str], wanted: Type, error: Unreadable) -> HttpFailure:
@@ -227,15 +228,21 @@ def is_chain(chain_id: str, text: str) -> bool:
     return text in ("main", chain_id)
 
 
-async def _answer(handle: Handle, call: Call, complain: Callable[[str], object]) -> Answer | Feed:
+async def _answer(
+    handle: Handle, call: Call, voice: Voice, complain: Callable[[str], object]
+) -> Answer | Feed:
+    # The one place where answers are written: handlers return values, whatever the client speaks.
     try:
         value = handle(call)
         if isawaitable(value):
             value = await value
+        if isinstance(value, Feed):
+            return voice.stream(value).sealed()
+        return voice.name(value) if isinstance(value, Answer) else voice.say(value)
     except NodeError as error:
-        return Answer(500, dump(list(error.trace)))
+        return voice.refuse(list(error.trace))
     except UnknownBlock:
-        return Answer(404, b"")
+        return voice.name(Answer(404, b""))
     except ForgeError as error:
         raise HttpFailure(400, f"Failed to parse the request body: {error}\n") from error
     except HttpFailure:
@@ -244,5 +251,4 @@ async def _answer(handle: Handle, call: Call, complain: Callable[[str], object])
         # Whatever a request makes an RPC stumble over, the node lives on, and does not wait for a
         # reader of its standard error.
         complain(traceback.format_exc())
-        return Answer(500, dump([{"kind": "generic", "error": repr(error)}]))
-    return value if isinstance(value, Answer | Feed) else Answer(200, dump(value))
+        return voice.refuse([{"kind": "generic", "error": repr(error)}])
