@@ -5,7 +5,6 @@ Facts: ``tezt/lib_tezos/accuser.ml``, ``src/proto_*/lib_delegate/client_daemon.m
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -83,8 +82,6 @@ class Accuser(Daemon):
         self._base_dir = None if base_dir is None else self._host.absolute(base_dir)
         self._preserved_levels = preserved_levels
         self._more = checked_arguments(arguments)
-        is_real = options.get("path") is not None or not toolchain.is_sandbox
-        self._asks_json = is_real and not node.speaks_binary
 
     def _arguments(self) -> tuple[str, ...]:
         kept = self._preserved_levels
@@ -94,11 +91,6 @@ class Accuser(Daemon):
 
     async def _prepare(self) -> None:
         await self._host.make_folder(self.base_dir)
-        if self._asks_json:
-            # The real accuser asks for binary answers; this file changes its mind, where an
-            # argument would change its command line (recorded run 12c).
-            config = json.dumps({"base_dir": str(self.base_dir), "media_type": "json"})
-            await self._host.write_new(self.base_dir / "config", config)
 
     @property
     def protocol(self) -> Protocol:

@@ -98,11 +98,6 @@ class Endpoint:
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
-    @property
-    def speaks_binary(self) -> bool:
-        """Whether the node answers in Mavkit's binary format; taken for granted here."""
-        return True
-
     async def wait_for_ready(self, *, timeout: float | Default | None = DEFAULT) -> None:
         """Wait until the node says that it is bootstrapped, by the end of ``/monitor/bootstrapped``.
 

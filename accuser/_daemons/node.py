@@ -173,11 +173,6 @@ class Node(Daemon):
         """Address for nodes on the machine of ``runner``; None is this one."""
         return f"{address_from(runner, self.runner)}:{self.net_port}"
 
-    @property
-    def speaks_binary(self) -> bool:
-        """Whether it answers in Mavkit's binary format, which accusers ask for by default."""
-        return not self.toolchain.is_sandbox
-
     async def rpc(self, method: str, path: str, data: object = None) -> Any:
         """Send one request to its RPC server; return the decoded JSON, None if it is empty.
 

@@ -19,8 +19,9 @@ from accuser._http.client import HttpClient
 from accuser.sandbox.accuser import daemon as accuser_daemon
 from accuser.sandbox.accuser.daemon import last_words
 from accuser.sandbox.accuser.loop import Accuser, Console, Unexpected
-from accuser.sandbox.rpc.client import MediaType, Rpc
+from accuser.sandbox.rpc.client import Rpc
 from accuser.sandbox.rpc.request import RpcFailed
+from accuser.sandbox.rpc.wire import MediaType
 from accuser.sandbox.sink.sink import Output, Sink
 from accuser.sandbox.sink.uri import parse
 from tests.support.replay import (

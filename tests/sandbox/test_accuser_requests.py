@@ -19,8 +19,9 @@ from trio.testing import MockClock, memory_stream_pair
 
 from accuser._http.client import HttpClient
 from accuser.sandbox.accuser.answers import chain_id
-from accuser.sandbox.rpc.client import Items, MediaType, Rpc
+from accuser.sandbox.rpc.client import Items, Rpc
 from accuser.sandbox.rpc.request import Request, RpcFailed
+from accuser.sandbox.rpc.wire import MediaType
 from tests.support.replay import (
     RUNS,
     URL,
@@ -175,7 +176,9 @@ async def started(
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     uri = f"file-descriptor-path://{fifo}?level-at-least=debug"
     program = [sys.executable, "-m", "accuser.sandbox", "mavkit-accuser-PtBoreas"]
-    command = [*program, "-E", url, "--base-dir", str(base_dir), "run", *options]
+    # The recorded node answers in JSON, whatever it is asked.
+    asked = ("--media-type", "json")
+    command = [*program, "-E", url, "--base-dir", str(base_dir), *asked, "run", *options]
     environ = {**os.environ, "MAVRYK_EVENTS_CONFIG": uri}
     events_in, events = trio.open_memory_channel[bytes](10_000)
     stdout_in, stdout = trio.open_memory_channel[bytes](10_000)

@@ -101,6 +101,9 @@ class Kind(enum.Enum):
     BLS_SIGNATURE = (b"\x28\xab\x40\xcf", 96)
     """BLS12-381 signature, ``BLsig...``."""
 
+    # Enum's own is written in Python, and would be called for each text that is remembered.
+    __hash__ = object.__hash__
+
     def __init__(self, prefix: bytes, size: int) -> None:
         self.prefix: Final = prefix
         self.size: Final = size

@@ -1,9 +1,7 @@
 """``mavkit-accuser-*`` of the sandbox: a real accuser, driven by a node's RPC alone.
 
 It takes upstream's command line, prints its lines, asks in its order and ends with its statuses.
-Two deliberate differences: without ``--media-type`` it asks for JSON as well (upstream's asks for
-the binary format only, which this one does not read), and SIGTERM ends it even when standard error
-is a full pipe.
+One deliberate difference: SIGTERM ends it even when standard error is a full pipe.
 """
 
 from __future__ import annotations
@@ -143,7 +141,7 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
     cli = Cli(PurePath(program).name, version, GLOBAL_OPTIONS, _COMMANDS)
     options, rest = cli.parse_globals(arguments)
     try:
-        config = client_config(options, system.environ)
+        config = client_config(options, system.environ, media_type="binary")
     except ConfigError as error:
         raise cli.failure(error.lines) from error
     if config.deprecated:
@@ -196,6 +194,7 @@ async def _run(
             HttpClient(config.endpoint, connect=system.connect_to(config.endpoint)),
             config.media_type,
             on_retry,
+            protocol.hash,
         ),
         sink=sink,
         console=Console(system.outlets.standard(1), system.outlets.standard(2)),

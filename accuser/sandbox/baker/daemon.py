@@ -240,7 +240,7 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
     cli = Cli(PurePath(program).name, version, GLOBAL_OPTIONS, _COMMANDS)
     options, rest = cli.parse_globals(arguments)
     try:
-        config = client_config(options, system.environ)
+        config = client_config(options, system.environ, media_type="any")
     except ConfigError as error:
         raise cli.failure(error.lines) from error
     if config.deprecated:
@@ -346,6 +346,7 @@ async def _run(
             HttpClient(config.endpoint, connect=system.connect_to(config.endpoint)),
             config.media_type,
             on_retry,
+            protocol.hash,
         ),
         sink=sink,
         console=Console(system.outlets.standard(1), system.outlets.standard(2)),

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import attrs
 
 from ..rpc import strict
 from ..rpc.strict import Mismatch, Shape
+from ..rpc.wire import MediaType
 
 DEFAULT_ENDPOINT: Final = "http://localhost:8732"
 DIRECTORY_VARIABLE: Final = "MAVRYK_CLIENT_DIR"
-
-MediaType = Literal["json", "binary", "any"]
 
 
 class ConfigError(Exception):
@@ -61,12 +60,15 @@ _FIELDS: Final[Mapping[str, Shape]] = {
 _FILE: Final = strict.record({"base_dir": strict.text}, _FIELDS)
 
 
-def client_config(options: Mapping[str, Any], environ: Mapping[str, str]) -> ClientConfig:
+def client_config(
+    options: Mapping[str, Any], environ: Mapping[str, str], *, media_type: MediaType
+) -> ClientConfig:
     """Settle the configuration.
 
     Args:
         options: values of the global options.
         environ: the environment of the process.
+        media_type: what the program asks for unless it is told otherwise.
 
     Raises:
         ConfigError: the base directory or the configuration file is not usable.
@@ -99,7 +101,7 @@ def client_config(options: Mapping[str, Any], environ: Mapping[str, str]) -> Cli
     return ClientConfig(
         base_dir=base_dir,
         endpoint=endpoint.rstrip("/"),
-        media_type=options.get("media-type") or fields.get("media_type") or "any",
+        media_type=options.get("media-type") or fields.get("media_type") or media_type,
         internal_events=None if sinks is None else tuple(sinks),
         deprecated=bool(clash),
     )

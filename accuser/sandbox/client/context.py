@@ -9,9 +9,10 @@ from typing import Any, Final, Protocol
 import attrs
 
 from ..._http.client import Connect, HttpClient
-from ..cli.config import MediaType
+from ..._mavryk.protocol import Protocol as Chosen
 from ..rpc.client import Rpc
 from ..rpc.request import Request
+from ..rpc.wire import MediaType
 from ..sink.descriptor import Outlets
 from .wallet import Wallet
 
@@ -81,7 +82,7 @@ class Context:
     @property
     def rpc(self) -> Rpc:
         """The typed calls of the node."""
-        return Rpc(self.http, self.media_type, self._told)
+        return Rpc(self.http, self.media_type, self._told, Chosen.BOREAS.hash)
 
     async def call(self, method: str, path: str, body: object = None) -> Any:
         """Call the node; the decoded answer. Raises ``RpcFailed``."""

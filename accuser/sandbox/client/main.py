@@ -133,7 +133,7 @@ async def run(
         cli = Cli(name, VERSION, GLOBAL_OPTIONS, ())
         options, rest = cli.parse_globals(arguments)
         try:
-            config = client_config(options, environ)
+            config = client_config(options, environ, media_type="any")
         except ConfigError as error:
             raise cli.failure(error.lines) from error
         context = _context(

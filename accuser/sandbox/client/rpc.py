@@ -7,8 +7,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..._errors import HttpError, NodeUnreachable
-from ..rpc.client import ACCEPT, USER_AGENT
+from ..._mavryk.codec.binary.schema import BinaryError
+from ..._mavryk.protocol import Protocol
+from ..rpc.client import USER_AGENT
 from ..rpc.error_text import describe
+from ..rpc.wire import JSON, Wire, headers_and_body, understood
 from .context import Context, Failure, Refusal
 from .json_text import pretty
 
@@ -29,50 +32,54 @@ async def request(context: Context, method: str, path: str, given: str | None) -
         Failure: it refused, or answered something that cannot be shown.
         Refusal: the file cannot be read.
     """
-    body = None if method in ("GET", "DELETE") else b"{}"
+    body: object = None if method in ("GET", "DELETE") else {}
     if given is not None:
         body = _body(given)
     path = quote(path if path.startswith("/") else f"/{path}", safe="/?&=~:;,@!$'()*+[]%#-._")
-    headers = [("accept", ACCEPT[context.media_type]), ("user-agent", USER_AGENT)]
-    if body is not None:
-        headers.append(("content-type", "application/json"))
+    try:
+        told, data = headers_and_body(context.media_type, method, path, body)
+    except BinaryError as error:
+        raise Failure(f"Failed to parse the provided json: {error}\n") from error
     if context.log_requests:
         context.warning(f">>>>0: {method} {context.http.url}{path}")
     start = context.wall()
     try:
-        response = await context.http.request(method, path, body=body, headers=tuple(headers))
+        response = await context.http.request(
+            method, path, body=data, headers=(*told.items(), ("user-agent", USER_AGENT))
+        )
     except (NodeUnreachable, HttpError) as error:
         raise context.rpc.unreachable(method, path, error) from error
     if context.log_requests:
         context.warning(f"<<<<0: {response.status}\n  {_text(response.body)}")
     if context.timings:
         context.warning(f"Request to {context.http.url}{path} succeeded in {context.wall() - start:g}s")
-    if 200 <= response.status < 300 and response.media_type in ("application/json", ""):
-        context.message(_shown(response.body))
+    wire = understood(context.media_type, response.media_type, method, path, Protocol.BOREAS.hash)
+    if 200 <= response.status < 300 and wire is not None:
+        context.message(_shown(wire, response.body))
         return
-    raise _failure(context, response.status, response.body)
+    raise _failure(context, wire, response.status, response.body)
 
 
-def _body(given: str) -> bytes:
+def _body(given: str) -> object:
     if given.startswith("file:"):
         try:
             given = Path(given.removeprefix("file:")).read_text()
         except (OSError, ValueError) as error:
             raise Refusal(f"cannot read file ({error})") from error
     try:
-        value = json.loads(given)
+        return json.loads(given)
     except ValueError as error:
         raise Failure(f"Failed to parse the provided json: {error}\n") from error
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _shown(body: bytes) -> str:
+def _shown(wire: Wire, body: bytes) -> str:
     if not body.strip():
         return "{}"
     try:
-        return pretty(json.loads(body))
-    except ValueError:
-        pass
+        return pretty(wire.read(body))
+    except ValueError as error:
+        if wire.media_type != JSON:
+            raise Failure("Unexpected server answer\n") from error
     try:
         # A stream that has ended: its values one after the other.
         return "\n".join(pretty(json.loads(line)) for line in body.splitlines() if line.strip())
@@ -80,7 +87,7 @@ def _shown(body: bytes) -> str:
         raise Failure("Unexpected server answer\n") from error
 
 
-def _failure(context: Context, status: int, body: bytes) -> Failure:
+def _failure(context: Context, wire: Wire | None, status: int, body: bytes) -> Failure:
     if status == 404:
         return Failure("No service found at this URL\n")
     if status == 410:
@@ -88,7 +95,7 @@ def _failure(context: Context, status: int, body: bytes) -> Failure:
     if status in (401, 403):
         return Failure(f"[HTTP 403] Access denied to: {context.http.url}")
     try:
-        trace = json.loads(body)
+        trace = None if wire is None else wire.read_errors(body)
     except ValueError:
         trace = None
     if status == 500 and isinstance(trace, list) and trace:

@@ -1,37 +1,39 @@
 """Calls of a node's RPC as upstream's client makes them, and their failures as traces.
 
-Answers are read as JSON. A stream gives one value for each HTTP chunk, with upstream's rule: bytes
-are gathered until they decode as exactly one value of the expected shape; a chunk with the end of
-one value and the beginning of the next makes the stream deaf, for good and without a word.
+Answers are read in the media type that was asked for. A stream gives one value for each HTTP chunk,
+with upstream's rule: bytes are gathered until they decode as exactly one value of the expected shape;
+a chunk with the end of one value and the beginning of the next makes the stream deaf, for good and
+without a word.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import trio
 
 from ..._errors import HttpError, NodeUnreachable
 from ..._http.client import HttpClient, Response, StreamingResponse
+from ..._mavryk.codec.binary.schema import BinaryError
 from .error_text import EMPTY_TRACE, describe
 from .request import Request, RpcFailed, Undecodable
+from .wire import (
+    ACCEPT,
+    JsonWire,
+    MediaType,
+    NotYet,
+    Wire,
+    headers_and_body,
+    understood,
+)
 
-MediaType = Literal["json", "binary", "any"]
-
-ACCEPT: Final[dict[MediaType, str]] = {
-    "json": "application/json;q=1,application/bson;q=0.100",
-    "binary": "application/octet-stream;q=0.200",
-    "any": "application/json;q=1,application/bson;q=0.100,application/octet-stream;q=0.200",
-}
 USER_AGENT: Final = "mavkit-sandbox"
 ATTEMPTS: Final = 10
 """A gateway that answers 502 is asked this often, with delays of 0, 0.1, 0.2 ... seconds."""
 
-MAX_ITEM: Final = 64 * 1024 * 1024
 _REFUSED: Final = 'Unix.Unix_error(Unix.ECONNREFUSED, "connect", "")'
 
 T = TypeVar("T")
@@ -50,8 +52,9 @@ def failed(error: object) -> RpcFailed:
 class Items(Generic[T]):
     """The values of a stream, out of its chunks. Pure."""
 
-    def __init__(self, decode: Callable[[object], T]) -> None:
+    def __init__(self, decode: Callable[[object], T], wire: Wire | None = None) -> None:
         self._decode = decode
+        self._wire = JsonWire() if wire is None else wire
         self._buffer = b""
         self._deaf = False
 
@@ -60,22 +63,18 @@ class Items(Generic[T]):
         if self._deaf:
             return []
         self._buffer += chunk
-        try:
-            value = json.loads(self._buffer)
-        except UnicodeDecodeError:
-            return []
-        except json.JSONDecodeError as error:
-            # More bytes cannot mend what has gone wrong before the end.
-            self._deaf = error.msg == "Extra data" or len(self._buffer) > MAX_ITEM
-            return []
-        try:
-            item = self._decode(value)
-        except Undecodable:
-            self._deaf = True
-            self._buffer = b""
+        value = self._wire.read_item(self._buffer)
+        if value is NotYet.MORE:
             return []
         self._buffer = b""
-        return [item]
+        if value is NotYet.NEVER:
+            self._deaf = True
+            return []
+        try:
+            return [self._decode(value)]
+        except Undecodable:
+            self._deaf = True
+            return []
 
 
 class Rpc:
@@ -83,23 +82,29 @@ class Rpc:
 
     Args:
         http: connects to the node.
-        media_type: what to ask for; only JSON answers are understood.
+        media_type: what to ask for.
         on_retry: told of each answer 502: attempt, delay in seconds before the next, body.
+        protocol: the hash of the program's protocol, which binary answers are taken to be of.
     """
 
-    def __init__(self, http: HttpClient, media_type: MediaType, on_retry: OnRetry) -> None:
+    def __init__(
+        self, http: HttpClient, media_type: MediaType, on_retry: OnRetry, protocol: str = ""
+    ) -> None:
         self._http = http
         self._media_type: MediaType = media_type
         self._on_retry = on_retry
+        self._protocol = protocol
 
     async def call(self, request: Request) -> Any:
         """Send a request; the decoded answer. Raises ``RpcFailed``."""
-        body = None if request.body is None else json.dumps(request.body, separators=(",", ":")).encode()
+        try:
+            headers, body = headers_and_body(self._media_type, request.method, request.path, request.body)
+        except BinaryError as error:
+            raise failed({"kind": "generic", "error": str(error)}) from error
+        fields = (*headers.items(), ("user-agent", USER_AGENT))
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                response = await self._http.request(
-                    request.method, request.path, body=body, headers=self._headers(body)
-                )
+                response = await self._http.request(request.method, request.path, body=body, headers=fields)
             except (NodeUnreachable, HttpError) as error:
                 raise self.unreachable(request.method, request.path, error) from error
             if not await self._try_again(response.status, response.body, attempt):
@@ -114,10 +119,11 @@ class Rpc:
         for attempt in range(1, ATTEMPTS + 1):
             async with self._opened(path) as response:
                 if response.status == 200:
-                    if not self._understands(response.media_type):
+                    if (wire := self._wire("GET", path, response.media_type)) is None:
                         # The complaint shows the whole answer, so it is awaited, as upstream does.
-                        self._check_type("GET", path, response.media_type, await _all(response.chunks))
-                    async with aclosing(self._items(response.chunks, Items(decode))) as items:
+                        body = await _all(response.chunks)
+                        raise self._misunderstood("GET", path, response.media_type, body)
+                    async with aclosing(self._items(response.chunks, Items(decode, wire))) as items:
                         yield items
                     return
                 body = await _all(response.chunks)
@@ -128,7 +134,8 @@ class Rpc:
 
     @asynccontextmanager
     async def _opened(self, path: str) -> AsyncGenerator[StreamingResponse]:
-        opened = self._http.stream("GET", path, headers=self._headers(None))
+        fields = (("accept", ACCEPT[self._media_type]), ("user-agent", USER_AGENT))
+        opened = self._http.stream("GET", path, headers=fields)
         try:
             response = await opened.__aenter__()
         except (NodeUnreachable, HttpError) as error:
@@ -158,10 +165,6 @@ class Rpc:
             await trio.sleep(delay)
         return attempt < ATTEMPTS
 
-    def _headers(self, body: bytes | None) -> tuple[tuple[str, str], ...]:
-        headers = (("accept", ACCEPT[self._media_type]), ("user-agent", USER_AGENT))
-        return headers if body is None else (*headers, ("content-type", "application/json"))
-
     def _request_failed(self, method: str, path: str, error: object) -> RpcFailed:
         uri = f"{self._http.url}{path}"
         whole = {"kind": "permanent", "id": "rpc_client.request_failed", "meth": method, "uri": uri}
@@ -173,36 +176,35 @@ class Rpc:
         whole = self._request_failed(method, path, {"kind": "connection_failed", "message": message})
         return ConnectionFailed(whole.trace, whole.text)
 
-    def _understands(self, media_type: str) -> bool:
-        # BSON and the binary format are asked for in upstream's words, but not understood.
-        return media_type in ("", "application/json") and self._media_type != "binary"
+    def _wire(self, method: str, path: str, received: str) -> Wire | None:
+        return understood(self._media_type, received, method, path, self._protocol)
 
-    def _check_type(self, method: str, path: str, media_type: str, body: bytes) -> None:
-        if not self._understands(media_type):
-            error = {
-                "kind": "unexpected_content_type",
-                "received": media_type,
-                "acceptable": [part.partition(";")[0] for part in ACCEPT[self._media_type].split(",")],
-                "body": _text(body),
-            }
-            raise self._request_failed(method, path, error)
+    def _misunderstood(self, method: str, path: str, media_type: str, body: bytes) -> RpcFailed:
+        error = {
+            "kind": "unexpected_content_type",
+            "received": media_type,
+            "acceptable": [part.partition(";")[0] for part in ACCEPT[self._media_type].split(",")],
+            "body": _text(body),
+        }
+        return self._request_failed(method, path, error)
 
     def _decoded(self, method: str, path: str, response: Response, decode: Callable[[object], T]) -> T:
         if response.status not in (200, 201, 202, 204):
             raise self._refused(method, path, response)
-        self._check_type(method, path, response.media_type, response.body)
-        if not response.body:
+        if response.status == 204 or not response.body:
             raise self._request_failed(method, path, {"kind": "empty_answer"})
+        if (wire := self._wire(method, path, response.media_type)) is None:
+            raise self._misunderstood(method, path, response.media_type, response.body)
         try:
-            return decode(json.loads(response.body))
+            return decode(wire.read(response.body))
         except ValueError as error:
-            raise self._undecodable(method, path, response.body, str(error)) from error
+            raise self._undecodable(method, path, wire, response.body, str(error)) from error
 
-    def _undecodable(self, method: str, path: str, body: bytes, complaint: str) -> RpcFailed:
+    def _undecodable(self, method: str, path: str, wire: Wire, body: bytes, complaint: str) -> RpcFailed:
         error = {
             "kind": "unexpected_content",
             "content": _text(body),
-            "media_type": "application/json",
+            "media_type": wire.media_type,
             "error": complaint,
         }
         return self._request_failed(method, path, error)
@@ -239,12 +241,16 @@ class Rpc:
                 case _:
                     generic = "RPC_context.Generic_error"
                     return failed({"kind": "branch", "id": generic, "method": method, "uri": uri})
+        if response.media_type == "text/ocaml.exception":
+            return self._request_failed(method, path, {"kind": "ocaml_exception", "message": _text(body)})
+        if (wire := self._wire(method, path, response.media_type)) is None:
+            return self._misunderstood(method, path, response.media_type, body)
         try:
-            trace = json.loads(body)
+            trace = wire.read_errors(body)
             if not isinstance(trace, list):
                 raise ValueError(f"Unexpected {type(trace).__name__} instead of array")
         except ValueError as error:
-            return self._undecodable(method, path, body, str(error))
+            return self._undecodable(method, path, wire, body, str(error))
         if not trace:
             return failed({"kind": "branch", "id": EMPTY_TRACE})
         return RpcFailed(trace, describe(trace[0]))

@@ -99,6 +99,8 @@ def _client_error(error: Mapping[str, Any]) -> str:
                 f"Failed to parse the answer ({error['media_type']}):\n"
                 f"  error:\n    {complaint}\n  content:\n    {quoted(error['content'])}"
             )
+        case "ocaml_exception":
+            return f"The server failed with an unexpected exception:\n  {error['message']}"
         case "empty_answer":
             return "The server answered with an empty response."
         case _:
@@ -147,7 +149,10 @@ _TEXTS: Final[Mapping[str, _Text]] = {
     ),
     "RPC_context.Gone": (
         "branch",
-        lambda error: f"Requested data from service have been deleted: {error['method']} {error['uri']}",
+        lambda error: (
+            "RPC lookup failed. Block has been pruned and requested data deleted, service: "
+            f"{error['method']} {error['uri']}"
+        ),
     ),
     "RPC_context.Generic_error": (
         "branch",

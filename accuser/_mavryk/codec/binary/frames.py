@@ -30,6 +30,13 @@ def unframed(schema: Schema, body: bytes, protocol: str = "") -> Any:
     return schema.from_bytes(body[_SIZE:], protocol)
 
 
+def missing(data: bytes) -> int:
+    """How many bytes a framed value that begins so still lacks; less than 0 if there are too many."""
+    if len(data) < _SIZE:
+        return _SIZE - len(data)
+    return int.from_bytes(data[:_SIZE], "big") + _SIZE - len(data)
+
+
 def framed_errors(trace: Any) -> bytes:
     """The body of an answer that is an error."""
     return framed(ERRORS, trace)
