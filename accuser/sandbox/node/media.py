@@ -7,6 +7,7 @@ has; JSON where nothing is said.
 from __future__ import annotations
 
 import enum
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -33,6 +34,8 @@ class Media(enum.Enum):
 _READS: Final = {**{media.value: media for media in Media}, "text/json": Media.JSON}
 
 
+# Programs send the same few headers with every request.
+@lru_cache(maxsize=64)
 def accepted(header: str | None) -> tuple[Media, ...]:
     """What a client takes of what a node speaks, what it likes best first.
 

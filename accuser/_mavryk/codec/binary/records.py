@@ -18,14 +18,15 @@ class Field:
 
     def write(self, fields: dict[str, Any], out: bytearray) -> None:
         """Append the bytes of the field, and take it out of ``fields``. Raises ``BinaryError``."""
-        for name in self.names:
-            if name in fields:
-                try:
-                    self.schema.write(fields.pop(name), out)
-                except BinaryError as error:
-                    raise BinaryError(f"{name}: {error}") from error
-                return
-        raise BinaryError(f"Missing object field {self.name}")
+        name = self.name
+        if name not in fields:
+            name = next((alias for alias in self.names if alias in fields), "")
+            if not name:
+                raise BinaryError(f"Missing object field {self.name}")
+        try:
+            self.schema.write(fields.pop(name), out)
+        except BinaryError as error:
+            raise BinaryError(f"{name}: {error}") from error
 
     def read(self, source: Source, fields: dict[str, Any]) -> None:
         """Take the field from the bytes into ``fields``. Raises ``BinaryError``."""
@@ -37,8 +38,8 @@ class Optional(Field):
 
     def write(self, fields: dict[str, Any], out: bytearray) -> None:
         """See `Field.write`."""
-        present = any(name in fields for name in self.names)
-        BOOL.write(present, out)
+        present = self.name in fields
+        out.append(0xFF if present else 0)
         if present:
             super().write(fields, out)
 
@@ -124,6 +125,11 @@ class Record(Schema):
 
     def __init__(self, *fields: Field) -> None:
         self.fields: Final = fields
+        # Blocks have many fields that are just there: those are read without a call of the field.
+        self._reads: Final = tuple(
+            (field.name, field.schema.read) if type(field) is Field else (None, field.read)
+            for field in fields
+        )
 
     def write(self, value: Any, out: bytearray) -> None:
         """See `Schema.write`."""
@@ -144,8 +150,12 @@ class Record(Schema):
     def read(self, source: Source) -> dict[str, Any]:
         """See `Schema.read`."""
         fields: dict[str, Any] = {}
-        for field in self.fields:
-            field.read(source, fields)
+        read: Any
+        for name, read in self._reads:
+            if name is None:
+                read(source, fields)
+            else:
+                fields[name] = read(source)
         return fields
 
 

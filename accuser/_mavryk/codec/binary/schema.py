@@ -97,7 +97,11 @@ class Integer(Schema):
 
     def read(self, source: Source) -> int:
         """See `Schema.read`."""
-        value = int.from_bytes(source.take(self.size), "big", signed=self.signed)
+        start = source.position
+        source.position = end = start + self.size
+        if end > source.end:
+            raise BinaryError("Not enough data")
+        value = int.from_bytes(source.data[start:end], "big", signed=self.signed)
         if not self.least <= value <= self.most:
             raise BinaryError("Invalid integer")
         return value

@@ -28,6 +28,7 @@ class Hash(Schema):
 
     def __init__(self, kind: Kind) -> None:
         self.kind: Final = kind
+        self.size: Final = kind.size
 
     def write(self, value: Any, out: bytearray) -> None:
         """See `Schema.write`."""
@@ -38,7 +39,7 @@ class Hash(Schema):
 
     def read(self, source: Source) -> str:
         """See `Schema.read`."""
-        return encode(self.kind, source.take(self.kind.size))
+        return encode(self.kind, source.take(self.size))
 
 
 BLOCK: Final = Hash(Kind.BLOCK)
