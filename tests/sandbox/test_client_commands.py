@@ -14,8 +14,8 @@ from accuser._mavryk.codec.crypto import (
     CHAIN_ID,
 )
 from accuser._mavryk.protocol import Protocol
+from accuser.sandbox.cli.json_text import pretty
 from accuser.sandbox.client import main as client
-from accuser.sandbox.client.json_text import pretty
 from tests.support.clients import (
     SILENT,
     Outcome,

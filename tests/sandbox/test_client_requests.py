@@ -14,7 +14,7 @@ from accuser._mavryk.codec.crypto import (
     CHAIN_ID,
 )
 from accuser._mavryk.protocol import Protocol
-from accuser.sandbox.client.json_text import pretty
+from accuser.sandbox.cli.json_text import pretty
 from accuser.sandbox.node.node import Node
 from accuser.sandbox.node.p2p import PeerNetwork
 from tests.support.clients import (

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from contextlib import ExitStack
+from pathlib import PurePath
 from typing import Any, Final
 
 import trio
 
 from ..._http.client import HttpClient
 from ..._mavryk.protocol import Protocol
+from ..cli import config_commands
 from ..cli.clic import Cli, Exit, Refused
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
@@ -25,6 +27,7 @@ from ..rpc.error_text import describe
 from ..rpc.request import RpcFailed
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
 from ..surroundings.system import OwnProcess, System
+from . import pidfile
 from .denunciation import DEFAULT_PRESERVED_LEVELS
 from .loop import COMMIT, VERSION, Accuser, Console, Life, NodeLost, Unexpected
 
@@ -54,6 +57,7 @@ _COMMANDS: Final = (
         words("list understood protocols"),
         "List the protocol versions that this client understands.",
     ),
+    *config_commands.COMMANDS,
     Command(
         "run",
         words("run"),
@@ -78,10 +82,28 @@ _COMMANDS: Final = (
     ),
     Command(
         "man",
-        ("man", Rest("keyword", "keyword to search for")),
-        "Print documentation of commands.",
         (
-            Option("verbosity", "level of details", "0|1|2|3", "v", parse=_verbosity),
+            "man",
+            Rest(
+                "keyword", "keyword to search for\nIf several are given they must all appear in the command."
+            ),
+        ),
+        "Print documentation of commands.\n"
+        "Add search keywords to narrow list.\n"
+        "Will display only the commands by default, unless [-verbosity <2|3>] is\n"
+        "passed or the list of matching commands if less than 3.",
+        (
+            Option(
+                "verbosity",
+                "level of details\n"
+                "0. Only shows command mnemonics, without documentation.\n"
+                "1. Shows command mnemonics with short descriptions.\n"
+                "2. Show commands and arguments with short descriptions\n"
+                "3. Show everything",
+                "0|1|2|3",
+                "v",
+                parse=_verbosity,
+            ),
             Option(
                 "format",
                 "the manual's output format",
@@ -123,7 +145,9 @@ async def execute(program: str, arguments: Sequence[str], system: System) -> int
         system.say(2, f"({program}) {name}: triggering shutdown.\n")
         if life.running:
             farewell = "Shutting down the accuser...\n" * life.starts
-            system.say(1, f"Fatal error:\n  Lwt.Resolution_loop.Canceled\n{farewell}")
+            # Holding the lock, upstream's program is ended without an error.
+            head = "" if life.has_pidfile else "Fatal error:\n  Lwt.Resolution_loop.Canceled\n"
+            system.say(1, f"{head}{farewell}")
 
     with system.ended_by_signals(say_farewell):
         try:
@@ -141,7 +165,8 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
     cli = Cli(PurePath(program).name, version, GLOBAL_OPTIONS, _COMMANDS)
     options, rest = cli.parse_globals(arguments)
     try:
-        config = client_config(options, system.environ, media_type="binary")
+        creating = rest[:2] == ["config", "init"]
+        config = client_config(options, system.environ, media_type="binary", creating=creating)
     except ConfigError as error:
         raise cli.failure(error.lines) from error
     if config.deprecated:
@@ -162,12 +187,18 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
             raise Exit(0, stdout=f"{protocol.hash[:12]}\n")
         if invocation.command.name == "man":
             raise manual(cli, invocation.parameters[0], invocation.options["verbosity"])
-        if (pidfile := invocation.options["pidfile"]) is not None:
-            try:
-                Path(pidfile).write_text(str(system.pid))  # noqa: ASYNC240 - nothing else goes on yet
-            except OSError as error:
-                raise cli.failure([f"Unix error in open: {error.strerror}"]) from error
-        await _run(protocol, config, invocation.options, sink, system, life)
+        if config_commands.is_config(invocation):
+            raise config_commands.run(cli, invocation, options, config.base_dir)
+        with ExitStack() as held:
+            if (path := invocation.options["pidfile"]) is not None:
+                life.has_pidfile = True
+                try:
+                    held.enter_context(pidfile.locked(path, system.pid))
+                except OSError as error:
+                    raise cli.failure([f"Unix error in open: {error.strerror}"]) from error
+                except pidfile.Taken as error:
+                    raise cli.failure([f"Failed to create the pidfile: {path}"]) from error
+            await _run(protocol, config, invocation.options, sink, system, life)
     except (RpcFailed, Unexpected) as error:
         raise Exit(1, stderr=last_words(error)) from error
     finally:

@@ -11,10 +11,11 @@ from typing import Final, TypeVar
 
 import attrs
 import trio
+import trio.lowlevel
 
 from ..._mavryk.codec.operations import InlinedConsensus
 from ..._mavryk.protocol import Protocol
-from ..rpc.client import Rpc
+from ..rpc.client import ConnectionFailed, Rpc
 from ..rpc.request import Request, RpcFailed
 from ..sink.sink import Level, Sink, SinkWriteError, unbreakable
 from . import answers
@@ -72,6 +73,7 @@ class Life:
     """The event sinks are open."""
     starts: int = 0
     """How often the accuser has started."""
+    has_pidfile: bool = False
 
 
 @attrs.define(eq=False)
@@ -184,7 +186,8 @@ class Accuser:
                         try:
                             operations = await subscribe(self.rpc, streams, _MEMPOOL, answers.mempool)
                         except RpcFailed as error:
-                            failure = error
+                            lost = isinstance(error, ConnectionFailed) and await _lost(happenings)
+                            failure = await self._lose() if lost else error
                             break
                         nursery.start_soon(next_batch, operations)
                     case _NextBatch(batch):
@@ -258,3 +261,16 @@ async def _next(channel: trio.MemoryReceiveChannel[T]) -> T | None:
         return await channel.receive()
     except trio.EndOfChannel:
         return None
+
+
+async def _lost(happenings: trio.MemoryReceiveChannel[_NextBlock | _NextBatch]) -> bool:
+    """Whether the stream of blocks has ended too.
+
+    Both streams of a node that is gone end at one time. Upstream's program takes either first, by
+    chance; here the end of blocks comes first, so that ``--keep-alive`` outlives such a node.
+    """
+    await trio.lowlevel.checkpoint()
+    try:
+        return happenings.receive_nowait() == _NextBlock(None)
+    except trio.WouldBlock:
+        return False

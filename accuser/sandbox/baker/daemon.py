@@ -7,13 +7,11 @@ a DAL node is named, and not asked.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import signal
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -23,6 +21,7 @@ import trio
 from ..._http.client import HttpClient
 from ..._mavryk.codec.crypto import Key
 from ..._mavryk.protocol import Protocol
+from ..accuser import pidfile
 from ..accuser.daemon import last_words, manual
 from ..accuser.loop import COMMIT, VERSION, Console, Life, Unexpected
 from ..cli.clic import Cli, Exit, Invocation, Refused
@@ -289,20 +288,12 @@ def _pidfile(cli: Cli, path: str | None, system: System) -> Iterator[None]:
     if path is None:
         yield
         return
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise cli.failure([f"Failed to create the pidfile: {path}"]) from error
-    try:
+    with ExitStack() as held:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(file, 0)
-            os.write(file, str(system.pid).encode())
-        except OSError as error:
+            held.enter_context(pidfile.locked(path, system.pid))
+        except (OSError, pidfile.Taken) as error:
             raise cli.failure([f"Failed to create the pidfile: {path}"]) from error
         yield
-    finally:
-        os.close(file)
 
 
 async def _run(

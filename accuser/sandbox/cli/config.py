@@ -61,7 +61,7 @@ _FILE: Final = strict.record({"base_dir": strict.text}, _FIELDS)
 
 
 def client_config(
-    options: Mapping[str, Any], environ: Mapping[str, str], *, media_type: MediaType
+    options: Mapping[str, Any], environ: Mapping[str, str], *, media_type: MediaType, creating: bool = False
 ) -> ClientConfig:
     """Settle the configuration.
 
@@ -69,18 +69,23 @@ def client_config(
         options: values of the global options.
         environ: the environment of the process.
         media_type: what the program asks for unless it is told otherwise.
+        creating: the command creates the configuration file, which need not exist then.
 
     Raises:
         ConfigError: the base directory or the configuration file is not usable.
     """
+    if options.get("mode") == "light" and options.get("sources") is None:
+        raise ConfigError(
+            "--mode light requires passing --sources. Example --sources file: "
+            '{"min_agreement": 1.0, "uris": ["http://localhost:8732", "https://localhost:8733"]}'
+        )
     base_dir = _base_dir(options.get("base-dir"), environ)
-    given = options.get("config-file")
-    if given is not None and not Path(given).exists():
+    path = config_path(options, base_dir)
+    if options.get("config-file") is not None and not path.exists() and not creating:
         raise ConfigError(
             "Config file specified in option does not exist. Use `client config init` to create one."
         )
-    path = base_dir / "config" if given is None else Path(given)
-    fields = _read(path) if path.exists() else {}
+    fields = read_config(path) if path.exists() else {}
     address, port, tls = (
         options.get("addr") or fields.get("node_addr"),
         options.get("port") or fields.get("node_port"),
@@ -107,6 +112,12 @@ def client_config(
     )
 
 
+def config_path(options: Mapping[str, Any], base_dir: Path) -> Path:
+    """The configuration file, whether it exists or not."""
+    given = options.get("config-file")
+    return base_dir / "config" if given is None else Path(given)
+
+
 def _base_dir(given: str | None, environ: Mapping[str, str]) -> Path:
     if given is None:
         path = Path(environ.get(DIRECTORY_VARIABLE) or Path(environ.get("HOME", "/root")) / ".mavryk-client")
@@ -123,7 +134,8 @@ def _base_dir(given: str | None, environ: Mapping[str, str]) -> Path:
     return path
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The fields of a configuration file. Raises ``ConfigError``."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:

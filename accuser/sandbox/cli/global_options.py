@@ -6,6 +6,7 @@ upstream's words; whether the base directory exists is left to the program.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Final
 from urllib.parse import urlsplit
@@ -46,15 +47,28 @@ def confirmations(text: str) -> int | None:
     return int(text)
 
 
+DEFAULT_DIRECTORY: Final = f"{os.path.expanduser('~')}/.mavryk-client"
+"""The base directory of a program that is told none, in its manual."""
+
 GLOBAL_OPTIONS: Final = (
-    Option("base-dir", "client data directory (absent: MAVRYK_CLIENT_DIR env)", "path", "d"),
+    Option(
+        "base-dir",
+        "client data directory (absent: MAVRYK_CLIENT_DIR env)\n"
+        "  The directory where the Mavryk client will store all its data.\n"
+        "  If absent, its value is the value of the MAVRYK_CLIENT_DIR\n"
+        "  environment variable. If MAVRYK_CLIENT_DIR is itself not specified,\n"
+        f"  defaults to {DEFAULT_DIRECTORY}\n",
+        "path",
+        "d",
+    ),
     Option("no-base-dir-warnings", "silence warnings about client data directory", short="n"),
     Option("config-file", "configuration file", "path", "c"),
     Option("timings", "show RPC request times", short="t"),
     Option(
         "chain",
         "chain on which to apply contextual commands (commands dependent on the context associated "
-        "with the specified chain). Possible tags are 'main' and 'test'.",
+        "with the specified chain). Possible tags are 'main' and 'test'.\n"
+        "Defaults to `main`.",
         "hash|tag",
     ),
     Option(
@@ -62,7 +76,7 @@ GLOBAL_OPTIONS: Final = (
         "block on which to apply contextual commands (commands dependent on the context associated "
         "with the specified block). Possible tags include 'head' and 'genesis' +/- an optional offset "
         '(e.g. "mavkit-client -b head-1 get timestamp"). Note that block queried must exist in node\'s '
-        "storage.",
+        "storage.\nDefaults to `head`.",
         "hash|level|tag",
         "b",
     ),
@@ -87,7 +101,9 @@ GLOBAL_OPTIONS: Final = (
         "media-type",
         'Sets the "media-type" value for the "accept" header for RPC requests to the node. The media '
         "accept header indicates to the node which format of data serialisation is supported. Use the "
-        'value "json" for serialisation to the JSON format.',
+        'value "json" for serialisation to the JSON format.\n'
+        '          Use the value "binary" for faster but less human-readable\n'
+        "binary serialisation format.",
         "json, binary, any or default",
         "m",
         parse=media_type,
@@ -108,6 +124,6 @@ GLOBAL_OPTIONS: Final = (
     ),
     Option("remote-signer", "URI of the remote signer", "uri", "R"),
     Option("password-filename", "path to the password filename", "filename", "f"),
-    Option("mode", "how to interact with the node", "client|light|mockup|proxy", "M"),
+    Option("mode", "how to interact with the node\nDefaults to `client`.", "client|light|mockup|proxy", "M"),
 )
 """In upstream's order, which is that of the usage text."""

@@ -116,8 +116,9 @@ def command_line(command: Command, *, indent: int) -> list[str]:
     head = " ".join([*shown, *pieces[:1]])
     lines = [" " * indent + head]
     for index, piece in enumerate(pieces[1:], 1):
-        # A break's size includes the next break, but at the end.
-        if len(lines[-1]) + 1 + len(piece) > MARGIN - (index < len(pieces) - 1):
+        # A break's size includes the next break, but at the end; a list of keywords adds one there.
+        followed = index < len(pieces) - 1 or isinstance(command.words[-1], Rest)
+        if len(lines[-1]) + 1 + len(piece) > MARGIN - followed:
             lines.append(" " * (indent + 4) + piece)
         else:
             lines[-1] += " " + piece

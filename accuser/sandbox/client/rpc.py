@@ -9,11 +9,11 @@ from urllib.parse import quote
 from ..._errors import HttpError, NodeUnreachable
 from ..._mavryk.codec.binary.schema import BinaryError
 from ..._mavryk.protocol import Protocol
+from ..cli.json_text import pretty
 from ..rpc.client import USER_AGENT
 from ..rpc.error_text import describe
 from ..rpc.wire import JSON, Wire, headers_and_body, understood
 from .context import Context, Failure, Refusal
-from .json_text import pretty
 
 GONE = "Requested data concerns a pruned block and target resource is no longer available\n"
 

@@ -9,6 +9,7 @@ without a word.
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Generic, TypeVar
@@ -34,7 +35,6 @@ USER_AGENT: Final = "mavkit-sandbox"
 ATTEMPTS: Final = 10
 """A gateway that answers 502 is asked this often, with delays of 0, 0.1, 0.2 ... seconds."""
 
-_REFUSED: Final = 'Unix.Unix_error(Unix.ECONNREFUSED, "connect", "")'
 
 T = TypeVar("T")
 OnRetry = Callable[[int, float, str], Awaitable[None]]
@@ -172,8 +172,7 @@ class Rpc:
 
     def unreachable(self, method: str, path: str, error: NodeUnreachable | HttpError) -> RpcFailed:
         """The failure of a request that got no answer."""
-        message = str(error) if isinstance(error, HttpError) else _reason(error)
-        whole = self._request_failed(method, path, {"kind": "connection_failed", "message": message})
+        whole = self._request_failed(method, path, {"kind": "connection_failed", "message": _reason(error)})
         return ConnectionFailed(whole.trace, whole.text)
 
     def _wire(self, method: str, path: str, received: str) -> Wire | None:
@@ -256,17 +255,24 @@ class Rpc:
         return RpcFailed(trace, describe(trace[0]))
 
 
-def _reason(error: NodeUnreachable) -> str:
+def _reason(error: NodeUnreachable | HttpError) -> str:
+    """What OCaml's libraries say of it."""
     cause = error.__cause__
     causes: list[BaseException] = [cause] if cause is not None else []
     while causes:
         each = causes.pop()
-        if isinstance(each, OSError) and each.errno == errno.ECONNREFUSED:
-            return _REFUSED
+        if isinstance(each, socket.gaierror):
+            return "resolution failed: name resolution failed"
+        if isinstance(each, OSError) and each.errno is not None and each.errno in errno.errorcode:
+            name = errno.errorcode[each.errno]
+            if isinstance(error, NodeUnreachable):
+                return f'Unix.Unix_error(Unix.{name}, "connect", "")'
+            call = "write" if each.errno == errno.EPIPE else "read"
+            return f'IO error: Unix.Unix_error(Unix.{name}, "{call}", "")'
         causes += [deeper for deeper in (each.__cause__, each.__context__) if deeper is not None]
         if isinstance(each, BaseExceptionGroup):
             causes += each.exceptions
-    return error.reason
+    return error.reason if isinstance(error, NodeUnreachable) else str(error)
 
 
 def _text(body: bytes) -> str:
