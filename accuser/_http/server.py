@@ -33,7 +33,7 @@ IDLE_TIMEOUT: Final = 60.0
 
 _READ_SIZE: Final = 65536
 _JSON: Final = "application/json"
-_TEXT: Final = "text/plain; charset=utf-8"
+_TEXT: Final = "text/plain"
 
 
 @attrs.frozen
@@ -70,8 +70,9 @@ class HttpFailure(Exception):
         return f"{self.status} {self.text}"
 
     def answer(self) -> Answer:
-        """What is sent; a refusal of every media type is in none."""
-        return Answer(self.status, self.text.encode(), None if self.status == 406 else _TEXT)
+        """What is sent; nothing, and a refusal of every media type, are in none."""
+        kind = None if self.status == 406 or not self.text else _TEXT
+        return Answer(self.status, self.text.encode(), kind)
 
 
 @attrs.frozen
