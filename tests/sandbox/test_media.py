@@ -293,3 +293,22 @@ def test_binary_items_and_chunks() -> None:
     assert items(wire + wire, wire) == []
     assert items(wire + b"\0", wire) == []
     assert items(wire[4:], wire) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "end"),
+    [
+        ("406 No", "this and\nthat\n", "able to serve: this and\nthat\n.\n"),
+        ("406 No", "application/json", "able to serve: application/json.\n"),
+        ("400 No", "not a block", f"invalid HTTP request.\n{' ' * 16}not a block\n"),
+        ("400 No", "not a block\n", f"invalid HTTP request.\n{' ' * 16}not a block\n\n"),
+        ("404 No", "x\n", f"The response body was:\n{' ' * 14}x\n\n"),
+        ("500 No", "x\ny", f"The response body was:\n{' ' * 14}x\ny\n"),
+    ],
+)
+async def test_line_ends_that_a_server_sends_are_not_indented(status: str, body: str, end: str) -> None:
+    kind = "content-type: text/html\r\n"
+    head = f"HTTP/1.1 {status}\r\n{kind}content-length: {len(body)}\r\n\r\n"
+    error = await failed_or_answered(f"{head}{body}".encode())
+    assert accuser_daemon.last_words(error).endswith(end)
+    assert "\v" not in error.text

@@ -23,7 +23,7 @@ from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import Command, Option, Rest, usage, words
 from ..rpc.client import Rpc
-from ..rpc.error_text import describe
+from ..rpc.error_text import laid_out
 from ..rpc.request import RpcFailed
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
 from ..surroundings.system import OwnProcess, System
@@ -255,10 +255,12 @@ def manual(cli: Cli, keywords: list[str], verbosity: int | None) -> Exit:
 def last_words(end: RpcFailed | Unexpected) -> str:
     """What the program says of its end on standard error."""
     reason = end.reason if isinstance(end, Unexpected) else end
-    texts = [reason.text] if isinstance(reason, NodeLost) else [describe(error) for error in reason.trace]
-    lines = [line for text in texts for line in text.split("\n")]
-    if reason is end:
-        return "".join(f"{line}\n" for line in ["Error:", *(f"  {line}" for line in lines)])
     head = "  Unexpected error: "
-    shown = "".join(f"{' ' * (len(head) + 2)}{line}\n" for line in lines)
+    indent = "  " if reason is end else " " * (len(head) + 2)
+    if isinstance(reason, NodeLost):
+        shown = f"{indent}{reason.text}\n"
+    else:
+        shown = "".join(laid_out(error, indent) for error in reason.trace)
+    if reason is end:
+        return f"Error:\n{shown}"
     return f"Fatal error:\n{head}Error:\n{shown}  . Exiting...\n"

@@ -26,7 +26,7 @@ from ..cli.clic import Cli, Exit, Invocation
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import usage
-from ..rpc.error_text import describe
+from ..rpc.error_text import laid_out
 from ..rpc.request import RpcFailed
 from ..sink.descriptor import Outlets
 from ..surroundings.system import System
@@ -161,8 +161,9 @@ async def run(
 
 
 def _error(error: RpcFailed | Refusal | WalletError) -> str:
-    texts = [describe(one) for one in error.trace] if isinstance(error, RpcFailed) else [str(error)]
-    lines = [line for text in texts for line in text.rstrip("\n").split("\n")]
+    if isinstance(error, RpcFailed):
+        return "Error:\n" + "".join(laid_out(one, "  ") for one in error.trace)
+    lines = str(error).rstrip("\n").split("\n")
     return "Error:\n" + "".join(f"  {line}\n" for line in lines)
 
 
@@ -228,8 +229,8 @@ async def _protocol(context: Context, given: str | None) -> str:
         answer = await context.get(f"/chains/{context.chain}/blocks/{context.block}/protocols")
     except RpcFailed as error:
         if given is None:
-            lines = "\n".join(describe(one) for one in error.trace).replace("\n", "\n  ")
-            context.warning(f"Warning:\n  Failed to acquire the protocol version from the node\n  {lines}\n")
+            lines = "".join(laid_out(one, "  ") for one in error.trace)
+            context.warning(f"Warning:\n  Failed to acquire the protocol version from the node\n{lines}")
         return given or ""
     current = str(answer["next_protocol"])
     if given is not None and given != current:

@@ -16,8 +16,29 @@ EMPTY_TRACE: Final = "RPC.Empty_error_list"
 _NO_TRACE: Final = "The RPC returned with an error code but no associated error.\n"
 
 
+_BARE: Final = "\v"
+"""Stands for a line end inside of a text from elsewhere."""
+
+
 def describe(error: object) -> str:
     """The message of one error, of one or several lines."""
+    return _message(error).replace(_BARE, "\n")
+
+
+def laid_out(error: object, indent: str) -> str:
+    """The message of one error, each line indented, and ended.
+
+    A line end that a server sent stays as it is: ``Format`` indents after breaks of its own alone.
+    """
+    lines = _message(error).split("\n")
+    return "".join(f"{indent}{line}\n" for line in lines).replace(_BARE, "\n")
+
+
+def _bare(text: str) -> str:
+    return text.replace("\n", _BARE)
+
+
+def _message(error: object) -> str:
     if isinstance(error, Mapping) and isinstance(identifier := error.get("id"), str):
         known = _TEXTS.get(identifier)
         if known is None and identifier.startswith("proto."):
@@ -72,7 +93,7 @@ def _client_error(error: Mapping[str, Any]) -> str:
         case "connection_failed":
             return f'Unable to connect to the node: "{error["message"]}"'
         case "bad_request":
-            return f"Oops! It looks like we forged an invalid HTTP request.\n  {error['message']}"
+            return f"Oops! It looks like we forged an invalid HTTP request.\n  {_bare(error['message'])}"
         case "forbidden":
             return "The server forbids access."
         case "unauthorized_uri":
@@ -86,13 +107,13 @@ def _client_error(error: Mapping[str, Any]) -> str:
             return (
                 "No intersection between the media types we accept and  the ones the server is able "
                 f"to send.\n   We proposed: {error['proposed']}\n"
-                f"   The server is only able to serve: {error['acceptable']}."
+                f"   The server is only able to serve: {_bare(error['acceptable'])}."
             )
         case "unexpected_status_code":
             return f"Unexpected error {error['code']}:\n  {quoted(error['content'])}"
         case "unexpected_content_type":
             head = f"The server answered with a media type we do not understand: {error['received']}."
-            return f"{head}\nThe response body was:\n{error['body']}"
+            return f"{head}\nThe response body was:\n{_bare(error['body'])}"
         case "unexpected_content":
             complaint = str(error["error"]).replace("\n", "\n    ")
             return (
@@ -100,7 +121,7 @@ def _client_error(error: Mapping[str, Any]) -> str:
                 f"  error:\n    {complaint}\n  content:\n    {quoted(error['content'])}"
             )
         case "ocaml_exception":
-            return f"The server failed with an unexpected exception:\n  {error['message']}"
+            return f"The server failed with an unexpected exception:\n  {_bare(error['message'])}"
         case "empty_answer":
             return "The server answered with an empty response."
         case _:
