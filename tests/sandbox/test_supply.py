@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accuser import Protocol
+from accuser._mavryk.codec.binary.blocks import BLOCK_INFO
+from accuser._mavryk.codec.binary.frames import framed, unframed
 from accuser._mavryk.codec.crypto import BOOTSTRAP, Key
 from accuser._mavryk.codec.manager import (
     Body,
@@ -25,6 +27,7 @@ from accuser._mavryk.codec.operations import Operation
 from accuser.sandbox.chain.block import Block, Operations
 from accuser.sandbox.chain.chain import Chain
 from accuser.sandbox.chain.ledger import Ledger
+from accuser.sandbox.node import render
 from tests.support.forger import (
     KEYS,
     activated,
@@ -152,7 +155,9 @@ def check(ledger: Ledger, protocol: str) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False), st.sampled_from(list(Protocol)), st.booleans())
-def test_money_adds_up(chance: random.Random, protocol: Protocol, adaptive: bool) -> None:
+def test_money_adds_up_and_blocks_have_both_forms(
+    chance: random.Random, protocol: Protocol, adaptive: bool
+) -> None:
     delay = "preserved_cycles" if protocol is Protocol.ATLAS else "consensus_rights_delay"
     constants: dict[str, Any] = {delay: 1}
     chain = activated(
@@ -172,6 +177,8 @@ def test_money_adds_up(chance: random.Random, protocol: Protocol, adaptive: bool
             break
         block = world.step(at_round)
         check(world.ledger, protocol.hash)
+        told = render.full_block(chain, block)
+        assert unframed(BLOCK_INFO, framed(BLOCK_INFO, told), protocol.hash) == told
         assert world.ledger.supply - before == issued(block)
 
 

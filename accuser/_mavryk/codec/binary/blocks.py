@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .operations import FULL_HEADER, IN_BLOCK, PROTOCOL_DATA, TO_PREAPPLY
-from .receipts import UPDATES
+from .receipts import OF_NOBODY, UPDATES
 from .records import Case, Field, OfProtocol, Optional, Part, Record, Union
 from .schema import AMOUNT, BIG, BOOL, INT31, INT32, LEVEL, Enum, Hex, Nullable, Rest, Schema, Sized, listed
 from .words import (
@@ -73,8 +73,7 @@ METADATA: Final = Record(
     Field("liquidity_baking_toggle_ema", INT32),
     Field("adaptive_issuance_vote_ema", INT32),
     Optional("adaptive_issuance_activation_cycle", LEVEL),
-    # Of subsidies to a contract: none here.
-    Field("implicit_operations_results", listed(Record())),
+    Field("implicit_operations_results", listed(OF_NOBODY)),
     Field("proposer_consensus_key", KEY_HASH),
     Field("baker_consensus_key", KEY_HASH),
     Field("consumed_milligas", AMOUNT),

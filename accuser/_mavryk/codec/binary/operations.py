@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .receipts import BASIC, DELEGATED, OF_CONSENSUS, OF_EVIDENCE, OF_NONCES, OF_VOTES, TRANSFERRED, applied
+from ..base58 import Kind
+from ..fields import ForgeError, Reader
+from ..micheline import read, to_bytes
+from .receipts import (
+    BASIC,
+    DELEGATED,
+    OF_CONSENSUS,
+    OF_DRAINS,
+    OF_EVIDENCE,
+    OF_NONCES,
+    OF_VOTES,
+    TRANSFERRED,
+    applied,
+)
 from .records import Case, Field, OfProtocol, Optional, Part, Record, Tagged, Union
 from .schema import (
     AMOUNT,
@@ -42,6 +55,7 @@ from .words import (
     SIGNATURE,
     BeforeSignature,
     EndingSignature,
+    Hash,
     MaybeErrors,
 )
 
@@ -129,24 +143,28 @@ class _Entrypoint(Schema):
         return self._NAMES.read(source)
 
 
-class _Unit(Schema):
-    """Michelson's ``Unit``, the only value that calls without contracts have."""
+class _Expression(Schema):
+    """A Micheline tree, in a field that has its size."""
 
     _BYTES: Final = Sized(Hex())
-    _UNIT: Final = "030b"
 
     def write(self, value: Any, out: bytearray) -> None:
-        if value != {"prim": "Unit"}:
-            raise BinaryError("a parameter other than Unit")
-        self._BYTES.write(self._UNIT, out)
+        try:
+            self._BYTES.write(to_bytes(value).hex(), out)
+        except ForgeError as error:
+            raise BinaryError(str(error)) from error
 
-    def read(self, source: Source) -> dict[str, str]:
-        if self._BYTES.read(source) != self._UNIT:
-            raise BinaryError("a parameter other than Unit")
-        return {"prim": "Unit"}
+    def read(self, source: Source) -> Any:
+        reader = Reader(bytes.fromhex(self._BYTES.read(source)), "expression")
+        try:
+            tree = read(reader)
+            reader.end()
+        except ForgeError as error:
+            raise BinaryError(str(error)) from error
+        return tree
 
 
-_PARAMETERS: Final = Record(Field("entrypoint", _Entrypoint()), Field("value", _Unit()))
+_PARAMETERS: Final = Record(Field("entrypoint", _Entrypoint()), Field("value", _Expression()))
 
 
 def _inlined(*cases: Case) -> Schema:
@@ -209,6 +227,17 @@ _KINDS: Final[tuple[tuple[Case, Field | None], ...]] = (
             former=("double_preendorsement_evidence",),
         ),
         OF_EVIDENCE,
+    ),
+    (Case(4, "activate_account", Field("pkh", Hash(Kind.MV1)), Field("secret", Hex(20))), OF_NONCES),
+    (
+        Case(
+            9,
+            "drain_delegate",
+            Field("consensus_key", KEY_HASH),
+            Field("delegate", KEY_HASH),
+            Field("destination", KEY_HASH),
+        ),
+        OF_DRAINS,
     ),
     (Case(17, "failing_noop", Field("arbitrary", RAW_BYTES)), None),
     (_PREATTESTATION, OF_CONSENSUS),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .records import Case, Default, Field, Optional, Record, Shapes, Union
+from ...protocol import Protocol
+from ..base58 import Kind
+from .records import Case, Default, Field, Optional, Part, Record, Shapes, Tagged, Union
 from .schema import (
     AMOUNT,
     BIG,
@@ -16,14 +18,26 @@ from .schema import (
     LEVEL,
     LONG,
     BinaryError,
-    Enum,
     Hex,
     Schema,
     Sized,
     Source,
     listed,
 )
-from .words import CONTRACT, ERRORS, KEY_HASH
+from .words import CONTRACT, ERROR, KEY_HASH, OPERATION, Hash
+
+
+class _OwnStake(Field):
+    """The baker's own stake, which Boreas named anew."""
+
+    def __init__(self) -> None:
+        super().__init__("baker_own_stake", KEY_HASH, "baker")
+
+    def read(self, source: Source, fields: dict[str, Any]) -> None:
+        """See `Field.read`."""
+        name = "baker" if source.protocol == Protocol.ATLAS.hash else self.name
+        fields[name] = self.schema.read(source)
+
 
 _STAKER: Final = {
     0: Record(Field("contract", CONTRACT), Field("delegate", KEY_HASH)),
@@ -32,7 +46,7 @@ _STAKER: Final = {
 _FROZEN: Final = Shapes(
     {
         **_STAKER,
-        2: Record(Field("baker_own_stake", KEY_HASH)),
+        2: Record(_OwnStake()),
         3: Record(Field("baker_edge", KEY_HASH)),
     }
 )
@@ -58,6 +72,7 @@ class _Balance(Schema):
         ),
         ("minted", "subsidy"): (14, ()),
         ("burned", "burned"): (15, ()),
+        ("commitment", "commitment"): (16, (Field("committer", Hash(Kind.BLINDED)),)),
         ("minted", "bootstrap"): (17, ()),
         ("minted", "invoice"): (18, ()),
         ("minted", "commitment"): (19, ()),
@@ -67,7 +82,13 @@ class _Balance(Schema):
         ("staking", "delegate_denominator"): (28, (Field("delegate", KEY_HASH),)),
     }
     _WORDS: Final = {tag: words for words, (tag, _) in _CASES.items()}
-    _ORIGINS: Final = Enum(("block", "migration", "subsidy", "simulation"))
+    _ORIGIN: Final = Part(
+        Union(
+            *(Case(tag, word) for tag, word in enumerate(("block", "migration", "subsidy", "simulation"))),
+            Case(4, "delayed_operation", Field("delayed_operation_hash", OPERATION)),
+            by="origin",
+        )
+    )
 
     def write(self, value: Any, out: bytearray) -> None:
         if not isinstance(value, dict):
@@ -78,7 +99,7 @@ class _Balance(Schema):
             raise BinaryError(f"balance update of {words}")
         tag, own = self._CASES[words]
         out.append(tag)
-        for field in (*own, self._CHANGE, Field("origin", self._ORIGINS)):
+        for field in (*own, self._CHANGE, self._ORIGIN):
             field.write(fields, out)
         if fields:
             raise BinaryError(f"Unexpected object field {next(iter(fields))}")
@@ -91,7 +112,7 @@ class _Balance(Schema):
         value: dict[str, Any] = {"kind": kind}
         if category is not None:
             value["category"] = category
-        for field in (*self._CASES[kind, category][1], self._CHANGE, Field("origin", self._ORIGINS)):
+        for field in (*self._CASES[kind, category][1], self._CHANGE, self._ORIGIN):
             field.read(source, value)
         return value
 
@@ -149,9 +170,29 @@ TRANSFERRED: Final = (
 )
 
 
+MADE: Final = (
+    UPDATES,
+    Default("originated_contracts", listed(CONTRACT), []),
+    Default("consumed_milligas", AMOUNT, "0"),
+    Default("storage_size", BIG, "0"),
+    Default("paid_storage_size_diff", BIG, "0"),
+    _Absent("lazy_storage_diff"),
+)
+OF_NOBODY: Final = Union(
+    Case(0, "reveal", *BASIC),
+    Case(1, "transaction", Part(Tagged(0, Record(*TRANSFERRED)))),
+    Case(2, "origination", *MADE),
+    Case(3, "delegation", *DELEGATED),
+    Case(5, "set_deposits_limit", *BASIC),
+    Case(6, "update_consensus_key", *BASIC),
+    by="kind",
+)
+"""The result of an operation that the protocol itself made (``successful_manager_operation_result``)."""
+
+
 def applied(*fields: Field) -> Field:
     """What the application of a manager operation told."""
-    trace_ = listed(ERRORS)
+    trace_ = listed(ERROR)
     result = Union(
         Case(0, "applied", *fields),
         Case(1, "failed", Field("errors", trace_)),
@@ -178,4 +219,5 @@ OF_CONSENSUS: Final = Field(
 )
 OF_EVIDENCE: Final = Field("metadata", Record(Optional("forbidden_delegate", KEY_HASH), UPDATES))
 OF_VOTES: Final = Field("metadata", Record())
+OF_DRAINS: Final = Field("metadata", Record(UPDATES, Default("allocated_destination_contract", BOOL, False)))
 OF_NONCES: Final = Field("metadata", Record(UPDATES))

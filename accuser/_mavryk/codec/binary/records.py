@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, Final
 
 from .schema import BOOL, BinaryError, Schema, Source
@@ -204,7 +205,9 @@ class Shapes(Schema):
     def __init__(self, cases: Mapping[int, Record]) -> None:
         self.cases: Final = dict(cases)
         self.by_names: Final = {
-            frozenset(field.name for field in record.fields): tag for tag, record in self.cases.items()
+            frozenset(names): tag
+            for tag, record in self.cases.items()
+            for names in product(*(field.names for field in record.fields))
         }
 
     def write(self, value: Any, out: bytearray) -> None:

@@ -16,6 +16,7 @@ from ..base58 import (
 from ..bson import BsonError, decode_any, encode_any
 from ..fields import ForgeError
 from ..forge import parse_timestamp
+from ..keys import Curve
 from .records import Field, Record
 from .schema import INT64, LEVEL, TEXT, UINT8, BinaryError, Hex, Rest, Schema, Sized, Source, listed
 
@@ -79,36 +80,34 @@ class Curved(Schema):
         return encode(kind, source.take(kind.size))
 
 
-KEY_HASH: Final = Curved(("mv1", Kind.MV1), ("mv2", Kind.MV2), ("mv3", Kind.MV3), ("mv4", Kind.MV4))
+KEY_HASH: Final = Curved(*((curve.name_of_hash, curve.hash) for curve in Curve))
 
 
-class _PublicKey(Schema):
-    """A public key. Those of other curves than Ed25519 have no text here."""
-
-    def write(self, value: Any, out: bytearray) -> None:
-        out.append(0)
-        Hash(Kind.ED25519_PUBLIC).write(value, out)
-
-    def read(self, source: Source) -> str:
-        if tag := source.byte():
-            raise BinaryError(f"Unexpected tag {tag}")
-        return encode(Kind.ED25519_PUBLIC, source.take(Kind.ED25519_PUBLIC.size))
-
-
-PUBLIC_KEY: Final = _PublicKey()
+PUBLIC_KEY: Final = Curved(*((curve.name_of_key, curve.public) for curve in Curve))
 
 
 class _Contract(Schema):
-    """An implicit account; originated contracts do not exist here."""
+    """An implicit account, or a contract that the protocol made."""
 
     def write(self, value: Any, out: bytearray) -> None:
-        out.append(0)
-        KEY_HASH.write(value, out)
+        if isinstance(value, str) and value.startswith("KT1"):
+            out.append(1)
+            Hash(Kind.CONTRACT).write(value, out)
+            out.append(0)
+        else:
+            out.append(0)
+            KEY_HASH.write(value, out)
 
     def read(self, source: Source) -> str:
-        if tag := source.byte():
+        tag = source.byte()
+        if tag == 0:
+            return str(KEY_HASH.read(source))
+        if tag > 1:
             raise BinaryError(f"Unexpected tag {tag}")
-        return str(KEY_HASH.read(source))
+        address = encode(Kind.CONTRACT, source.take(Kind.CONTRACT.size))
+        if source.byte():
+            raise BinaryError("a byte of padding is not 0")
+        return address
 
 
 CONTRACT: Final = _Contract()
@@ -214,20 +213,30 @@ def _moment_text(seconds: int) -> str:
 TIMESTAMP: Final = _Timestamp()
 
 
-class _Errors(Schema):
-    """A trace: JSON as BSON. Values that are no trace are replaced, as upstream does."""
+class _Error(Schema):
+    """One error: JSON as BSON."""
 
     def write(self, value: Any, out: bytearray) -> None:
+        """See `Schema.write`."""
         try:
-            out += encode_any(trace(value))
+            out += encode_any(value)
         except BsonError as error:
             raise BinaryError(str(error)) from error
 
     def read(self, source: Source) -> Any:
+        """See `Schema.read`."""
         try:
             return decode_any(source.take(source.end - source.position))
         except BsonError as error:
             raise BinaryError(str(error)) from error
+
+
+class _Errors(_Error):
+    """A trace. Values that are none are replaced, as upstream does."""
+
+    def write(self, value: Any, out: bytearray) -> None:
+        """See `Schema.write`."""
+        super().write(trace(value), out)
 
 
 def trace(value: Any) -> list[Any]:
@@ -240,6 +249,7 @@ def trace(value: Any) -> list[Any]:
     return value
 
 
+ERROR: Final = Sized(_Error())
 ERRORS: Final = Sized(_Errors())
 
 
