@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from ._report import RunnerFault, WaitReport, describe_status
+from ._report import RunnerFault, WaitReport, describe_status, short_command, words_of_failure
 from ._text import printable, printable_lines, without_credentials
 
 
@@ -190,8 +190,8 @@ class CommandFailed(AccuserError):
     stderr: str
 
     def __str__(self) -> str:
-        said = "\n".join((self.stderr.strip() or self.stdout.strip() or "(no output)").splitlines()[-12:])
-        return f"{shlex.join(self.command)}: {describe_status(self.status)}\n{said}"
+        said = "".join(f"\n  {line}" for line in words_of_failure(self.stderr, self.stdout))
+        return f"{short_command(self.command)}: {describe_status(self.status)}{said}"
 
 
 @attrs.define(eq=False, str=False)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import enum
+import re
 import signal
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import Final
 
 import attrs
+
+from ._text import printable, without_credentials
 
 
 @attrs.frozen
@@ -71,6 +77,97 @@ def signal_name(signum: int) -> str:
         return signal.Signals(signum).name
     except ValueError:
         return f"signal {signum}"
+
+
+COMMAND_LENGTH: Final = 100
+SAID_LINES: Final = 12
+LINE_LENGTH: Final = 300
+
+_PROGRAM: Final = re.compile(r"mavkit-[\w-]+")
+# Options that stand before a command and take no value (``src/lib_client_base_unix/client_config.ml``).
+_FLAGS: Final = frozenset(
+    {
+        "-n",
+        "--no-base-dir-warnings",
+        "-t",
+        "--timings",
+        "-l",
+        "--log-requests",
+        "--better-errors",
+        "-S",
+        "--tls",
+    }
+)
+_ERROR: Final = re.compile(r"\s*(?:fatal error|error)\s*:\s*(.*)", re.IGNORECASE)
+_ELSE: Final = re.compile(
+    r"\s*(?:usage|to browse the documentation|global options.*|warning)\s*:", re.IGNORECASE
+)
+
+
+def short_command(command: Sequence[str]) -> str:
+    """Program and words of a command, without options: ``mavkit-client bake for bootstrap1``."""
+    # A program of the sandbox, or of a wrapper, stands behind what executes it.
+    start = next((n for n, word in enumerate(command) if _PROGRAM.fullmatch(PurePath(word).name)), 0)
+    words = list(command[start + 1 :])
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        if option not in _FLAGS and "=" not in option and words and not words[0].startswith("-"):
+            words.pop(0)
+    end = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
+    said = " ".join([PurePath(word).name for word in command[start : start + 1]] + words[:end])
+    return _cut(printable(without_credentials(said)), COMMAND_LENGTH)
+
+
+def words_of_failure(stderr: str, stdout: str) -> list[str]:
+    """What a program that failed gave as the error: its ``Error:`` blocks, wherever they are in the output.
+
+    Without one, what it said outside of its usage; at the most the last twelve lines, cut.
+    """
+    texts = [text.splitlines() for text in (stderr, stdout)]
+    said = next(filter(None, (list(_blocks(lines)) for lines in texts)), None)
+    if said is None:
+        said = next(filter(None, (list(_outside(lines)) for lines in texts)), ["(it printed nothing)"])
+        said = said[-SAID_LINES:]
+    return [_cut(printable(without_credentials(line.rstrip())), LINE_LENGTH) for line in said[:SAID_LINES]]
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[str]:
+    """The text of each block that an ``Error:`` begins: the lines that are further in than it."""
+    block: list[str] = []
+    inside, depth = False, 0
+    for line in lines:
+        found, blank = _ERROR.fullmatch(line), not line.strip()
+        indent = len(line) - len(line.lstrip())
+        if found is not None and not (inside and indent > depth and not found[1]):
+            inside, depth = True, indent
+            yield from _dedented(block)
+            block = [found[1]] if found[1] else []
+        elif inside and (blank or indent > depth) and _ELSE.match(line) is None:
+            block.append(line)
+        else:
+            inside = False
+    yield from _dedented(block)
+
+
+def _dedented(lines: Sequence[str]) -> Iterator[str]:
+    yield from (line for line in textwrap.dedent("\n".join(lines)).splitlines() if line.strip())
+
+
+def _outside(lines: Sequence[str]) -> Iterator[str]:
+    """Lines that are not of a usage: it goes on from its title, as long as lines are blank or further in."""
+    inside = False
+    for line in lines:
+        if _ELSE.match(line) is not None and not line.lower().lstrip().startswith("warning"):
+            inside = True
+        elif inside and (not line.strip() or line.startswith(" ")):
+            continue
+        elif line.strip():
+            inside = False
+            yield line
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 class RunnerFault(enum.Enum):

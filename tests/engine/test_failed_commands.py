@@ -1,0 +1,90 @@
+"""What the error of a failed command says of what the program printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from accuser import Client, CommandFailed, Node
+
+USAGE = "\n".join(
+    [
+        "Usage:",
+        "  mavkit-client [global options] command [command options]",
+        "",
+        "Global options (must come before the command):",
+        *(f"  -{letter} --option-{letter}: an error: is not here" for letter in "abcdefghijklmnop"),
+        "",
+    ]
+)
+ERROR = "Error:\n  Erroneous command line argument 3 (nobody).\n  no alias named nobody\n"
+COMMAND = ("/bin/mavkit-client", "--endpoint", "http://127.0.0.1:1", "-l", "bake", "for", "nobody", "--force")
+
+
+def said(stderr: str, stdout: str = "", command: tuple[str, ...] = COMMAND) -> list[str]:
+    return str(CommandFailed(command, 1, stdout, stderr)).splitlines()
+
+
+@pytest.mark.parametrize(
+    "stderr", [f"{ERROR}\n{USAGE}", f"{USAGE}\n{ERROR}", ERROR, f"Warning:\n  of what\n\n{ERROR}"]
+)
+def test_the_error_is_found_wherever_it_stands(stderr: str) -> None:
+    wanted = [
+        "mavkit-client bake for nobody: exit status 1",
+        "  Erroneous command line argument 3 (nobody).",
+        "  no alias named nobody",
+    ]
+    assert said(stderr) == wanted
+    assert said("", stderr) == wanted
+
+
+def test_errors_within_errors_stay_together() -> None:
+    text = "Fatal error:\n  Unexpected error: Error:\n     Unable to connect\n    . Exiting...\n"
+    assert said(text)[1:] == ["  Unexpected error: Error:", "     Unable to connect", "    . Exiting..."]
+    assert said("Fatal error:\n  ERROR Initializing:\n  Error:\n    Wrong URI\n")[1:] == [
+        "  ERROR Initializing:",
+        "  Error:",
+        "    Wrong URI",
+    ]
+
+
+def test_a_program_that_announces_no_error() -> None:
+    assert said(f"mavkit-node: unknown option '--x'\n{USAGE}")[1:] == ["  mavkit-node: unknown option '--x'"]
+    assert said("\n".join(f"line {n}" for n in range(30)))[1:] == [f"  line {n}" for n in range(18, 30)]
+    assert said("")[1:] == ["  (it printed nothing)"]
+    assert said("error: on one line")[1:] == ["  on one line"]
+
+
+def test_what_the_error_shows_does_no_harm() -> None:
+    assert (
+        said("Error:\n  \x1b[2J http://me:pass@host/ " + "x" * 500)[1]
+        == "  \\x1b[2J http://host/ " + "x" * (300 - 3 - len("\\x1b[2J http://host/ ")) + "..."
+    )
+    assert len(said("", command=("mavkit-client", *["word"] * 100))[0]) < 130
+
+
+@pytest.mark.parametrize(
+    ("command", "short"),
+    [
+        (
+            ("python", "-P", "/x/__main__.py", "mavkit-node", "config", "init", "--data-dir", "/y"),
+            "mavkit-node config init",
+        ),
+        (("mavkit-client", "--wait", "none", "submit", "ballot"), "mavkit-client submit ballot"),
+        (("mavkit-client", "--block=head~1", "list", "known"), "mavkit-client list known"),
+        (("/bin/indexer", "now"), "indexer now"),
+    ],
+)
+def test_a_command_without_its_options(command: tuple[str, ...], short: str) -> None:
+    assert said("", command=command)[0] == f"{short}: exit status 1"
+
+
+@pytest.mark.mavryk(toolchains=["memory"])
+async def test_a_command_of_the_client(node: Node, client: Client) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        await client.bake_for("bootstrap9")
+    assert str(caught.value).splitlines()[:3] == [
+        "mavkit-client bake for bootstrap9: exit status 1",
+        "  Erroneous command line argument 3 (bootstrap9).",
+        "  no public key hash alias named bootstrap9",
+    ]
+    assert "--minimal-timestamp" in caught.value.command
