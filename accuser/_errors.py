@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from ._report import RunnerFault, WaitReport, describe_status, short_command, words_of_failure
-from ._text import printable, printable_lines, without_credentials
+from ._text import printable, printable_lines, secrets
 
 
 class AccuserError(Exception):
@@ -176,7 +176,7 @@ class SpawnFailed(AccuserError):
     reason: str
 
     def __str__(self) -> str:
-        return f"cannot start {shlex.join(self.command)}: {self.reason}"
+        return f"cannot start {secrets.hide(shlex.join(self.command))}: {self.reason}"
 
 
 @attrs.define(eq=False, str=False)
@@ -209,7 +209,7 @@ class DaemonExited(AccuserError):
     """How many restarts in a row it had behind it, if it was supervised."""
 
     def __str__(self) -> str:
-        lines = (without_credentials(printable(line)) for line in self.tail)
+        lines = (secrets.hide(printable(line)) for line in self.tail)
         said = "".join(f"\n  {line}" for line in lines) or "\n  (it printed nothing)"
         after = f" after {self.restarts} restart{'s'[: self.restarts > 1]}" if self.restarts else ""
         return f"{self.daemon} ended unasked{after}: {describe_status(self.status)}; its last output:{said}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,3 +26,13 @@ def writing(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         raise DirectoryError(path, error.strerror or str(error)) from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, also if it was there with other permissions."""
+    with (
+        writing(path),
+        open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file,
+    ):
+        os.fchmod(file.fileno(), 0o600)
+        file.write(text)

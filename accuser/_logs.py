@@ -16,7 +16,7 @@ from typing import Final, TextIO
 
 import attrs
 
-from ._text import printable, without_credentials
+from ._text import printable, secrets
 
 logger: Final = logging.getLogger("accuser")
 
@@ -64,7 +64,7 @@ unlogged: Final = Unlogged()
 
 
 def log(level: int, name: str, color: str, text: str, *, bold: bool = False) -> None:
-    """Log a line for a daemon, its control characters made visible, without credentials in URLs.
+    """Log a line for a daemon, its control characters made visible, without secrets.
 
     A handler or filter of somebody's that raises is told of once, on standard error, and counted in
     `unlogged`: what is said about a daemon must not decide over it.
@@ -72,7 +72,7 @@ def log(level: int, name: str, color: str, text: str, *, bold: bool = False) -> 
     if logger.isEnabledFor(level):
         extra = {"daemon": name, "color": color + BOLD if bold else color}
         try:
-            logger.log(level, "[%s] %s", name, printable(without_credentials(text)), extra=extra)
+            logger.log(level, "[%s] %s", name, printable(secrets.hide(text)), extra=extra)
         except Exception as error:
             unlogged.lines += 1
             if unlogged.lines == 1:

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from ._text import printable, without_credentials
+from ._text import printable, secrets
 
 
 @attrs.frozen
@@ -115,7 +115,7 @@ def short_command(command: Sequence[str]) -> str:
             words.pop(0)
     end = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
     said = " ".join([PurePath(word).name for word in command[start : start + 1]] + words[:end])
-    return _cut(printable(without_credentials(said)), COMMAND_LENGTH)
+    return _cut(printable(secrets.hide(said)), COMMAND_LENGTH)
 
 
 def words_of_failure(stderr: str, stdout: str) -> list[str]:
@@ -128,7 +128,7 @@ def words_of_failure(stderr: str, stdout: str) -> list[str]:
     if said is None:
         said = next(filter(None, (list(_outside(lines)) for lines in texts)), ["(it printed nothing)"])
         said = said[-SAID_LINES:]
-    return [_cut(printable(without_credentials(line.rstrip())), LINE_LENGTH) for line in said[:SAID_LINES]]
+    return [_cut(printable(secrets.hide(line.rstrip())), LINE_LENGTH) for line in said[:SAID_LINES]]
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[str]:

@@ -1,8 +1,13 @@
-"""Text of daemons, files and servers on a terminal or in a log, where it must not do more than be read."""
+"""Text of daemons, files and servers on a terminal or in a log, where it must not do more than be read.
+
+And what must not be read there: passwords, tokens and secret keys.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -34,3 +39,83 @@ def printable_lines(text: str) -> str:
 def _escaped(match: re.Match[str]) -> str:
     number = ord(match[0])
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+HIDDEN: Final = "(not shown)"
+
+_SECRET_NAME: Final = re.compile(r"PASS|SECRET|TOKEN|KEY|AUTH(?!OR)|CREDENTIAL", re.IGNORECASE)
+_PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#:@]*:([^\s/?#]+)@", re.IGNORECASE)
+# Secret keys as Mavryk writes them: plain and encrypted, of each curve.
+_KEY_PREFIXES: Final = ("edsk", "edesk", "spsk", "spesk", "p2sk", "p2esk", "BLsk", "BLesk")
+_SECRET_KEY: Final = re.compile(rf"(?:{'|'.join(_KEY_PREFIXES)})[1-9A-HJ-NP-Za-km-z]{{40,}}")
+_JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# What settings are, too, and what a value would have to be to be part of half the words of a text.
+_NO_SECRETS: Final = frozenset({"true", "false", "none", "null", "auto", "always", "never", "enabled"})
+_SHORTEST: Final = 4
+_WORD: Final = 8
+"""Shorter secrets are hidden only where they stand alone."""
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds what is not to be shown."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class Secrets:
+    """Texts that are shown nowhere: in no log, recording, error or report.
+
+    Passwords in URLs and secret keys are known by their form; others are told by `learn`.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, re.Pattern[str]] = {}
+        self._needles: tuple[bytes, ...] = tuple(prefix.encode() for prefix in _KEY_PREFIXES)
+
+    def learn(self, *values: str) -> None:
+        """Hide these values from now on, wherever they occur; not those of three characters and less."""
+        for value in values:
+            if len(value) < _SHORTEST or value.lower() in _NO_SECRETS or value in self._known:
+                continue
+            pattern = re.escape(value)
+            alone = rf"(?<!\w){pattern}(?!\w)" if len(value) < _WORD else pattern
+            self._known[value] = re.compile(alone)
+            # In JSON it may be written otherwise.
+            written = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+            encoded = (text.encode("utf-8", "surrogateescape") for text in written)
+            self._needles = (*self._needles, *encoded)
+
+    def learn_environment(self, environment: Mapping[str, str]) -> None:
+        """Hide what variables hold whose names tell of a secret, and passwords in the URLs of others."""
+        for name, value in environment.items():
+            if is_secret_name(name):
+                self.learn(value)
+            if "://" in value:
+                self.learn(*_PASSWORD.findall(value))
+
+    def hide(self, text: str) -> str:
+        """The text with `HIDDEN` in the place of each secret, and URLs without user and password."""
+        for value, pattern in self._known.items():
+            if value in text:
+                text = pattern.sub(HIDDEN, text)
+        if "sk" in text:
+            text = _SECRET_KEY.sub(HIDDEN, text)
+        return without_credentials(text)
+
+    def hide_in_json(self, data: bytes, kept: frozenset[str] = frozenset()) -> bytes:
+        """JSON with `hide` for each text in it, but for those that are one of ``kept``."""
+        if not (any(needle in data for needle in self._needles) or (b"://" in data and b"@" in data)):
+            return data
+
+        def hidden(match: re.Match[bytes]) -> bytes:
+            try:
+                text = json.loads(match[0])
+            except ValueError:
+                return match[0]
+            said = text if text in kept else self.hide(text)
+            return match[0] if said == text else json.dumps(said).encode()
+
+        return _JSON_STRING.sub(hidden, data)
+
+
+secrets: Final = Secrets()
+"""Those of this process."""

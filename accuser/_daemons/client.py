@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, Unpack
 
 import attrs
+import trio
 
 from .._checks import check_options
-from .._files import writing
+from .._errors import CommandFailed, SigningUnavailable
+from .._files import write_private, writing
 from .._hosts.host import Host, Workspace
 from .._hosts.places import check_reach, host_of
 from .._hosts.toolchain import Toolchain, installed
@@ -23,6 +25,7 @@ from .._logs import fresh_name, next_color
 from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP, Account
 from .._mavryk.parameters import write_parameter_file
 from .._mavryk.protocol import Protocol
+from .._text import secrets
 from .endpoint import Endpoint
 from .node import Node
 
@@ -206,9 +209,27 @@ class Client:
         await self.command("--wait", "none", *words)
 
     async def import_secret_key(self, alias: str, secret_key: str, *, force: bool = False) -> None:
-        """Add an unencrypted secret key (``edsk...``) to the wallet."""
-        words = ("import", "secret", "key", alias, f"unencrypted:{secret_key}")
-        await self.command(*words, *(("--force",) if force else ()))
+        """Add an unencrypted secret key (``edsk...``) to the wallet.
+
+        The files of the wallet are written here, as the client would: a command line can be read by every
+        user of the machine. From now on the key is shown in no log, recording or report.
+
+        Raises:
+            SigningUnavailable: the package ``cryptography`` is not there, which knows the public key.
+            CommandFailed: the alias is taken, or the key is none of Ed25519.
+        """
+        from ..sandbox.client.wallet import Wallet, WalletError
+
+        await trio.lowlevel.checkpoint()
+        secret_key = secret_key.removeprefix("unencrypted:")
+        secrets.learn(secret_key)
+        try:
+            Wallet(self.base_dir).import_secret(alias, f"unencrypted:{secret_key}", force=force)
+        except ImportError as error:
+            raise SigningUnavailable(alias) from error
+        except WalletError as error:
+            command = ("mavkit-client", "import", "secret", "key", alias)
+            raise CommandFailed(command, 1, "", f"Error:\n  {secrets.hide(str(error))}\n") from None
 
     async def trust_address(self, peer: Node) -> None:
         """Make the node trust the address of ``peer``; private nodes talk to nobody else."""
@@ -253,7 +274,7 @@ def _write_wallet(folder: Path, accounts: Sequence[Account]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, entries in values.items():
             content = [{"name": alias, "value": value} for alias, value in entries]
-            (folder / name).write_text(json.dumps(content))
+            write_private(folder / name, json.dumps(content))
 
 
 @asynccontextmanager

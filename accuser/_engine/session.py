@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -32,6 +33,7 @@ from .._report import signal_name
 from .._stream.decoding import decode_steps
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
+from .._text import secrets
 from .interrupt import on_interrupt
 from .program import Program
 from .readiness import ReadySpawned, Stream
@@ -196,6 +198,7 @@ class Session(Transcript):
                 task_status.started()
                 return
             command = (*command, *self.program.words())
+            secrets.learn_environment({**os.environ, **self.program.environment})
             log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
             uri = f"file-descriptor-path://{pipe_path}?{sink_query}"
             environment = {**self.program.environment, EVENTS_VARIABLE: uri}

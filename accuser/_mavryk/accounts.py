@@ -16,7 +16,7 @@ class Account:
     """Public key hash, ``mv1...``."""
     public_key: str
     """``edpk...``."""
-    secret_key: str
+    secret_key: str = attrs.field(repr=False)
     """``edsk...``, not encrypted."""
 
 

@@ -5,7 +5,7 @@ Only `writer` and `reader` know how they stand in a file.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import attrs
 import msgspec
@@ -148,3 +148,13 @@ def own_fields(entry: Entry) -> dict[str, Any]:
 
 
 _COMMON: Final = frozenset(_OfDaemon.__struct_fields__)
+
+STRUCTURE: Final = frozenset(
+    {
+        *TYPES,
+        *(name for entry in get_args(OnFile) for name in entry.__struct_fields__),
+        *("type", "fd-sink-item.v0", "section", "time_stamp", "hostname", "event"),
+        *("stdout", "stderr", "satisfied", "timed out", "terminated", "cancelled", "failed"),
+    }
+)
+"""Texts that mean something to readers of a recording."""

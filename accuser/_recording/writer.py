@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ from .._files import writing
 from .._logs import logger
 from .._stream.decoding import with_bytes
 from .._stream.event import Malformed, Record
-from .._text import without_credentials
+from .._text import secrets
 from .entries import (
+    STRUCTURE,
     VERSION,
     EventLine,
     Exit,
@@ -84,10 +86,15 @@ class Recording:
         if self._start > 0:
             # Daemons were run already, and the next one is not to fail for this.
             with self._failing(), writing(self.path):
-                self._file = os.open(self.path, flags, 0o644)
+                self._file = os.open(self.path, flags, 0o600)
             return
         with writing(self.path):
-            self._file = os.open(self.path, flags | os.O_TRUNC, 0o644)
+            self._file = os.open(self.path, flags | os.O_TRUNC, 0o600)
+            # What daemons write is nobody else's business, also if the file was there before.
+            if stat.S_ISREG(os.fstat(self._file).st_mode):
+                with contextlib.suppress(OSError):
+                    os.fchmod(self._file, 0o600)
+        secrets.learn_environment(os.environ)
         try:
             self._write([Head(version=VERSION, started=time.time())])
         except BaseException:
@@ -138,7 +145,8 @@ class Recording:
     def _write(self, entries: Sequence[OnFile]) -> None:
         if self._file is None:
             return
-        data = memoryview(b"".join(_encode(entry) + b"\n" for entry in entries))
+        lines = b"".join(_encode(entry) + b"\n" for entry in entries)
+        data = memoryview(secrets.hide_in_json(lines, STRUCTURE))
         with writing(self.path):
             while data:
                 data = data[os.write(self._file, data) :]
@@ -159,7 +167,7 @@ class Recorder:
 
     def started(self, kind: str, protocol: str | None, command: Sequence[str], pid: int) -> None:
         """The process was spawned. Credentials in URLs are not written down."""
-        shown = tuple(map(without_credentials, command))
+        shown = tuple(map(secrets.hide, command))
         self._write(Start, kind=kind, protocol=protocol, command=shown, pid=pid)
 
     def events(self, raw: bytes, records: Sequence[Record]) -> None:
@@ -173,7 +181,9 @@ class Recorder:
     def _entry(self, now: float, item: bytes, record: Record) -> OnFile:
         daemon, session = self.daemon, self.session
         if isinstance(record, Malformed):
-            raw = record.raw.hex()
+            # Its digits would hide a secret from who looks for it, and from nobody else.
+            said = secrets.hide(record.raw.decode("utf-8", "surrogateescape"))
+            raw = said.encode("utf-8", "surrogateescape").hex()
             return Piece(t=now, daemon=daemon, session=session, reason=record.reason, raw=raw)
         return EventLine(t=now, daemon=daemon, session=session, item=msgspec.Raw(item))
 

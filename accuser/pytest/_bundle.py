@@ -21,11 +21,15 @@ from .._recording.entries import Line
 from .._recording.reader import read_entries
 from .._recording.writer import Recording
 from .._report import signal_name
+from .._text import HIDDEN, is_secret_name, secrets
 from ..timeline import timeline_page
 from ._facts import DaemonFacts, facts_of
 
 RECORDING: Final = "run.jsonl"
-_SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_NOT_KEPT: Final = ("secret_keys", "identity.json")
+"""Files with keys."""
+LARGEST_TEXT: Final = 16 * 1024 * 1024
+"""Bytes of a file that is searched for secrets."""
 _TELLING: Final = re.compile(r"MAVKIT_|MAVRYK_|ACCUSER_|(PATH|TMPDIR|LANG|LC_ALL|PYTHONPATH)$")
 
 
@@ -69,7 +73,8 @@ class Bundle:
             return
         target = self.folder / safe_name(daemon.name)
         with contextlib.suppress(OSError):
-            shutil.copytree(kept, target, dirs_exist_ok=True)
+            ignored = shutil.ignore_patterns(*_NOT_KEPT)
+            shutil.copytree(kept, target, dirs_exist_ok=True, ignore=ignored)
             shutil.rmtree(kept)
             error.__notes__ = [note for note in getattr(error, "__notes__", ()) if str(kept) not in note]
             error.add_note(f"the files of {daemon.name} are in the failure bundle")
@@ -103,6 +108,7 @@ class Bundle:
         if not path.exists():
             return None
         self.kept = True
+        secrets.learn_environment({**began_with, **os.environ})
         if self.home is not None:
             self.home.mkdir(parents=True, exist_ok=True)
             moved = _fresh(self.home, self.test)
@@ -110,9 +116,11 @@ class Bundle:
             shutil.rmtree(self.folder)
             self.folder, path = moved, moved / RECORDING
         _write_logs(path)
-        (self.folder / "report.txt").write_text(f"{self.test}\n\n{report}\n", "utf-8")
-        (self.folder / "environment.txt").write_text(self._environment(began_with), "utf-8")
+        (self.folder / "report.txt").write_text(secrets.hide(f"{self.test}\n\n{report}\n"), "utf-8")
+        environment = secrets.hide(self._environment(began_with))
+        (self.folder / "environment.txt").write_text(environment, "utf-8")
         (self.folder / "timeline.html").write_text(timeline_page(path, self.test), "utf-8")
+        make_private(self.folder)
         return self.folder
 
     def remove(self) -> None:
@@ -145,6 +153,20 @@ def _write_logs(recording: Path) -> None:
                 files[name].write(f"{entry.t:.3f} {entry.text}\n")
 
 
+def make_private(folder: Path) -> None:
+    """Let nobody else read what is in a folder, and leave no secret in its texts."""
+    folder.chmod(0o700)
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            continue
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        # The recording was written without; others are copies of what daemons wrote.
+        if path.is_file() and path.name != RECORDING and path.stat().st_size <= LARGEST_TEXT:
+            text = path.read_text("utf-8", "surrogateescape")
+            if (said := secrets.hide(text)) != text:
+                path.write_text(said, "utf-8", "surrogateescape")
+
+
 def _fresh(parent: Path, test: str) -> Path:
     """Make a folder whose name tells the test, and is not taken by one of another run."""
     path, words = test.partition("::")[::2]
@@ -152,7 +174,7 @@ def _fresh(parent: Path, test: str) -> Path:
     number, folder = 1, parent / stem
     while True:
         try:
-            folder.mkdir()
+            folder.mkdir(0o700)
         except FileExistsError:
             number, folder = number + 1, parent / f"{stem}-{number + 1}"
         else:
@@ -162,7 +184,7 @@ def _fresh(parent: Path, test: str) -> Path:
 def _shown(name: str, value: str | None) -> str:
     if value is None:
         return f"{name} is not set"
-    return f"{name}={'(not shown)' if _SECRET.search(name) else value}"
+    return f"{name}={HIDDEN if is_secret_name(name) else value}"
 
 
 def _version(name: str) -> str:

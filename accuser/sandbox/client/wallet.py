@@ -217,7 +217,9 @@ class Wallet:
     def _write(self, path: Path, content: object) -> None:
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+            # Keys are nobody else's business.
+            with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(json.dumps(content, indent=2) + "\n")
             temporary.replace(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
