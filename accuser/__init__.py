@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from ._mavryk.accounts import BOOTSTRAP as BOOTSTRAP
     from ._mavryk.accounts import Account as Account
     from ._mavryk.protocol import Protocol as Protocol
+    from ._recording.doings import step as step
     from ._recording.writer import Recording as Recording
     from ._report import RunnerFault as RunnerFault
     from ._report import WaitReport as WaitReport
@@ -191,6 +192,7 @@ else:
         "BOOTSTRAP": "._mavryk.accounts",
         "Account": "._mavryk.accounts",
         "Protocol": "._mavryk.protocol",
+        "step": "._recording.doings",
         "Recording": "._recording.writer",
         "WaitReport": "._report",
         "Event": "._stream.event",

@@ -160,11 +160,10 @@ class DirectoryError(AccuserError):
     def __str__(self) -> str:
         if self.host is not None:
             return f"cannot write {self.path} on {self.host}: {self.reason}; temp_dir= chooses the place"
-        advice = ""
         # Not gettempdir, which writes files, and fails on a full disk.
         places = (os.environ.get("TMPDIR") or "/tmp", os.fsdecode(tempfile.tempdir or "/tmp"))
-        if any(self.path.is_relative_to(place) for place in places):
-            advice = "; the environment variable TMPDIR chooses the place"
+        in_tmpdir = any(self.path.is_relative_to(place) for place in places)
+        advice = "; the environment variable TMPDIR chooses the place" if in_tmpdir else ""
         return f"cannot write {printable(str(self.path))}: {self.reason}{advice}"
 
 
@@ -208,11 +207,15 @@ class DaemonExited(AccuserError):
     restarts: int = 0
     """How many restarts in a row it had behind it, if it was supervised."""
 
-    def __str__(self) -> str:
-        lines = (secrets.hide(printable(line)) for line in self.tail)
-        said = "".join(f"\n  {line}" for line in lines) or "\n  (it printed nothing)"
+    @property
+    def headline(self) -> str:
+        """How it ended, without what it printed."""
         after = f" after {self.restarts} restart{'s'[: self.restarts > 1]}" if self.restarts else ""
-        return f"{self.daemon} ended unasked{after}: {describe_status(self.status)}; its last output:{said}"
+        return f"{self.daemon} ended unasked{after}: {describe_status(self.status)}"
+
+    def __str__(self) -> str:
+        said = "".join(f"\n  {secrets.hide(printable(line))}" for line in self.tail)
+        return f"{self.headline}; {f'its last output:{said}' if said else 'it printed nothing'}"
 
 
 @attrs.define(eq=False, str=False)
@@ -321,10 +324,8 @@ class Lagged(AccuserError):
     missed: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.daemon}: {self.missed} records left the history before they were read; "
-            "read faster, or give the daemon a larger history"
-        )
+        lost = f"{self.daemon}: {self.missed} records left the history before they were read"
+        return f"{lost}; read faster, or give the daemon a larger history"
 
 
 @attrs.define(eq=False, str=False)
@@ -335,10 +336,8 @@ class NodeUnreachable(AccuserError):
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"cannot connect to the node at {self.url}: {self.reason}. "
-            "Is it running, and is this its RPC address?"
-        )
+        why = f"cannot connect to the node at {self.url}: {self.reason}"
+        return f"{why}. Is it running, and is this its RPC address?"
 
 
 class HttpError(AccuserError):

@@ -65,6 +65,30 @@ class WaitReport:
             said += ["the last output:", *(f"  {line}" for line in self.last_lines)]
         return said
 
+    def decisive(self, names: str) -> list[str]:
+        """The facts that most often tell why, in three lines at the most."""
+        if self.taken_before is not None:
+            hint = "say beforehand what you wait for (expect), or look back (since=)"
+            return [
+                f"it had happened before the wait began: {_cut(self.taken_before, FACT_LENGTH)}",
+                f"  {hint}",
+            ]
+        if self.seen and self.filtered:
+            nearest = _cut(self.misses[-1], FACT_LENGTH) if self.misses else "(not kept)"
+            return [f"{self.seen} came; the filter answered None to the nearest, {nearest}"]
+        if self.seen:
+            return [f"{self.seen} came, and more were waited for"]
+        if self.before:
+            return [f"{self.before} came shortly before the wait began, and none since"]
+        if self.last_events:
+            return [f"none came; the last event was {_cut(self.last_events[-1], FACT_LENGTH)}"]
+        if self.last_lines:
+            return [f"no event came at all; the last line was: {_cut(self.last_lines[-1], FACT_LENGTH)}"]
+        return ["no event came at all, and no line of output"]
+
+
+FACT_LENGTH: Final = 160
+
 
 def describe_status(status: int) -> str:
     """``exit status 1``, or ``killed by SIGKILL`` for a negative number."""

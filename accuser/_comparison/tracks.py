@@ -20,6 +20,7 @@ from .._recording.entries import (
     Head,
     Line,
     OfDaemon,
+    OfTest,
     Piece,
     Ready,
     Restart,
@@ -113,7 +114,8 @@ class Tracks:
         """The entries of a recording in tracks: what each part of each session did, in order."""
         tracks: dict[Key, list[Moment]] = {}
         for entry in entries:
-            if isinstance(entry, Head):
+            # What a test did is not what its daemons did.
+            if isinstance(entry, Head | OfTest):
                 continue
             for part, label, value in _parts(entry, self.rules):
                 moment = self._moment(entry.t, label, value)

@@ -25,6 +25,7 @@ from .._logs import fresh_name, next_color
 from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP, Account
 from .._mavryk.parameters import write_parameter_file
 from .._mavryk.protocol import Protocol
+from .._recording.doings import command_told
 from .._text import secrets
 from .endpoint import Endpoint
 from .node import Node
@@ -44,7 +45,7 @@ class ClientOptions(TypedDict, total=False):
     toolchain: Toolchain | None
 
 
-@attrs.define(eq=False, init=False)
+@attrs.define(eq=False, init=False, repr=False)
 class Client:
     """A client of one node, with a wallet that holds the well-known accounts.
 
@@ -80,6 +81,9 @@ class Client:
         self._host = host_of(self.toolchain)
         self._workspace = self._host.workspace(self.name)
 
+    def __repr__(self) -> str:
+        return f"<Client {self.name} of {getattr(self.node, 'name', self.node.rpc_endpoint)}>"
+
     @property
     def base_dir(self) -> Path:
         """The wallet's folder, with the well-known keys in it from the first use on."""
@@ -90,17 +94,16 @@ class Client:
 
     async def command(self, *words: str, binary: str = "mavkit-client") -> str:
         """Run any command, as in ``command("list", "known", "addresses")``; return its output."""
-        return await self._host.run(
-            (
-                *self.toolchain.command(binary, self._host),
-                *("--endpoint", self.node.rpc_endpoint),
-                *("--base-dir", str(self.base_dir)),
-                *words,
-            ),
-            name=self.name,
-            color=self.color,
-            environment=_ENVIRONMENT,
+        command = (
+            *self.toolchain.command(binary, self._host),
+            *("--endpoint", self.node.rpc_endpoint),
+            *("--base-dir", str(self.base_dir)),
+            *words,
         )
+        with command_told(self.name, command) as told:
+            output = await self._host.run(command, name=self.name, color=self.color, environment=_ENVIRONMENT)
+            told.said = (output, "")
+        return output
 
     async def admin(self, *words: str) -> str:
         """Run a command of ``mavkit-admin-client``."""

@@ -145,6 +145,15 @@ class Daemon(Observed):
             handlers=self._handlers,
         )
 
+    def __repr__(self) -> str:
+        session = self._session
+        process = "" if session.pid is None else f", pid {session.pid}"
+        return f"<{type(self).__name__} {self.name} {session.state.value}{process}{self._place()}>"
+
+    def _place(self) -> str:
+        """Where it is reached, for `repr`."""
+        return ""
+
     # State.
 
     @property

@@ -12,6 +12,7 @@ import trio
 
 from .._engine.waits import DEFAULT, Default
 from .._errors import EventTimeout, HttpError, RpcError
+from .._recording.doings import request_told
 from .._text import without_credentials
 from .waits import WAIT_TIMEOUT
 
@@ -40,19 +41,22 @@ async def call_rpc(
 
     body = None if data is None else json.dumps(data).encode()
     headers = () if data is None else (("content-type", "application/json"),)
-    response = await HttpClient(url, connect=connect).request(
-        method.upper(), path, body=body, headers=headers
-    )
-    text = response.body.decode("utf-8", "replace")
+    shown, sent = without_credentials(url + path), None if body is None else body.decode()
+    with request_told(method.upper(), shown, sent) as told:
+        response = await HttpClient(url, connect=connect).request(
+            method.upper(), path, body=body, headers=headers
+        )
+        text = response.body.decode("utf-8", "replace")
+        told.status, told.said = response.status, (text, "")
     if not 200 <= response.status < 300:
-        raise RpcError(method.upper(), without_credentials(url + path), response.status, text)
+        raise RpcError(method.upper(), shown, response.status, text)
     if not text.strip():
         return None
     try:
         return response.json()
     except (ValueError, RecursionError) as error:
         # A RecursionError is of an answer that is nested too deeply.
-        raise RpcError(method.upper(), without_credentials(url + path), response.status, text) from error
+        raise RpcError(method.upper(), shown, response.status, text) from error
 
 
 @attrs.frozen

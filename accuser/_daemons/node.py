@@ -24,6 +24,7 @@ from .._engine.waits import (
 )
 from .._hosts.ssh.runner import SSHRunner, address_from
 from .._mavryk.network_file import Overrides, Upgrades, network_file
+from .._recording.doings import command_told
 from .._stream.event import Event
 from .daemon import Daemon
 from .endpoint import call_rpc
@@ -109,6 +110,9 @@ class Node(Daemon):
         self._identity: str | None = None
         self.on_event(self._note)
 
+    def _place(self) -> str:
+        return f", {self.rpc_endpoint}"
+
     async def _prepare(self) -> None:
         # A session begins.
         self._level, self._connections, self._identity = 0, 0, None
@@ -128,7 +132,9 @@ class Node(Daemon):
             await self._set_up("config", "init", *words)
 
     async def _set_up(self, *words: str) -> None:
-        await self._host.run((*self._sessions.command(), *words), name=self.name, color=self.color)
+        command = (*self._sessions.command(), *words)
+        with command_told(self.name, command) as told:
+            told.said = (await self._host.run(command, name=self.name, color=self.color), "")
 
     def _arguments(self) -> tuple[str, ...]:
         # On another machine it listens everywhere (``tezt/lib_tezos/node.ml``).

@@ -13,7 +13,7 @@ from .._engine.readiness import ReadyEvent
 from .._engine.transcript import EVENTS_LIMIT, State, Transcript
 from .._errors import RecordingError, UnknownProtocol
 from .._mavryk.protocol import Protocol
-from .._recording.entries import Exit, Happened, Head, Line, OfDaemon, Piece, Ready, Start
+from .._recording.entries import Exit, Happened, Head, Line, OfDaemon, OfTest, Piece, Ready, Start
 from .._recording.reader import read_entries
 from .._recording.writer import Recorder
 from .._unwrap import plain_errors
@@ -127,7 +127,7 @@ def replay(path: str | Path, daemon: str | None = None) -> Replay:
     starts: dict[str, Start] = {}
     entries: dict[str, list[OfDaemon]] = {}
     for entry in read_entries(path):
-        if isinstance(entry, Head):
+        if isinstance(entry, Head | OfTest):
             continue
         if isinstance(entry, Start):
             starts.setdefault(entry.daemon, entry)

@@ -45,7 +45,7 @@ DEFAULT: Final = Default()
 """Stands for the daemon's own time-out."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Mark:
     """A place in the events and the output of one session; see `Daemon.mark`."""
 
@@ -59,13 +59,16 @@ class Mark:
         """What comes from now on."""
         return cls(session, session.events.next_index, session.stdout.next_index, session.stderr.next_index)
 
+    def __repr__(self) -> str:
+        return f"<Mark in {self.session.name} after {self.events} events>"
+
     def moved(self, source: Source, index: int) -> Mark:
         """Another place in one of the three."""
         places: dict[str, int] = {source: index}
         return attrs.evolve(self, **places)  # type: ignore[arg-type]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Expectation(Generic[T]):
     """A wait that has begun; see `Daemon.expect`. Awaiting it again gives the same result."""
 
@@ -90,6 +93,11 @@ class Expectation(Generic[T]):
         self._session = self._mark.session
         self._history = getattr(self._session, self._source)
         self._next = getattr(self._mark, self._source)
+
+    def __repr__(self) -> str:
+        where = "" if self._where is None else f" where {self._where}"
+        done = ", fulfilled" if self._watch.complete else ""
+        return f"<Expectation of {self._label}{where} from {self._session.name}{done}>"
 
     @property
     def value(self) -> T:
@@ -189,12 +197,15 @@ class Expectation(Generic[T]):
             raise UnexpectedEvent(self._session.name, self._label, self._where, self._watch.taken[-1])
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Absence:
     """The expectation that something does not happen; see `Daemon.expect_no`."""
 
     _expectation: Expectation[Any]
     _seconds: float
+
+    def __repr__(self) -> str:
+        return repr(self._expectation).replace("<Expectation of ", f"<Absence for {self._seconds:g} s of ")
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._expectation.absent(self._seconds).__await__()

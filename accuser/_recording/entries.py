@@ -107,6 +107,68 @@ class Exit(_OfDaemon, gc=False, tag="exit"):
     """Its exit status, or the negative number of a signal."""
 
 
+class OfTest(msgspec.Struct, gc=False, tag_field="type", kw_only=True):
+    """What belongs to no daemon: something that the test, or whoever uses the library, did."""
+
+    t: Seconds
+    """When it ended, in seconds since the recording began."""
+    begun: Seconds
+    """When it began, likewise."""
+
+
+class Command(OfTest, gc=False, tag="command"):
+    """A command that runs to its end has ended."""
+
+    name: str
+    """Whose: a client or a node."""
+    command: tuple[str, ...]
+    status: Number | None
+    """None if it was cancelled, or could not be run."""
+    stdout: str
+    stderr: str
+    """Both cut."""
+
+
+class Rpc(OfTest, gc=False, tag="rpc"):
+    """A request of the library was answered, or was not."""
+
+    method: str
+    url: str
+    body: str | None
+    """What was sent, cut."""
+    status: Number | None
+    """None if there was no answer."""
+    answer: str
+    """Cut; the error, if there was none."""
+
+
+class Step(OfTest, gc=False, tag="step"):
+    """A step of the test's own."""
+
+    what: str
+    outcome: str
+    """``noted`` where it begins; at the end of its block ``done``, ``failed`` or ``cancelled``."""
+
+
+class Phase(OfTest, gc=False, tag="phase"):
+    """A part of a test is over."""
+
+    what: str
+    """``setup``, ``call`` or ``teardown``."""
+    outcome: str
+    """``passed``, ``failed`` or ``skipped``."""
+
+
+class Failure(OfTest, gc=False, tag="failure"):
+    """What the test failed with."""
+
+    error: str
+    """The name of its class."""
+    message: str
+    place: tuple[str, ...]
+    """The calls that led there, as ``FILE:LINE in FUNCTION``; the last one raised it."""
+
+
 class EventLine(_OfDaemon, gc=False, tag="event"):
     """An event, as it stands in the file: the item has the bytes that the sink wrote."""
 
@@ -126,11 +188,14 @@ class Happened:
 
 
 OfDaemon = Start | Ready | Happened | Piece | Line | Signal | Wait | Restart | Exit
-Entry = Head | OfDaemon
-OnFile = Head | Start | Ready | EventLine | Piece | Line | Signal | Wait | Restart | Exit
+Done = Command | Rpc | Step | Phase | Failure
+"""The classes of `OfTest`."""
+Entry = Head | OfDaemon | Done
+OnFile = Head | Start | Ready | EventLine | Piece | Line | Signal | Wait | Restart | Exit | Done
 TYPES: Final = (
     *("recording", "start", "ready", "event", "malformed"),
     *("line", "signal", "wait", "restart", "exit"),
+    *("command", "rpc", "step", "phase", "failure"),
 )
 
 
@@ -154,6 +219,7 @@ STRUCTURE: Final = frozenset(
         *TYPES,
         *(name for entry in get_args(OnFile) for name in entry.__struct_fields__),
         *("type", "fd-sink-item.v0", "section", "time_stamp", "hostname", "event"),
+        *("noted", "done", "passed", "skipped", "setup", "call", "teardown"),
         *("stdout", "stderr", "satisfied", "timed out", "terminated", "cancelled", "failed"),
     }
 )

@@ -46,7 +46,7 @@ from .entries import (
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Recording:
     """A file that one or more daemons are recorded in, given to them as ``record=``.
 
@@ -68,6 +68,14 @@ class Recording:
     _file: int | None = attrs.field(default=None, init=False)
     _users: int = attrs.field(default=0, init=False)
 
+    def __repr__(self) -> str:
+        return f"<Recording {self.path}{', failed' if self.failure is not None else ''}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is written at present."""
+        return self._file is not None
+
     @contextmanager
     def in_use(self) -> Generator[None]:
         """Keep the file open. Raises `DirectoryError` if it cannot be made, or cannot be begun."""
@@ -82,6 +90,11 @@ class Recording:
                 self._close()
 
     def _open(self) -> None:
+        secrets.learn_environment(os.environ)
+        self._open_file()
+        opened.append(self)
+
+    def _open_file(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND
         if self._start > 0:
             # Daemons were run already, and the next one is not to fail for this.
@@ -94,7 +107,6 @@ class Recording:
             if stat.S_ISREG(os.fstat(self._file).st_mode):
                 with contextlib.suppress(OSError):
                     os.fchmod(self._file, 0o600)
-        secrets.learn_environment(os.environ)
         try:
             self._write([Head(version=VERSION, started=time.time())])
         except BaseException:
@@ -104,6 +116,8 @@ class Recording:
 
     def _close(self) -> None:
         file, self._file = self._file, None
+        if self in opened:
+            opened.remove(self)
         if file is not None:
             # Some file systems tell only here that the disk is full.
             with self._failing(), writing(self.path):
@@ -150,6 +164,10 @@ class Recording:
         with writing(self.path):
             while data:
                 data = data[os.write(self._file, data) :]
+
+
+opened: Final[list[Recording]] = []
+"""The recordings of this process that are open."""
 
 
 @attrs.define(eq=False)

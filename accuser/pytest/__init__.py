@@ -12,6 +12,8 @@ May import everything but `commands`.
 #   _choice    which executables                            _options  the options, the marker
 #   _bundle    the files of one test                        _stand    the daemons of one test
 #   _fixtures  what tests ask for                           _failure  what a failed test's report gets
+#   _story     what the test did, into its recording         _frames   tracebacks without the engine
+#   _prompt    the prompt of --pdb, while daemons run
 #   _types     their types, for annotations                 _hooks    what pytest calls
 
 from ._hooks import pytest_addoption as pytest_addoption
@@ -21,6 +23,7 @@ from ._hooks import pytest_report_collectionfinish as pytest_report_collectionfi
 from ._hooks import pytest_report_header as pytest_report_header
 from ._hooks import pytest_runtest_call as pytest_runtest_call
 from ._hooks import pytest_runtest_makereport as pytest_runtest_makereport
+from ._hooks import pytest_runtest_teardown as pytest_runtest_teardown
 from ._hooks import pytest_sessionfinish as pytest_sessionfinish
 from ._hooks import pytest_terminal_summary as pytest_terminal_summary
 from ._hooks import pytest_testnodedown as pytest_testnodedown

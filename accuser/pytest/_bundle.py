@@ -23,7 +23,8 @@ from .._recording.writer import Recording
 from .._report import signal_name
 from .._text import HIDDEN, is_secret_name, secrets
 from ..timeline import timeline_page
-from ._facts import DaemonFacts, facts_of
+from ._facts import DaemonFacts, Deed, deeds_of, facts_of
+from ._story import Story
 
 RECORDING: Final = "run.jsonl"
 _NOT_KEPT: Final = ("secret_keys", "identity.json")
@@ -45,10 +46,12 @@ class Bundle:
     home: Path | None
     """Where it goes to when the test has failed; None to stay where it is."""
     recording: Recording = attrs.field(init=False)
+    story: Story = attrs.field(init=False)
     kept: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.recording = Recording(self.folder / RECORDING)
+        self.story = Story(self.recording)
 
     @classmethod
     def make(cls, test: str, executables: Sequence[str], work: Path, home: Path | None) -> Bundle:
@@ -95,8 +98,12 @@ class Bundle:
         """What the daemons did so far."""
         return facts_of(read_entries(self.recording.path)) if self.recording.path.exists() else []
 
+    def deeds(self) -> list[Deed]:
+        """What the test did so far."""
+        return deeds_of(read_entries(self.recording.path)) if self.recording.path.exists() else []
+
     def write(self, report: str, began_with: Mapping[str, str]) -> Path | None:
-        """Complete the bundle, and keep it; return its place, None if no daemon ever ran.
+        """Complete the bundle, and keep it; return its place, None if there is no recording.
 
         Args:
             report: the text for ``report.txt``.

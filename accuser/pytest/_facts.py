@@ -9,12 +9,30 @@ from typing import Final
 import attrs
 
 from .._engine.explain import short
-from .._recording.entries import Entry, Exit, Happened, Head, Line, Piece, Ready, Signal, Start, Wait
-from .._report import describe_status
+from .._recording.entries import (
+    Command,
+    Entry,
+    Exit,
+    Failure,
+    Happened,
+    Head,
+    Line,
+    OfTest,
+    Phase,
+    Piece,
+    Ready,
+    Rpc,
+    Signal,
+    Start,
+    Step,
+    Wait,
+)
+from .._report import describe_status, short_command, words_of_failure
 from .._stream.event import Event
 
 LAST_EVENTS: Final = 8
 LAST_LINES: Final = 12
+LAST_DEEDS: Final = 20
 
 
 @attrs.frozen
@@ -79,7 +97,7 @@ def facts_of(entries: Iterable[Entry]) -> list[DaemonFacts]:
     """Gather the facts, the daemons in the order of their first starts."""
     daemons: dict[str, DaemonFacts] = {}
     for entry in entries:
-        if isinstance(entry, Head):
+        if isinstance(entry, Head | OfTest):
             continue
         daemon = daemons.setdefault(entry.daemon, DaemonFacts(entry.daemon))
         match entry:
@@ -103,6 +121,52 @@ def facts_of(entries: Iterable[Entry]) -> list[DaemonFacts]:
                 seconds = entry.t - entry.begun
                 daemon.waits.append(OpenWait(daemon.name, entry.what, entry.where, seconds, outcome))
     return list(daemons.values())
+
+
+@attrs.frozen
+class Deed:
+    """Something that the test did."""
+
+    t: float
+    seconds: float
+    what: str
+    failed: bool
+    said: tuple[str, ...] = ()
+    """What it printed or was answered, if it failed."""
+
+    def __str__(self) -> str:
+        took = f" ({self.seconds:.3f} s)" if self.seconds else ""
+        return f"{self.t:.3f} {self.what}{took}"
+
+
+def deeds_of(entries: Iterable[Entry]) -> list[Deed]:
+    """What the test did, in order; of a long story only the last."""
+    deeds: deque[Deed] = deque(maxlen=LAST_DEEDS)
+    for entry in entries:
+        if isinstance(entry, OfTest):
+            what, failed, said = _deed(entry)
+            deeds.append(Deed(entry.t, entry.t - entry.begun, what, failed, said))
+    return list(deeds)
+
+
+def _deed(entry: Command | Rpc | Step | Phase | Failure) -> tuple[str, bool, tuple[str, ...]]:
+    match entry:
+        case Command(status=status):
+            how = "did not end" if status is None else describe_status(status)
+            said = tuple(words_of_failure(entry.stderr, entry.stdout)) if status else ()
+            return f"{entry.name}: {short_command(entry.command)}: {how}", status != 0, said
+        case Rpc(status=status):
+            good = status is not None and 200 <= status < 300
+            what = f"{entry.method} {entry.url}: {'no answer' if status is None else status}"
+            return what, not good, () if good else tuple(entry.answer.splitlines()[:3])
+        case Step():
+            what = entry.what if entry.outcome == "noted" else f"{entry.what}: {entry.outcome}"
+            return f"step {what}", entry.outcome == "failed", ()
+        case Phase():
+            return f"{entry.what} {entry.outcome}", entry.outcome == "failed", ()
+        case Failure():
+            first = f"{entry.error}: {entry.message}".rstrip(": ").split("\n", 1)[0]
+            return f"failed with {first}", True, entry.place[-3:]
 
 
 def _event(event: Event) -> str:

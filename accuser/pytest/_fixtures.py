@@ -66,7 +66,9 @@ def _mavryk_bundle(
     work.mkdir(exist_ok=True)
     bundle = Bundle.make(request.node.nodeid, executables, work, bundles_of(config))
     request.node.stash[BUNDLE] = bundle
-    yield bundle
+    # Open for the whole test, so that what it does beside daemons is written down too.
+    with bundle.recording.in_use():
+        yield bundle
     bundle.remove()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Sequence
 from types import ModuleType
 from typing import Any, Final
@@ -81,15 +82,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
 
 
-@pytest.hookimpl(wrapper=True)
+# First, so that pytest-trio takes what follows the test for the test.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Raise the one error of a test bare, if it is one."""
+    """Follow a test that has daemons, and raise its one error bare, if it is one."""
     if BUNDLE not in item.stash:
         return (yield)
     from .._unwrap import plain_errors
+    from ._prompt import open_prompt
 
+    test = getattr(item, "obj", None)
+    if inspect.iscoroutinefunction(test) and not hasattr(test, "hypothesis"):
+        followed = item.stash[BUNDLE].story.follow(test, lambda error: open_prompt(item, error))
+        item.obj = followed  # type: ignore[attr-defined]
     with plain_errors():
         return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Put in order what a prompt may have left."""
+    if BUNDLE in item.stash:
+        from ._prompt import give_back
+
+        give_back(item)
 
 
 # First of the wrappers: they have all had their say about the outcome when this one goes on.
@@ -98,9 +114,13 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell of a failed test what its daemons did."""
-    report = yield
-    if report.when == "call" and report.failed and call.excinfo is not None and BUNDLE in item.stash:
-        from ._failure import tell
+    if call.when != "call" or call.excinfo is None or BUNDLE not in item.stash:
+        return (yield)
+    from ._failure import Telling
 
-        tell(report, call.excinfo.value, item.stash[BUNDLE], item.config.stash[_options.BEGAN_WITH])
+    telling = Telling(item, call.excinfo.value)
+    with telling.plain(call):
+        report = yield
+    if report.failed:
+        telling.tell(report, item.stash[BUNDLE], item.config.stash[_options.BEGAN_WITH])
     return report

@@ -3,25 +3,102 @@
 from __future__ import annotations
 
 import shlex
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from .._errors import DaemonExited, HandlerFailed, MalformedEvent, RunnerError
-from ._facts import DaemonFacts
+import trio
 
-CAUSE_LINES: Final = 3
+from .._errors import (
+    DaemonExited,
+    EventTimeout,
+    HandlerFailed,
+    MalformedEvent,
+    PortTaken,
+    RunnerError,
+    TerminatedBeforeEvent,
+)
+from .._text import printable, secrets
+from ._facts import DaemonFacts, Deed, OpenWait
+from ._frames import is_engine
+
+CAUSE_LINES: Final = 5
 """A cause, and all the rest of a summary, fits in ten lines."""
+WORDS: Final = 3
+"""Last lines of a daemon that ended."""
 
 _ENDS: Final = (DaemonExited, HandlerFailed, MalformedEvent, RunnerError)
 
 
-def summary(error: BaseException, daemons: Sequence[DaemonFacts], executables: str, bundle: str) -> list[str]:
+def summary(
+    error: BaseException,
+    daemons: Sequence[DaemonFacts],
+    executables: str,
+    bundle: str,
+    never_awaited: Sequence[str] = (),
+) -> list[str]:
     """Give ten lines at the most: what failed first, then which daemons, which waits, where more is."""
-    lines = list(_cause(error))
-    lines += [f"{facts.name}: {facts.end}" for facts in daemons if facts.ended_unasked][:2]
     waits = [wait for facts in daemons for wait in facts.waits]
-    lines += [f"waited in vain: {wait}" for wait in waits[:2]]
-    return [*lines, executables, f"failure bundle: {bundle}"]
+    lines = [f"{one} was never awaited: await it" for one in never_awaited[:1]]
+    lines += _cause(error, waits)
+    lines += [f"{facts.name}: {facts.end}" for facts in daemons if facts.ended_unasked][:2]
+    told = "\n".join(lines)
+    lines += [f"waited in vain: {wait}" for wait in waits if str(wait) not in told][: 8 - min(len(lines), 8)][
+        :2
+    ]
+    return [*lines[:8], executables, f"failure bundle: {bundle}"]
+
+
+def leaves_in_full(error: BaseExceptionGroup[BaseException]) -> list[str]:
+    """The errors of a group, each with the places of the test that led to it."""
+    lines = []
+    leaves = _sorted_leaves(error)
+    for number, leaf in enumerate(leaves[:LEAVES], 1):
+        lines.append(f"error {number} of {len(leaves)}, {type(leaf).__name__}:")
+        lines += [f"  {line}" for line in list(_said(leaf, ()))[:4]]
+        frames = traceback.extract_tb(leaf.__traceback__)
+        seen = [frame for frame in frames if not is_engine(frame.filename)][-2:]
+        lines += [f"  at {frame.filename}:{frame.lineno}: {frame.line}" for frame in seen]
+    return lines
+
+
+LEAVES: Final = 4
+
+
+def headline(error: BaseException) -> str:
+    """One line that begins with what decides: the event, not the class of the error."""
+    leaf = _sorted_leaves(error)[0]
+    match leaf:
+        case EventTimeout():
+            return f"no {leaf.event} within {leaf.seconds:g} s: {leaf.daemon}"
+        case TerminatedBeforeEvent():
+            return f"no {leaf.event}: {leaf.daemon} ended before"
+    lines = f"{type(leaf).__name__}: {leaf}".rstrip(": ").splitlines()
+    return " ".join(line.strip() for line in lines[:3]) if lines else ""
+
+
+def story(deeds: Sequence[Deed]) -> str:
+    """Tell what the test did, in order; what failed with what was said."""
+    lines = ["what the test did, in seconds since the recording began:"] if deeds else []
+    for deed in deeds:
+        lines += [f"  {deed}", *(f"      {line}" for line in deed.said)]
+    return "\n".join(lines)
+
+
+def overview(deeds: Sequence[Deed], daemons: Sequence[DaemonFacts]) -> str:
+    """The last things that the test did, and how each daemon ended: a few lines."""
+    done = [deed for deed in deeds if not deed.what.startswith(("setup ", "call ", "teardown "))]
+    lines = [_shortened(str(deed)) for deed in done[-OVERVIEW:]]
+    lines += [_shortened(f"{facts.name} (process {facts.pid}): {facts.end}") for facts in daemons[:OVERVIEW]]
+    return "\n".join([*lines, "report.txt in the bundle, or -vv, has the rest"])
+
+
+OVERVIEW: Final = 5
+WIDTH: Final = 160
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."
 
 
 def section(daemons: Sequence[DaemonFacts], executables: str) -> str:
@@ -43,16 +120,55 @@ def _block(title: str, lines: Sequence[str]) -> list[str]:
     return [f"  {title}:", *(f"    {line}" for line in lines)] if lines else []
 
 
-def _cause(error: BaseException) -> Iterator[str]:
-    # What ended a daemon comes first: the rest often follows from it.
-    leaves = sorted(_leaves(error), key=lambda leaf: not isinstance(leaf, _ENDS))
-    for leaf in leaves[:2]:
-        said = f"{type(leaf).__name__}: {leaf}".rstrip(": ").splitlines() or [""]
-        yield from said[: 1 if len(leaves) > 1 else CAUSE_LINES]
-        if isinstance(leaf.__cause__, DaemonExited):
-            yield f"because {str(leaf.__cause__).splitlines()[0]}"
+def _sorted_leaves(error: BaseException) -> list[BaseException]:
+    # What ended a daemon comes first: the rest often follows from it. Others are in the order of time.
+    return sorted(_leaves(error), key=lambda leaf: not isinstance(leaf, _ENDS))
+
+
+def _cause(error: BaseException, waits: Sequence[OpenWait]) -> Iterator[str]:
+    leaves = _sorted_leaves(error)
+    said = list(_said(leaves[0], waits))
+    if len(leaves) == 1:
+        yield from said[:CAUSE_LINES]
+        return
+    first = "failed first: " if not isinstance(leaves[0], _ENDS) else ""
+    yield f"{first}{said[0]}"
+    yield from said[1:3]
+    yield f"then {next(_said(leaves[1], ()))}"
     if len(leaves) > 2:
         yield f"and {len(leaves) - 2} more"
+
+
+def _said(leaf: BaseException, waits: Sequence[OpenWait]) -> Iterator[str]:
+    name = type(leaf).__name__
+    match leaf:
+        case PortTaken():
+            yield f"{name}: {leaf}"
+        case DaemonExited():
+            yield f"{name}: {leaf.headline}"
+            yield from (f"  {secrets.hide(printable(line))}" for line in leaf.tail[-WORDS:] if line.strip())
+        case EventTimeout() | TerminatedBeforeEvent():
+            yield f"{name}: {leaf}"
+            if isinstance(leaf.__cause__, DaemonExited):
+                yield from _because(leaf.__cause__)
+            if leaf.report is not None:
+                yield from leaf.report.decisive(leaf.event)
+        case trio.TooSlowError():
+            cut = [wait for wait in waits if wait.outcome == "cancelled"]
+            if cut:
+                yield f"{name}: trio.fail_after cut off the wait of {cut[-1]}"
+            else:
+                yield f"{name}: the time of trio.fail_after was over"
+        case _:
+            lines = f"{name}: {leaf}".rstrip(": ").splitlines() or [name]
+            yield from lines
+            if isinstance(leaf.__cause__, DaemonExited):
+                yield from _because(leaf.__cause__)
+
+
+def _because(end: DaemonExited) -> Iterator[str]:
+    yield f"because {end.headline}"
+    yield from (f"  {secrets.hide(printable(line))}" for line in end.tail[-1:] if line.strip())
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

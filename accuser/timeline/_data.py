@@ -11,22 +11,31 @@ import msgspec
 
 from .._mavryk import base58_patterns
 from .._recording.entries import (
+    Done,
     Entry,
+    Failure,
     Happened,
     Head,
     Line,
     OfDaemon,
+    OfTest,
     Signal,
     Start,
+    Step,
     Wait,
     own_fields,
     type_of,
 )
 from ..events import find
+from ._words import TEST, name_of, title_of
 
 _COLUMNS: Final = ("kind", "daemon", "session", "name", "time")
-KINDS: Final = ("start", "ready", "event", "malformed", "line", "signal", "wait", "restart", "exit")
+KINDS: Final = (
+    *("start", "ready", "event", "malformed", "line", "signal", "wait", "restart", "exit"),
+    *("command", "rpc", "step", "phase", "failure"),
+)
 """Types of entries, in the order of the numbers that the page knows them by."""
+TEST_KINDS: Final = frozenset({"command", "rpc", "step", "phase"})
 
 NOTABLE: Final = 1
 """Of an event: what accusers are there for."""
@@ -55,7 +64,7 @@ def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
 
     Times are whole microseconds; those of the column are differences to the entry before.
     """
-    daemons: dict[str, dict[str, Any]] = {}
+    daemons: dict[tuple[str, bool], dict[str, Any]] = {}
     names: dict[str, int] = {}
     tones: list[int] = []
     blocks: dict[str, int] = {}
@@ -69,21 +78,23 @@ def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
         kind = type_of(entry)
         name, said = _said(entry)
         index = len(rows.texts)
+        owner, session = (TEST, 0) if isinstance(entry, OfTest) else (entry.daemon, entry.session)
+        key = (owner, isinstance(entry, OfTest))
         daemon = daemons.setdefault(
-            entry.daemon, {"index": len(daemons), "name": entry.daemon, "kind": "", "protocol": None}
+            key, {"index": len(daemons), "name": owner, "kind": TEST if key[1] else "", "protocol": None}
         )
         if isinstance(entry, Start):
             daemon.update(kind=entry.kind, protocol=entry.protocol)
         if name not in names:
             names[name] = len(names)
             tones.append(_tone(kind, name))
-        if isinstance(entry, Wait):
+        if isinstance(entry, Wait) or (isinstance(entry, OfTest) and not _is_moment(entry)):
             rows.begun.append((index, _microseconds(entry.begun)))
         if isinstance(entry, Happened):
             found = _block(name, entry.event.value, levels)
             if found is not None:
                 rows.shows.append((index, blocks.setdefault(found, len(blocks))))
-        row = (KINDS.index(kind), daemon["index"], entry.session, names[name], _microseconds(entry.t))
+        row = (KINDS.index(kind), daemon["index"], session, names[name], _microseconds(entry.t))
         rows.add(row, msgspec.json.encode(said).decode())
     rows.put_in_order()
     head = {
@@ -137,9 +148,16 @@ def _microseconds(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
-def _said(entry: OfDaemon) -> tuple[str, dict[str, Any]]:
+def _is_moment(entry: Done) -> bool:
+    return isinstance(entry, Failure) or (isinstance(entry, Step) and entry.outcome == "noted")
+
+
+def _said(entry: OfDaemon | Done) -> tuple[str, dict[str, Any]]:
     """Its name, and what else it says."""
     match entry:
+        case OfTest():
+            said = {name: value for name, value in own_fields(entry).items() if name != "begun"}
+            return name_of(entry), {**said, "what": title_of(entry)}
         case Happened(event=event):
             said = {
                 "section": ".".join(event.section),
@@ -157,7 +175,7 @@ def _said(entry: OfDaemon) -> tuple[str, dict[str, Any]]:
 
 
 def _tone(kind: str, name: str) -> int:
-    if kind == "malformed":
+    if kind in ("malformed", "failure") or (kind in TEST_KINDS and name.endswith(": failed")):
         return ALARMING
     if kind != "event":
         return 0

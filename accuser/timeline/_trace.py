@@ -14,11 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from .._recording.entries import (
+    Done,
     Entry,
     Exit,
     Happened,
     Head,
     Line,
+    OfTest,
     Piece,
     Ready,
     Restart,
@@ -29,6 +31,7 @@ from .._recording.entries import (
     type_of,
 )
 from .._recording.reader import read_entries
+from ._words import TEST, title_of
 
 _LIFE: Final = "life"
 
@@ -68,6 +71,9 @@ def trace_events(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             continue
         now = round(entry.t * 1_000_000)
         last = max(last, now)
+        if isinstance(entry, OfTest):
+            found.append({**_span_of(entry), **place(TEST, type_of(entry))})
+            continue
         daemon, session = entry.daemon, entry.session
         instant: dict[str, Any] = {"ph": "i", "ts": now, "s": "t"}
         match entry:
@@ -104,6 +110,12 @@ def trace_events(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         found.append({**span, "dur": last - span["ts"]})
     found.sort(key=_time)
     return [*_names(processes, threads), *found]
+
+
+def _span_of(entry: Done) -> dict[str, Any]:
+    begun, end = (round(moment * 1_000_000) for moment in (entry.begun, entry.t))
+    span = {"ph": "X", "name": title_of(entry), "cat": type_of(entry), "ts": begun, "dur": end - begun}
+    return {**span, "args": own_fields(entry)}
 
 
 def _names(

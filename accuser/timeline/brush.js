@@ -85,7 +85,7 @@ function makeBrush(context, scale) {
     const color = colors[outcome];
     context.fillStyle = color;
     context.strokeStyle = color;
-    if (outcome === "good") { bar(x, y, size, 12); return; }
+    if (outcome === "good" || outcome === "session") { bar(x, y, size, 12); return; }
     if (outcome === "late") context.fillStyle = hatch;
     context.globalAlpha = outcome === "late" ? 0.32 : 0.22;
     bar(x, y, size, 12);

@@ -4,6 +4,8 @@
 // Where the rows are: the middles, but of `session` and `wait` the top.
 const LANE = { session: 9, block: 41, event: 64, line: 82, wait: 94, waitRow: 14 };
 
+const BURST = 5; // pixels: nearer events are one heap
+
 // `rows` and `spans` are what is shown of each daemon: lists of indices in order, and waits.
 function makeLane(model, scale, brush, context, { rows, spans }) {
   const { view, xOf, momentOf } = scale;
@@ -34,7 +36,8 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
     context.textAlign = "right";
     font(10.5);
     for (const [row, size] of labels) {
-      if (size) context.fillText(`${row}s`.replace("lines", "output"), GUTTER - 16, top + LANE[row] + (row === "wait" ? 7 : 0));
+      const title = row === "line" ? "output" : row === "wait" && model.own[number] ? "actions" : `${row}s`;
+      if (size) context.fillText(title, GUTTER - 16, top + LANE[row] + (row === "wait" ? 7 : 0));
     }
     context.textAlign = "left";
   }
@@ -99,6 +102,7 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
       context.fillRect(x, y - height / 2, 2, height);
       context.globalAlpha = 1;
     });
+    drawBursts(number, top);
     // What matters is never lost in a crowd.
     for (const index of rare(number)) mark(xOf(model.time[index]), y, model.tones[model.name[index]]);
   }
@@ -166,11 +170,12 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
       if (to - from < 1 && filled.get(span.row) === Math.round(to)) continue;
       filled.set(span.row, Math.round(to));
       const outcome = OUTCOMES[model.label(span.index)] ?? "bad";
+      const dark = outcome === "good";
       const y = top + LANE.wait + span.row * LANE.waitRow, size = Math.max(to - from, 3);
       drawSpan(from, y, size, outcome);
       const room = Math.min(to, scale.width) - Math.max(from, GUTTER) - 10;
       if (room > 40) {
-        context.fillStyle = outcome === "good" ? colors.raised : colors.text;
+        context.fillStyle = dark ? colors.raised : colors.text;
         context.fillText(cut(model.said(span.index).what.replace(/\.v\d+$/, ""), room), Math.max(from, GUTTER) + 5, y + 6.5);
       }
     }
@@ -180,6 +185,7 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
     const y = top + LANE.session + 9;
     sweep(rows[number].mark, (index, x, room) => {
       const kind = model.kind[index], session = model.sessions[number].find((one) => one.number === model.session[index]);
+      if (kind === FAILURE || kind === STEP) { drawDeed(index, x, y, room); return; }
       if (kind === READY) { flag(x, y, colors.good); return; }
       if (kind === START) { context.fillStyle = colors.accent; context.fillRect(x - 1, y - 9, 2.5, 18); return; }
       if (kind === EXIT) {
@@ -198,10 +204,49 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
     }, (x) => { context.fillStyle = colors.late; context.fillRect(x, y - 9, 2, 18); });
   }
 
+  function drawDeed(index, x, y, room) {
+    const bad = model.kind[index] === FAILURE;
+    context.fillStyle = bad ? colors.bad : colors.accent;
+    if (bad) {
+      context.beginPath();
+      context.moveTo(x, y - 9); context.lineTo(x + 8, y + 7); context.lineTo(x - 8, y + 7);
+      context.closePath();
+      context.fill();
+    } else context.fillRect(x - 1.5, y - 8, 3, 16);
+    font(10.5, "600");
+    if (room > 40 || bad) context.fillText(cut(bad ? "failure" : model.said(index).what, Math.max(room - 16, 44)), x + 10, y);
+  }
+
+  // Says how many entries are where they cannot be told apart.
+  function drawBursts(number, top) {
+    const indices = rows[number].event;
+    const last = placeOf(model, indices, momentOf(scale.width + 12));
+    let place = placeOf(model, indices, momentOf(GUTTER - 12));
+    context.fillStyle = colors.quiet;
+    font(9.5, "600");
+    context.textAlign = "center";
+    while (place < last) {
+      const from = xOf(model.time[indices[place]]);
+      let to = from, end = place;
+      while (end < last) {
+        // A column of pixels at a time: a step takes no longer for very many.
+        const next = placeOf(model, indices, momentOf(to + BURST));
+        if (next <= end) break;
+        end = next;
+        to = xOf(model.time[indices[end - 1]]);
+        if (end >= last || xOf(model.time[indices[end]]) - to > BURST) break;
+      }
+      end = Math.max(end, place + 1);
+      if (end - place > 2) context.fillText(`×${(end - place).toLocaleString("en")}`, Math.max((from + to) / 2, GUTTER + 12), top + LANE.event - 11);
+      place = end;
+    }
+    context.textAlign = "left";
+  }
+
   // Where an entry is drawn in a lane at `top`, as a box.
   function boxOf(index, top) {
     const x = xOf(model.time[index]), kind = model.kind[index];
-    if (kind === WAIT) {
+    if (model.begun.has(index)) {
       const span = model.spans[model.daemon[index]].find((one) => one.index === index);
       return { x: xOf(span.from), y: top + LANE.wait + span.row * LANE.waitRow, w: Math.max(x - xOf(span.from), 3), h: 12 };
     }

@@ -33,7 +33,7 @@ function makeLanes(model, onChosen) {
       if (kind === EVENT || kind === MALFORMED) {
         (model.block.has(index) ? lane.block : lane.event).push(index);
       } else if (kind === LINE) lane.line.push(index);
-      else if (kind === WAIT) waits.add(index);
+      else if (model.begun.has(index)) waits.add(index);
       else lane.mark.push(index);
     }
     spans.splice(0, spans.length, ...model.spans.map((all) => all.filter((span) => waits.has(span.index))));
@@ -41,6 +41,7 @@ function makeLanes(model, onChosen) {
   }
 
   function resize() {
+    GUTTER = narrow.matches ? 84 : 150;
     const width = scale.width = stage.clientWidth;
     tops = [];
     bottom = AXIS;
@@ -50,7 +51,7 @@ function makeLanes(model, onChosen) {
       bottom += LANE.wait + stacked * LANE.waitRow + (stacked ? 8 : 2);
     });
     const ratio = window.devicePixelRatio || 1;
-    height = Math.min(bottom, Math.max(window.innerHeight * TALLEST, AXIS + 100));
+    height = Math.min(bottom, Math.max(window.innerHeight * (narrow.matches ? 0.42 : TALLEST), AXIS + 100));
     stage.style.height = `${height + 2}px`;
     document.getElementById("rest").style.height = `${bottom - height}px`;
     canvas.style.height = `${height}px`;
@@ -75,6 +76,7 @@ function makeLanes(model, onChosen) {
       const end = tops[number + 1] ?? bottom;
       if (top < below + height && end > below) lane.draw(number, top, end);
     });
+    drawFailure();
     drawPointer();
     context.restore();
     drawAxis(marks);
@@ -97,6 +99,16 @@ function makeLanes(model, onChosen) {
     context.textAlign = "left";
     context.strokeStyle = colors.line;
     line(0, AXIS + 0.5, scale.width, AXIS + 0.5);
+  }
+
+  function drawFailure() {
+    if (model.failure < 0) return;
+    const x = Math.round(scale.xOf(model.time[model.failure])) + 0.5;
+    if (x < GUTTER) return;
+    context.strokeStyle = colors.bad;
+    context.setLineDash([5, 3]);
+    line(x, AXIS - 6, x, bottom);
+    context.setLineDash([]);
   }
 
   function drawPointer() {

@@ -1,6 +1,7 @@
 // The list of entries: only the rows in sight exist. It says the same as the lanes, in words.
 
-const ROW = 24;
+// On a narrow screen a row has two lines.
+let ROW = narrow.matches ? 44 : 24;
 const MARGIN = 8;
 // Browsers cut elements that are higher; above it a step of the scroll bar is more than a row.
 const HIGHEST = 8e6;
@@ -10,6 +11,7 @@ function makeList(model, onChosen) {
   const rows = document.getElementById("rows");
   let selected = -1;
   let drawn = "";
+  let clicked = false;
 
   const height = () => Math.min(model.shown.length * ROW, HIGHEST);
   const topRow = () => {
@@ -55,21 +57,24 @@ function makeList(model, onChosen) {
     return element;
   }
 
+  // In the middle, where what was before and after is seen too.
   function show(place) {
-    const top = topRow(), room = box.clientHeight / ROW;
-    let wanted = top;
-    if (place < top) wanted = place;
-    else if (place + 1 > top + room) wanted = place + 1 - room;
-    else return;
+    const room = box.clientHeight / ROW;
     const last = Math.max(model.shown.length - room, 1);
+    const wanted = Math.min(Math.max(place + 0.5 - room / 2, 0), last);
     box.scrollTop = height() < HIGHEST ? wanted * ROW : (wanted / last) * (height() - box.clientHeight);
   }
 
+  narrow.addEventListener("change", () => { ROW = narrow.matches ? 44 : 24; draw(true); });
   box.addEventListener("scroll", () => draw(false));
   new ResizeObserver(() => draw(true)).observe(box);
   rows.addEventListener("click", (event) => {
     const element = event.target.closest(".row");
-    if (element) onChosen(Number(element.id.slice(4)));
+    if (!element) return;
+    // What is clicked on stays under the pointer.
+    clicked = true;
+    onChosen(Number(element.id.slice(4)));
+    clicked = false;
   });
   box.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || model.shown.length === 0) return;
@@ -88,7 +93,7 @@ function makeList(model, onChosen) {
       selected = index;
       rows.style.height = `${height()}px`;
       const place = rankOf(model.shown, index);
-      if (model.shown[place] === index) show(place);
+      if (model.shown[place] === index && !clicked) show(place);
       draw(true);
     },
   };

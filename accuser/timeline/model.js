@@ -1,8 +1,10 @@
 // What was recorded, and what of it is shown. No part of this knows how it is drawn.
 
-const KINDS = ["start", "ready", "event", "malformed", "line", "signal", "wait", "restart", "exit"];
-const [START, READY, EVENT, MALFORMED, LINE, SIGNAL, WAIT, RESTART, EXIT] = KINDS.keys();
-const OUTCOMES = { "wait: satisfied": "good", "wait: timed out": "late", "wait: cancelled": "gone" };
+const KINDS = ["start", "ready", "event", "malformed", "line", "signal", "wait", "restart", "exit",
+  "command", "rpc", "step", "phase", "failure"];
+const [START, READY, EVENT, MALFORMED, LINE, SIGNAL, WAIT, RESTART, EXIT, COMMAND, RPC, STEP, PHASE, FAILURE] = KINDS.keys();
+const OUTCOMES = { "wait: satisfied": "good", "wait: timed out": "late", "wait: cancelled": "gone",
+  command: "good", rpc: "good", "step: done": "good", "step: cancelled": "gone", phase: "session" };
 
 function makeModel() {
   const head = JSON.parse(document.getElementById("head").textContent);
@@ -22,6 +24,9 @@ function makeModel() {
     title: head.title, started: head.started, daemons, names, tones: head.tones, blocks: head.blocks, count, texts,
     time, kind: columns.kind, daemon: columns.daemon, session: columns.session, name: columns.name, begun, block,
     end: count ? time[count - 1] : 0,
+    first: 0,     // when it begins to be of interest
+    failure: columns.kind.indexOf(FAILURE),  // index of what the test failed with, or -1
+    own: daemons.map((one) => one.kind === "test"),  // which lane has what the test did
     hidden: new Set(), query: "",
     shown: [],    // indices that the filter lets through and the search finds
     sessions: daemons.map(() => []),
@@ -29,6 +34,8 @@ function makeModel() {
     said: (index) => JSON.parse(texts[index]),
     label: (index) => names[columns.name[index]],
   };
+  model.first = count ? time[0] : 0;
+  for (const [index, from] of begun) if (model.kind[index] !== PHASE) model.first = Math.min(model.first, from);
   readSessions(model);
   stackWaits(model);
   return model;
@@ -111,6 +118,10 @@ function brief(model, index) {
     case EXIT: return `status ${said.status}`;
     case RESTART: return `after status ${said.status}, attempt ${said.attempt}`;
     case START: return (said.command ?? []).join(" ");
+    case COMMAND: return `${said.name}: ${said.what}: ${said.status === null ? "did not end" : `status ${said.status}`}`;
+    case RPC: return `${said.what}: ${said.status ?? "no answer"}`;
+    case STEP: case PHASE: return said.what;
+    case FAILURE: return said.what;
     default: return said.reason ?? "";
   }
 }

@@ -22,7 +22,10 @@ function describe(index) {
 function change() {
   choose(model);
   lanes.arrange();
-  list.select(selected);
+  const place = rankOf(model.shown, selected);
+  // What is selected is among what is shown: the next one there is, or nothing.
+  if (selected >= 0 && model.shown[place] !== selected) select(model.shown[place] ?? model.shown[place - 1] ?? -1);
+  else list.select(selected);
   const all = model.shown.length === model.count;
   byId("found").textContent = all ? "" : `${model.shown.length.toLocaleString("en")} of ${model.count.toLocaleString("en")}`;
   byId("filtered").textContent = model.hidden.size ? `−${model.hidden.size}` : "";
@@ -36,7 +39,7 @@ function showDetails() {
     return;
   }
   const said = model.said(selected);
-  const { value, text, ...facts } = said;
+  const { value, text, stdout, stderr, body, answer, message, ...facts } = said;
   box.append(element("h2", model.label(selected)));
   const terms = document.createElement("dl");
   const add = (term, fact) => {
@@ -45,23 +48,24 @@ function showDetails() {
     terms.append(element("dt", term), place);
   };
   const kind = model.kind[selected];
-  add("daemon", `${model.daemons[model.daemon[selected]].name}, session ${model.session[selected]}`);
+  if (!model.own[model.daemon[selected]]) add("daemon", `${model.daemons[model.daemon[selected]].name}, session ${model.session[selected]}`);
   add("time", `${model.time[selected].toFixed(6)} s, ${clock(model.started + model.time[selected])}`);
-  add("what", KINDS[kind]);
-  if (kind === WAIT) add("lasted", seconds(model.time[selected] - model.begun.get(selected)));
+  add(model.own[model.daemon[selected]] ? "kind" : "what", KINDS[kind]);
+  if (model.begun.has(selected)) add("lasted", seconds(model.time[selected] - model.begun.get(selected)));
   for (const [name, fact] of Object.entries(facts)) {
-    if (fact !== null && fact !== "") add(name, Array.isArray(fact) ? fact.join(" ") : String(fact));
+    if (fact !== null && fact !== "") add(name, Array.isArray(fact) ? fact.join(name === "place" ? " > " : " ") : String(fact));
   }
   if (model.block.has(selected)) {
     const [, level] = model.blocks[model.block.get(selected)];
     if (level !== null) add("level", String(level));
   }
   box.append(terms);
-  if (value !== undefined || text !== undefined) {
+  const printed = [message, stderr, stdout, body && `sent: ${body}`, answer].filter(Boolean).join("\n");
+  if (value !== undefined || text !== undefined || printed) {
     const whole = document.createElement("pre");
     whole.tabIndex = 0;
     whole.setAttribute("aria-label", "value");
-    withHashes(whole, text ?? JSON.stringify(value, null, 2));
+    withHashes(whole, text ?? (value === undefined ? printed : JSON.stringify(value, null, 2)));
     box.append(whole);
   }
   box.scrollTop = 0;
@@ -201,9 +205,13 @@ document.addEventListener("click", (event) => {
   if (!byId("filter").contains(event.target)) byId("filter").open = false;
 });
 
-byId("summary").textContent = `${model.daemons.length} daemons, ${model.count.toLocaleString("en")} entries, ${seconds(model.end)}`;
+const others = model.own.filter((own) => !own).length;
+byId("summary").textContent = `${others} daemons, ${model.count.toLocaleString("en")} entries, ${seconds(model.end)}`;
+if (window.matchMedia("(any-pointer: fine)").matches) byId("search").placeholder += "  ( / )";
 byId("summary").title = `begun at ${clock(model.started)}`;
 fillFilter();
 lanes.recolor();
 change();
 showDetails();
+// Whoever opens the page of a failed test wants to know what was then.
+if (model.failure >= 0) select(model.failure);

@@ -1,14 +1,18 @@
 // The axis of time: which part of the recording is in sight, and where on the screen a moment is.
 
-const GUTTER = 150, PAD = 10;
+const PAD = 10;
+const narrow = window.matchMedia("(max-width: 600px)");
+let GUTTER = narrow.matches ? 84 : 150; // room for names
 
 function makeScale(model) {
   const view = { from: 0, to: 1 };
   const scale = { view, width: 0, xOf, momentOf, axisMarks, reset, zoom, place, pan };
 
   function whole() {
-    const margin = Math.max(model.end * 0.015, 1e-4);
-    return { from: -margin, to: Math.max(model.end, 1e-3) + margin };
+    // What is before the first entry is of no interest.
+    const length = Math.max(model.end - model.first, 1e-3);
+    const margin = Math.max(length * 0.015, 1e-4);
+    return { from: model.first - margin, to: model.first + length + margin };
   }
 
   function xOf(moment) {

@@ -71,7 +71,7 @@ def test_a_project_made_from_nothing_passes(project: Project) -> None:
 
 def test_its_failing_twin_tells_the_cause_first(project: Project) -> None:
     project.write(test_accuser=TWIN)
-    ended = project.pytest(A_NEW_VARIABLE="of pytest", MAVRYK_THING="told")
+    ended = project.pytest("-vv", A_NEW_VARIABLE="of pytest", MAVRYK_THING="told")
     assert ended.status == 1
     first = ended.below(TITLE, 10)
     # The wait or the daemon's end, whichever the test hears of first: the cause is told in both.
@@ -253,8 +253,10 @@ def test_the_last_daemon_is_the_first_to_go(project: Project) -> None:
             assert entry["status"] == 127
             exits.append(entry["daemon"])
     assert exits == ["accuser3", "accuser2", "node2", "accuser1", "node1"]
-    assert ended.below("test_waits", 2)[0] == "TooSlowError"
-    assert "node1: head_increment.v0 / branch_switch.v0 where level >= 99, cancelled" in ended.output
+    assert ended.below("test_waits", 1)[0].startswith(
+        "TooSlowError: trio.fail_after cut off the wait of node1: head_increment.v0 / branch_switch.v0 "
+        "where level >= 99, cancelled after"
+    )
     assert project.bundles == []
 
 

@@ -112,12 +112,19 @@ def test_a_summary_has_ten_lines_at_the_most_and_begins_with_the_cause() -> None
         assert len(lines) <= 10
         assert lines[-2:] == ["mavryk: sandbox (chosen), boreas", "failure bundle: /a/bundle"]
         assert "accuser2: exit status 1, without a signal from here" in lines
-    assert lines[:3] == [
-        "DaemonExited: accuser1 ended unasked: exit status 1; its last output:",
-        "EventTimeout: accuser2: no x.v0 within 5 s",
+    assert lines[:5] == [
+        "DaemonExited: accuser1 ended unasked: exit status 1",
+        "  line 9",
+        "  line 10",
+        "then EventTimeout: accuser2: no x.v0 within 5 s",
         "and 1 more",
     ]
-    assert summary(waited, [], "", "")[1].startswith("because accuser1 ended unasked: exit status 1")
+    assert summary(waited, [], "", "")[1:3] == [
+        "because accuser1 ended unasked: exit status 1",
+        "  line 11",
+    ]
+    both = summary(ExceptionGroup("", [ValueError("v\nw"), KeyError("k")]), [], "", "")
+    assert both[:3] == ["failed first: ValueError: v", "w", "then KeyError: 'k'"]
     assert summary(AssertionError(), [], "", "")[0] == "AssertionError"
 
 

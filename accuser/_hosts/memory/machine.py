@@ -235,7 +235,7 @@ class Sandbox:
 
     toolchain: Toolchain
     """For whatever takes a toolchain: nodes, clients, accusers, scenarios."""
-    clock: Callable[[], float]
+    clock: Callable[[], float] = attrs.field(repr=False)
     """Gives its time, in seconds since the epoch."""
 
 
