@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ._daemons.replay import Replay as Replay
     from ._daemons.replay import open_replay as open_replay
     from ._daemons.replay import replay as replay
+    from ._daemons.several import retry as retry
+    from ._daemons.several import wait_for_any as wait_for_any
     from ._daemons.waits import WaitOptions as WaitOptions
     from ._engine.exits import ExitExpectation as ExitExpectation
     from ._engine.readiness import ReadyEvent as ReadyEvent
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from ._engine.supervise import Restart as Restart
     from ._engine.supervise import RestartPolicy as RestartPolicy
     from ._engine.waits import DEFAULT as DEFAULT
+    from ._engine.waits import Absence as Absence
     from ._engine.waits import Expectation as Expectation
     from ._engine.waits import Mark as Mark
     from ._errors import AccuserError as AccuserError
@@ -142,6 +145,9 @@ else:
         "ReadyLine": "._engine.readiness",
         "Restart": "._engine.supervise",
         "RestartPolicy": "._engine.supervise",
+        "retry": "._daemons.several",
+        "wait_for_any": "._daemons.several",
+        "Absence": "._engine.waits",
         "DEFAULT": "._engine.waits",
         "Expectation": "._engine.waits",
         "Mark": "._engine.waits",

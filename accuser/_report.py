@@ -38,6 +38,8 @@ class WaitReport:
     """The last lines of standard error, or of standard output if there are none."""
     filtered: bool = True
     """Whether the wait had a filter."""
+    met: tuple[str, ...] = ()
+    """In a sequence: what met the steps before, as JSON, cut."""
 
     def lines(self, daemon: str, names: str) -> list[str]:
         """The report as lines of text, for the message of an error."""
@@ -67,6 +69,10 @@ class WaitReport:
 
     def decisive(self, names: str) -> list[str]:
         """The facts that most often tell why, in three lines at the most."""
+        met = [_cut(line, FACT_LENGTH) for line in self.met[-1:]]
+        return [*self._why(names), *met]
+
+    def _why(self, names: str) -> list[str]:
         if self.taken_before is not None:
             hint = "say beforehand what you wait for (expect), or look back (since=)"
             return [

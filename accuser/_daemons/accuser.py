@@ -16,10 +16,11 @@ import trio
 from .._engine.program import checked_arguments
 from .._engine.readiness import ReadyLine
 from .._hosts.places import check_reach
+from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import installed
 from .._mavryk.protocol import Protocol
 from .daemon import Daemon
-from .endpoint import Endpoint
+from .endpoint import Endpoint, node_of
 from .node import Node
 from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
@@ -40,8 +41,8 @@ class Accuser(Daemon):
     """An accuser, which watches a node and denounces double signing.
 
     Args:
-        protocol: chooses the executable.
-        node: whom it watches.
+        protocol: chooses the executable; one of `Protocol`, or what it is called, as in ``"boreas"``.
+        node: whom it watches; a node, an endpoint, or the URL of one.
         base_dir: value of ``--base-dir``, made if missing; by default a temporary folder.
         preserved_levels: levels that it remembers; by default its own default, 200.
         arguments: more arguments of its command ``run``, as in ``("--keep-alive",)``.
@@ -51,11 +52,12 @@ class Accuser(Daemon):
 
     node: Node | Endpoint
     """Whom it watches."""
+    options_known = AccuserOptions
 
     def __init__(
         self,
-        protocol: Protocol,
-        node: Node | Endpoint,
+        protocol: Protocol | str,
+        node: Node | Endpoint | str,
         *,
         base_dir: str | Path | None = None,
         preserved_levels: int | None = None,
@@ -64,8 +66,10 @@ class Accuser(Daemon):
     ) -> None:
         if preserved_levels is not None and preserved_levels < 0:
             raise ValueError(f"preserved_levels must not be negative, and is {preserved_levels}")
+        protocol = Protocol.parse(protocol) if isinstance(protocol, str) else protocol
+        node = node_of(node)
         theirs = node.toolchain if isinstance(node, Node) else None
-        toolchain = options["toolchain"] = options.get("toolchain") or theirs or installed()
+        toolchain = options["toolchain"] = toolchain_of(options.get("toolchain")) or theirs or installed()
         check_reach(toolchain, theirs)
         super().__init__(
             protocol.accuser_binary,
@@ -102,8 +106,8 @@ class Accuser(Daemon):
     async def init(
         cls,
         nursery: trio.Nursery,
-        protocol: Protocol,
-        node: Node | Endpoint,
+        protocol: Protocol | str,
+        node: Node | Endpoint | str,
         *,
         event_level: EventLevel | None = None,
         **options: Unpack[AccuserOptions],
@@ -113,7 +117,7 @@ class Accuser(Daemon):
         Options are those of `Accuser`. Raises as `open_accuser` does.
         """
         accuser = cls(protocol, node, **options)
-        await node.wait_for_ready()
+        await accuser.node.wait_for_ready()
         await start_in(nursery, accuser, event_level)
         return accuser
 
@@ -130,8 +134,8 @@ class Accuser(Daemon):
 
 @asynccontextmanager
 async def open_accuser(
-    protocol: Protocol,
-    node: Node | Endpoint,
+    protocol: Protocol | str,
+    node: Node | Endpoint | str,
     *,
     event_level: EventLevel | None = None,
     may_exit: bool = False,
@@ -157,6 +161,6 @@ async def open_accuser(
     The end of the block stops it, whatever the block ends with.
     """
     accuser = Accuser(protocol, node, **options)
-    await node.wait_for_ready()
+    await accuser.node.wait_for_ready()
     async with open_daemon(accuser, event_level=event_level, may_exit=may_exit) as opened:
         yield opened

@@ -13,10 +13,11 @@ from typing import Final, Literal, Self, Unpack
 import trio
 
 from .._engine.readiness import ReadyLine
+from .._hosts.selection import toolchain_of
 from .._mavryk.protocol import Protocol
 from .client import Client
 from .daemon import Daemon
-from .endpoint import Endpoint
+from .endpoint import Endpoint, node_of
 from .node import Node
 from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
@@ -78,8 +79,8 @@ class Baker(Daemon):
 
     def __init__(
         self,
-        protocol: Protocol,
-        node: Node | Endpoint,
+        protocol: Protocol | str,
+        node: Node | Endpoint | str,
         client: Client,
         *,
         delegates: Sequence[str] = (),
@@ -95,6 +96,8 @@ class Baker(Daemon):
         keep_alive: bool = False,
         **options: Unpack[DaemonOptions],
     ) -> None:
+        protocol = Protocol.parse(protocol) if isinstance(protocol, str) else protocol
+        node = node_of(node)
         if isinstance(delegates, str):
             raise ValueError(f'delegates are a sequence of aliases, as in ("bootstrap1",), not {delegates!r}')
         runner = options.get("runner")
@@ -102,7 +105,7 @@ class Baker(Daemon):
             raise ValueError("the folder of the node is not on the baker's machine: give remotely=True")
         if runner is not None and base_dir is None:
             raise ValueError("the client's wallet is on this machine: give the base_dir of one there")
-        options["toolchain"] = options.get("toolchain") or client.toolchain
+        options["toolchain"] = toolchain_of(options.get("toolchain")) or client.toolchain
         super().__init__(
             protocol.baker_binary,
             kind="baker",
@@ -158,8 +161,8 @@ class Baker(Daemon):
     async def init(
         cls,
         nursery: trio.Nursery,
-        protocol: Protocol,
-        node: Node | Endpoint,
+        protocol: Protocol | str,
+        node: Node | Endpoint | str,
         client: Client,
         *,
         event_level: EventLevel | None = None,
@@ -170,7 +173,7 @@ class Baker(Daemon):
         Options are those of `Baker`. Raises as `open_baker` does.
         """
         baker = cls(protocol, node, client, **options)
-        await node.wait_for_ready()
+        await baker.node.wait_for_ready()
         await start_in(nursery, baker, event_level)
         return baker
 
@@ -181,8 +184,8 @@ def _option(name: str, value: object) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def open_baker(
-    protocol: Protocol,
-    node: Node | Endpoint,
+    protocol: Protocol | str,
+    node: Node | Endpoint | str,
     client: Client,
     *,
     event_level: EventLevel | None = None,
@@ -211,6 +214,6 @@ async def open_baker(
     The end of the block stops it, whatever the block ends with.
     """
     baker = Baker(protocol, node, client, **options)
-    await node.wait_for_ready()
+    await baker.node.wait_for_ready()
     async with open_daemon(baker, event_level=event_level, may_exit=may_exit) as opened:
         yield opened

@@ -20,6 +20,7 @@ from .._errors import CommandFailed, SigningUnavailable
 from .._files import write_private, writing
 from .._hosts.host import Host, Workspace
 from .._hosts.places import check_reach, host_of
+from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import Toolchain, installed
 from .._logs import fresh_name, next_color
 from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP, Account
@@ -27,7 +28,7 @@ from .._mavryk.parameters import write_parameter_file
 from .._mavryk.protocol import Protocol
 from .._recording.doings import command_told
 from .._text import secrets
-from .endpoint import Endpoint
+from .endpoint import Endpoint, node_of
 from .node import Node
 
 ACTIVATION_AGE: Final = datetime.timedelta(days=1)
@@ -42,7 +43,7 @@ class ClientOptions(TypedDict, total=False):
     name: str | None
     color: str | None
     base_dir: str | Path | None
-    toolchain: Toolchain | None
+    toolchain: Toolchain | str | None
 
 
 @attrs.define(eq=False, init=False, repr=False)
@@ -68,14 +69,15 @@ class Client:
     _host: Host
     _workspace: Workspace
 
-    def __init__(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> None:
+    def __init__(self, node: Node | Endpoint | str, **options: Unpack[ClientOptions]) -> None:
         check_options(options, ClientOptions)
+        node = node_of(node)
         inherited = node.toolchain if isinstance(node, Node) else installed()
         base_dir = options.get("base_dir")
         self.node = node
         self.name = options.get("name") or fresh_name("client")
         self.color = options.get("color") or next_color("client")
-        self.toolchain = options.get("toolchain") or inherited
+        self.toolchain = toolchain_of(options.get("toolchain")) or inherited
         self._base_dir = None if base_dir is None else Path(base_dir).absolute()
         check_reach(self.toolchain, node.toolchain if isinstance(node, Node) else None)
         self._host = host_of(self.toolchain)
@@ -111,7 +113,7 @@ class Client:
 
     async def activate_protocol(
         self,
-        protocol: Protocol,
+        protocol: Protocol | str,
         *,
         parameters: Mapping[str, object] | None = None,
         parameter_file: str | Path | None = None,
@@ -132,6 +134,7 @@ class Client:
             ValueError: a path of ``parameters`` names no parameter of the protocol, or both they
                 and a file are given.
         """
+        protocol = Protocol.parse(protocol) if isinstance(protocol, str) else protocol
         if parameter_file is None:
             path = self._workspace.path / "parameters.json"
             parameter_file = write_parameter_file(protocol, path, parameters)
@@ -167,7 +170,12 @@ class Client:
 
         Raises:
             ValueError: ``count`` is not positive.
+            TypeError: the delegates are in a list.
         """
+        for delegate in delegates:
+            if not isinstance(delegate, str):
+                one_by_one = 'delegates are given one by one, as in bake_for("bootstrap1", "bootstrap2")'
+                raise TypeError(f"{one_by_one}, not {delegate!r}")
         if count < 1:
             raise ValueError(f"count must be at least 1, and is {count}")
         minimal = ("--minimal-timestamp",) if minimal_timestamp else ()
@@ -281,7 +289,9 @@ def _write_wallet(folder: Path, accounts: Sequence[Account]) -> None:
 
 
 @asynccontextmanager
-async def open_client(node: Node | Endpoint, **options: Unpack[ClientOptions]) -> AsyncGenerator[Client]:
+async def open_client(
+    node: Node | Endpoint | str, **options: Unpack[ClientOptions]
+) -> AsyncGenerator[Client]:
     """Give a client of ``node`` for the length of a block; its temporary wallet goes with it."""
     client = Client(node, **options)
     try:
@@ -292,7 +302,7 @@ async def open_client(node: Node | Endpoint, **options: Unpack[ClientOptions]) -
 
 async def init_with_protocol(
     node: Node,
-    protocol: Protocol,
+    protocol: Protocol | str,
     *,
     parameters: Mapping[str, object] | None = None,
     parameter_file: str | Path | None = None,

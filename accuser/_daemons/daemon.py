@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Unpack, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Unpack, get_args
 
 import attrs
 import trio
@@ -22,6 +22,7 @@ from .._engine.waits import DEFAULT, Default
 from .._errors import AlreadyRunning, DaemonExited, NotRunning, StatsUnavailable
 from .._hosts.host import Host, Workspace
 from .._hosts.places import host_of
+from .._hosts.selection import toolchain_of
 from .._hosts.ssh.runner import SSHRunner
 from .._hosts.toolchain import Toolchain, installed
 from .._hosts.usage import Stats
@@ -76,6 +77,8 @@ class Daemon(Observed):
     """Where the executable comes from, unless a path was given."""
     runner: SSHRunner | None
     """The machine that it runs on; None for this one."""
+    options_known: ClassVar[type] = DaemonOptions
+    """All that may be given by name, for the complaint about what may not."""
     _sessions: Sessions
 
     def __init__(
@@ -105,8 +108,9 @@ class Daemon(Observed):
             explain_exit=explain_exit,
             keeps_directory=keeps_directory,
         )
-        name, toolchain = options.get("name") or fresh_name(kind), options.get("toolchain") or installed()
-        check_options(options, DaemonOptions)
+        check_options(options, type(self).options_known)
+        name = options.get("name") or fresh_name(kind)
+        toolchain = toolchain_of(options.get("toolchain")) or installed()
         color = options.get("color")
         super().__init__(
             name=name,
@@ -148,11 +152,7 @@ class Daemon(Observed):
     def __repr__(self) -> str:
         session = self._session
         process = "" if session.pid is None else f", pid {session.pid}"
-        return f"<{type(self).__name__} {self.name} {session.state.value}{process}{self._place()}>"
-
-    def _place(self) -> str:
-        """Where it is reached, for `repr`."""
-        return ""
+        return f"<{type(self).__name__} {self.name} {session.state.value}{process}>"
 
     # State.
 

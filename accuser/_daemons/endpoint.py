@@ -18,6 +18,7 @@ from .waits import WAIT_TIMEOUT
 
 if TYPE_CHECKING:
     from .._http.client import Connect
+    from .node import Node
 
 
 def _without_slash(url: str) -> str:
@@ -142,3 +143,8 @@ class Endpoint:
             return await call_rpc(self._given, method, path, data)
         assert scope.cancelled_caught
         raise HttpError(f"{method.upper()} {self.url}{path}: no whole answer within {seconds:g} s")
+
+
+def node_of(given: Node | Endpoint | str) -> Node | Endpoint:
+    """Give a node, or the endpoint that a URL is of. Raises `ValueError` if it is none."""
+    return Endpoint(given) if isinstance(given, str) else given

@@ -71,6 +71,7 @@ class Node(Daemon):
             installed.
     """
 
+    options_known = NodeOptions
     rpc_port: int
     """Port of the RPC server."""
     net_port: int
@@ -110,8 +111,8 @@ class Node(Daemon):
         self._identity: str | None = None
         self.on_event(self._note)
 
-    def _place(self) -> str:
-        return f", {self.rpc_endpoint}"
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, {self.rpc_endpoint}>"
 
     async def _prepare(self) -> None:
         # A session begins.

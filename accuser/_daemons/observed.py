@@ -243,7 +243,7 @@ class Observed:
                 checkers know what comes back.
             options: as of `wait_for`; the time-out is that of all steps together.
 
-        Raises as `wait_for` does; the error names the step.
+        Raises as `wait_for` does; the error names the step, and what met the steps before.
         """
         return await self._waits.sequence(steps, options)
 
@@ -257,7 +257,8 @@ class Observed:
     ) -> Absence:
         """Expect that no such event comes from now on until ``within`` seconds after the ``await``.
 
-        Await the result. It returns when the time is over, or as soon as the session has ended.
+        Await the result, or put what must not cause it into an ``async with`` block of it, whose end
+        waits. It returns when the time is over, or as soon as the session has ended.
         ``where``, ``since``, ``full`` and ``unknown`` are those of `wait_for`.
 
         Raises:

@@ -25,8 +25,8 @@ class DaemonOptions(TypedDict, total=False):
     """Absolute path of the FIFO; by default a temporary one."""
     path: str | Path | None
     """The executable, in place of the toolchain's."""
-    toolchain: Toolchain | None
-    """Where the executable comes from."""
+    toolchain: Toolchain | str | None
+    """Where the executable comes from; also by name: ``sandbox``, ``memory``, ``installed`` or a folder."""
     runner: SSHRunner | None
     """The machine that it runs on; by default this one."""
     wait_timeout: float | None

@@ -13,11 +13,11 @@ import attrs
 import trio
 
 from .._checks import check_options, check_plain
-from .._engine.explain import status_report
+from .._engine.explain import short, status_report
 from .._engine.readiness import Stream
 from .._engine.transcript import Handlers, State, Transcript
 from .._engine.waits import DEFAULT, Absence, Default, Expectation, Mark, TimeLimit, terminated, timed_out
-from .._errors import EventTimeout, UnknownEvent
+from .._errors import EventTimeout, TerminatedBeforeEvent, UnknownEvent
 from .._logs import log
 from .._mavryk.protocol import Protocol
 from .._stream.event import Event
@@ -251,7 +251,11 @@ class Waits:
             if "where" not in options:
                 step_options["where"] = f"it is step {number} of {len(steps)}"
             expectation = self.expect(what, choose, None, step_options)
-            values.append(await expectation)
+            try:
+                values.append(await expectation)
+            except (EventTimeout, TerminatedBeforeEvent) as error:
+                _tell_steps(error, values)
+                raise
             mark = expectation.end
         return tuple(values)
 
@@ -277,6 +281,14 @@ class Waits:
 
         with TimeLimit(self.seconds(timeout), error):
             await wait()
+
+
+def _tell_steps(error: EventTimeout | TerminatedBeforeEvent, values: Sequence[object]) -> None:
+    """Say what met the steps before the one that was not met."""
+    met = tuple(f"step {number} was met by {short(value)}" for number, value in enumerate(values, 1))
+    if error.report is not None and met:
+        error.report = attrs.evolve(error.report, met=met)
+        error.add_note("\n".join(met))
 
 
 def _wanted(count: int | None, nth: int | None) -> int:

@@ -113,6 +113,15 @@ class Expectation(Generic[T]):
             raise RuntimeError("the expectation has not been awaited yet")
         return self._mark.moved(self._source, self._watch.index + 1)
 
+    @property
+    def label(self) -> str:
+        """What is waited for, in messages."""
+        return self._label
+
+    def report(self) -> WaitReport:
+        """The facts about the wait, up to now."""
+        return self._report()
+
     def __await__(self) -> Generator[Any, Any, T]:
         return self._wait().__await__()
 
@@ -206,6 +215,14 @@ class Absence:
 
     def __repr__(self) -> str:
         return repr(self._expectation).replace("<Expectation of ", f"<Absence for {self._seconds:g} s of ")
+
+    async def __aenter__(self) -> Absence:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            # As at the end of the block of an expectation.
+            await self._expectation.absent(self._seconds)  # noqa: ASYNC102
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._expectation.absent(self._seconds).__await__()

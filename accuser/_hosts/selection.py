@@ -24,6 +24,11 @@ PROTOCOLS: Final = "|".join(protocol.tag for protocol in Protocol)
 DEFAULT_PROTOCOL: Final = Protocol.BOREAS.tag
 
 
+def toolchain_of(given: Toolchain | str | None) -> Toolchain | None:
+    """Give a toolchain, or the one that a word names. Raises as `toolchain_called` does."""
+    return toolchain_called(given) if isinstance(given, str) else given
+
+
 def toolchain_called(word: str) -> Toolchain:
     """Give the toolchain that a word names.
 

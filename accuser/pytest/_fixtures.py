@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from ._checks import check_surroundings
 from ._options import NEEDS_MAVKIT, bundles_of, choice_of, description_of, protocol_of
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def protocol(request: pytest.FixtureRequest, toolchain: Toolchain) -> Protocol:
 
 
 @pytest.fixture
-def _mavryk_bundle(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain
-) -> Iterator[Bundle]:
-    _check_trio(request)
+def _mavryk_bundle(request: pytest.FixtureRequest, toolchain: Toolchain) -> Iterator[Bundle]:
+    check_surroundings(request)
     from ._bundle import Bundle
+
+    tmp_path_factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
 
     choice, config = choice_of(request.config), request.config
     executables = description_of(config) if toolchain == choice.toolchain else [str(toolchain)]
@@ -143,14 +144,3 @@ async def accuser(_mavryk_stand: Stand, node: Node) -> Accuser:
 async def baker(_mavryk_stand: Stand, node: Node, client: Client) -> Baker:
     """A baker of ``node`` with all keys of ``client``: the chain lives by itself from now on."""
     return await _mavryk_stand.open_baker(node, client)
-
-
-def _check_trio(request: pytest.FixtureRequest) -> None:
-    if not request.config.pluginmanager.hasplugin("trio"):
-        pytest.fail("the daemons' fixtures need pytest-trio: pip install 'accuser[pytest]'", pytrace=False)
-    if request.node.get_closest_marker("trio") is None:
-        pytest.fail(
-            "the daemons' fixtures are for asynchronous tests under pytest-trio: write `async def`, and "
-            "set `trio_mode = true` in pytest's configuration or mark the test with `pytest.mark.trio`",
-            pytrace=False,
-        )

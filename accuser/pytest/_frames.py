@@ -24,13 +24,16 @@ def is_engine(filename: str) -> bool:
 def hide_engine(error: BaseException) -> None:
     """Leave the frames of the engine out of the traceback of an error, and of what it came from."""
     seen: set[int] = set()
+    outermost = error
     left: list[BaseException | None] = [error]
     while left:
         one = left.pop()
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        one.__traceback__ = _without_engine(one.__traceback__)
+        kept = _without_engine(one.__traceback__)
+        # One that is all of the engine is the only word that there is; not so that of a cause.
+        one.__traceback__ = one.__traceback__ if kept is None and one is outermost else kept
         left += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
             left += one.exceptions
@@ -46,5 +49,4 @@ def _without_engine(traceback: types.TracebackType | None) -> types.TracebackTyp
     rest: types.TracebackType | None = None
     for step in reversed(kept):
         rest = types.TracebackType(rest, step.tb_frame, step.tb_lasti, step.tb_lineno)
-    # One that is all of the engine is the only word that there is.
-    return traceback if rest is None else rest
+    return rest

@@ -38,7 +38,7 @@ class _Place:
     empty: trio.Event = attrs.field(factory=trio.Event)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Stand:
     """Where the daemons of a test are."""
 
@@ -50,6 +50,9 @@ class Stand:
     """Cancelling it cancels the test."""
     _places: list[_Place] = attrs.field(factory=list, init=False)
     errors: list[Exception] = attrs.field(factory=list, init=False)
+
+    def __repr__(self) -> str:
+        return "<the daemons of this test>"
 
     async def open_node(
         self,
@@ -63,8 +66,8 @@ class Stand:
 
     async def open_accuser(
         self,
-        node: Node | Endpoint,
-        protocol: Protocol | None = None,
+        node: Node | Endpoint | str,
+        protocol: Protocol | str | None = None,
         *,
         event_level: EventLevel | None = None,
         may_exit: bool = False,
@@ -78,9 +81,9 @@ class Stand:
 
     async def open_baker(
         self,
-        node: Node | Endpoint,
+        node: Node | Endpoint | str,
         client: Client,
-        protocol: Protocol | None = None,
+        protocol: Protocol | str | None = None,
         *,
         event_level: EventLevel | None = None,
         may_exit: bool = False,
@@ -92,7 +95,7 @@ class Stand:
         )
         return await self._keep(opening)
 
-    async def open_client(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> Client:
+    async def open_client(self, node: Node | Endpoint | str, **options: Unpack[ClientOptions]) -> Client:
         if not isinstance(node, Node):
             options.setdefault("toolchain", self.toolchain)
         return await self._keep(open_client(node, **options))

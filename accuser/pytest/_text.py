@@ -153,6 +153,10 @@ def _said(leaf: BaseException, waits: Sequence[OpenWait]) -> Iterator[str]:
                 yield from _because(leaf.__cause__)
             if leaf.report is not None:
                 yield from leaf.report.decisive(leaf.event)
+            else:
+                yield from (
+                    line for note in getattr(leaf, "__notes__", ())[:1] for line in note.splitlines()[:2]
+                )
         case trio.TooSlowError():
             cut = [wait for wait in waits if wait.outcome == "cancelled"]
             if cut:

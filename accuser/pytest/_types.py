@@ -38,8 +38,8 @@ class OpenAccuser(Protocol):
 
     async def __call__(
         self,
-        node: Node | Endpoint,
-        protocol: MavrykProtocol | None = None,
+        node: Node | Endpoint | str,
+        protocol: MavrykProtocol | str | None = None,
         *,
         event_level: EventLevel | None = None,
         may_exit: bool = False,
@@ -56,9 +56,9 @@ class OpenBaker(Protocol):
 
     async def __call__(
         self,
-        node: Node | Endpoint,
+        node: Node | Endpoint | str,
         client: Client,
-        protocol: MavrykProtocol | None = None,
+        protocol: MavrykProtocol | str | None = None,
         *,
         event_level: EventLevel | None = None,
         may_exit: bool = False,
@@ -73,5 +73,5 @@ class OpenBaker(Protocol):
 class OpenClient(Protocol):
     """The fixture ``open_client``: ``client = await open_client(node)``."""
 
-    async def __call__(self, node: Node | Endpoint, **options: Unpack[ClientOptions]) -> Client:
+    async def __call__(self, node: Node | Endpoint | str, **options: Unpack[ClientOptions]) -> Client:
         """Give a client of ``node``, whose temporary wallet goes at the end of the test."""

@@ -34,6 +34,7 @@ from .._recording.reader import read_entries
 from ._words import TEST, title_of
 
 _LIFE: Final = "life"
+_SESSION: Final[dict[str, Any]] = {"ph": "X", "cat": "session"}
 
 
 def timeline_trace(path: str | Path) -> str:
@@ -69,16 +70,15 @@ def trace_events(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     for entry in entries:
         if isinstance(entry, Head):
             continue
-        now = round(entry.t * 1_000_000)
-        last = max(last, now)
+        last = max(last, now := round(entry.t * 1_000_000))
         if isinstance(entry, OfTest):
             found.append({**_span_of(entry), **place(TEST, type_of(entry))})
             continue
-        daemon, session = entry.daemon, entry.session
+        daemon, session, span = entry.daemon, entry.session, _SESSION
         instant: dict[str, Any] = {"ph": "i", "ts": now, "s": "t"}
         match entry:
             case Start():
-                span: dict[str, Any] = {"ph": "X", "name": f"session {session}", "cat": "session", "ts": now}
+                span = {**_SESSION, "name": f"session {session}", "ts": now}
                 args = {"command": entry.command, "pid": entry.pid, "protocol": entry.protocol}
                 open_sessions[daemon, session] = {**span, **place(daemon, _LIFE), "args": args}
             case Exit():
