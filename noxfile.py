@@ -81,6 +81,13 @@ def scenarios(session: nox.Session) -> None:
 
 
 @nox.session
+def failures(session: nox.Session) -> None:
+    """Run thirty failing tests, and write what they print into the docs."""
+    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.tools.failing_tests")
+
+
+@nox.session
 def openapi(session: nox.Session) -> None:
     """Judge a sandbox node by upstream's specifications in DIR, and write the table of the docs."""
     session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))

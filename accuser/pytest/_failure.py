@@ -20,8 +20,8 @@ from .._errors import AccuserError, RecordingError
 from .._text import secrets
 from ._bundle import Bundle
 from ._facts import DaemonFacts, Deed
-from ._frames import hide_engine
-from ._text import headline, leaves_in_full, overview, section, story, summary
+from ._frames import hide_engine, is_of_engine
+from ._text import headline, in_full, overview, section, story, summary
 
 TITLE: Final = "Mavryk daemons"
 
@@ -77,11 +77,11 @@ class Telling:
             place = f"{bundle.folder} is incomplete: {fault}"
         secrets.learn_environment(began_with)
         brief = not (self._at_length or self.item.config.option.fulltrace)
-        if brief and isinstance(self.error, BaseExceptionGroup):
-            _shorten(report, leaves_in_full(self.error))
+        if brief and (isinstance(self.error, BaseExceptionGroup) or is_of_engine(self.error)):
+            _shorten(report, in_full(self.error))
         _hide_secrets(report)
         _put_first(report, summary(self.error, facts, executables, place, never_awaited))
-        _set_crash(report, headline(self.error))
+        _set_crash(report, headline(self.error, facts))
         said = text if self._at_length else overview(deeds, facts)
         report.sections.append((TITLE, secrets.hide(f"failure bundle: {place}\n{said}")))
 

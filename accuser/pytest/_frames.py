@@ -21,6 +21,11 @@ def is_engine(filename: str) -> bool:
     return filename.startswith((_PACKAGE, *_HIDDEN))
 
 
+def is_of_engine(error: BaseException) -> bool:
+    """Whether an error went through no code but the engine's."""
+    return _without_engine(error.__traceback__) is None
+
+
 def hide_engine(error: BaseException) -> None:
     """Leave the frames of the engine out of the traceback of an error, and of what it came from."""
     seen: set[int] = set()

@@ -43,16 +43,16 @@ def summary(
     lines += _cause(error, waits)
     lines += [f"{facts.name}: {facts.end}" for facts in daemons if facts.ended_unasked][:2]
     told = "\n".join(lines)
-    lines += [f"waited in vain: {wait}" for wait in waits if str(wait) not in told][: 8 - min(len(lines), 8)][
-        :2
-    ]
+    lines += [f"waited in vain: {wait}" for wait in waits if wait.what not in told][:2]
     return [*lines[:8], executables, f"failure bundle: {bundle}"]
 
 
-def leaves_in_full(error: BaseExceptionGroup[BaseException]) -> list[str]:
-    """The errors of a group, each with the places of the test that led to it."""
-    lines = []
+def in_full(error: BaseException) -> list[str]:
+    """An error that came from no code of the test; of a group each, with the places that led to it."""
     leaves = _sorted_leaves(error)
+    if len(leaves) == 1:
+        return f"{type(leaves[0]).__name__}: {leaves[0]}".splitlines()[:FULL]
+    lines = []
     for number, leaf in enumerate(leaves[:LEAVES], 1):
         lines.append(f"error {number} of {len(leaves)}, {type(leaf).__name__}:")
         lines += [f"  {line}" for line in list(_said(leaf, ()))[:4]]
@@ -63,9 +63,11 @@ def leaves_in_full(error: BaseExceptionGroup[BaseException]) -> list[str]:
 
 
 LEAVES: Final = 4
+FULL: Final = 15
+"""Lines of an error."""
 
 
-def headline(error: BaseException) -> str:
+def headline(error: BaseException, daemons: Sequence[DaemonFacts] = ()) -> str:
     """One line that begins with what decides: the event, not the class of the error."""
     leaf = _sorted_leaves(error)[0]
     match leaf:
@@ -73,8 +75,8 @@ def headline(error: BaseException) -> str:
             return f"no {leaf.event} within {leaf.seconds:g} s: {leaf.daemon}"
         case TerminatedBeforeEvent():
             return f"no {leaf.event}: {leaf.daemon} ended before"
-    lines = f"{type(leaf).__name__}: {leaf}".rstrip(": ").splitlines()
-    return " ".join(line.strip() for line in lines[:3]) if lines else ""
+    lines = list(_said(leaf, [wait for facts in daemons for wait in facts.waits]))
+    return " ".join(line.strip() for line in lines[:3])
 
 
 def story(deeds: Sequence[Deed]) -> str:
