@@ -5,6 +5,7 @@ They belong to no daemon. Nothing is written, and hardly any time is spent, whil
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import attrs
 import trio
 
 from .._errors import CommandFailed, RpcError
+from .._text import secrets
 from .entries import Command, Done, Failure, Phase, Rpc, Step
 from .writer import Recording, opened
 
@@ -47,6 +49,8 @@ class Told:
 def command_told(name: str, command: tuple[str, ...]) -> Generator[Told]:
     """Write down the command that the block runs; it puts what was printed into what this gives."""
     begun, told = time.monotonic(), Told()
+    # It inherits them, and what it prints is written down and logged.
+    secrets.learn_environment(os.environ)
     try:
         yield told
         told.status = 0

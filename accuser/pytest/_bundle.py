@@ -17,7 +17,7 @@ import attrs
 from .._daemons.daemon import Daemon
 from .._daemons.node import Node
 from .._files import safe_name
-from .._recording.entries import Line
+from .._recording.entries import STRUCTURE, Line
 from .._recording.reader import read_entries
 from .._recording.writer import Recording
 from .._report import signal_name
@@ -122,6 +122,8 @@ class Bundle:
             shutil.copytree(self.folder, moved, dirs_exist_ok=True)
             shutil.rmtree(self.folder)
             self.folder, path = moved, moved / RECORDING
+        # What became known as a secret only later.
+        path.write_bytes(secrets.hide_in_json(path.read_bytes(), STRUCTURE))
         _write_logs(path)
         (self.folder / "report.txt").write_text(secrets.hide(f"{self.test}\n\n{report}\n"), "utf-8")
         environment = secrets.hide(self._environment(began_with))
