@@ -19,6 +19,7 @@ import attrs
 from .._recording.entries import Entry
 from .._recording.reader import read_entries
 from .align import aligned
+from .partners import partners
 from .tracks import CompareRules, Hash, Key, Moment, Tracks, text_of
 
 
@@ -60,6 +61,9 @@ class Comparison:
     """Two recordings, track by track."""
 
     tracks: tuple[Track, ...]
+    """By the names of the first recording."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """Daemons with another name in the second recording: what they are called in the first, and there."""
 
     @property
     def differences(self) -> int:
@@ -89,7 +93,15 @@ def compare(a: str | Path, b: str | Path, rules: CompareRules | None = None) -> 
 def compare_entries(a: Iterable[Entry], b: Iterable[Entry], rules: CompareRules | None = None) -> Comparison:
     """As `compare`, of the entries of two recordings."""
     tracks = Tracks(rules or CompareRules())
-    tracks_a, tracks_b = tracks.of(a), tracks.of(b)
+    kinds_a: dict[str, str] = {}
+    kinds_b: dict[str, str] = {}
+    tracks_a, tracks_b = tracks.of(a, kinds_a), tracks.of(b, kinds_b)
+    names = partners(kinds_a, kinds_b)
+    # One that has no partner must not get the tracks of another one that has its name.
+    taken = set(names.values())
+    for name in {key[0] for key in tracks_b} - names.keys():
+        names[name] = f"{name} of the second" if name in taken else name
+    tracks_b = {(names.get(key[0], key[0]), *key[1:]): moments for key, moments in tracks_b.items()}
     both = [(key, tracks_a.get(key, []), tracks_b.get(key, [])) for key in sorted({**tracks_a, **tracks_b})]
     symbols_a, symbols_b = _symbols(both)
     found = []
@@ -104,7 +116,8 @@ def compare_entries(a: Iterable[Entry], b: Iterable[Entry], rules: CompareRules 
             text = text_of(said_a[x] if x is not None else said_b[y or 0])
             lines.append(Line(texts.setdefault(text, text), time_a, time_b))
         found.append(Track(*key, tuple(lines)))
-    return Comparison(tuple(found))
+    renamed = tuple((name, other) for other, name in names.items() if name != other and name in kinds_a)
+    return Comparison(tuple(found), renamed)
 
 
 def _symbols(

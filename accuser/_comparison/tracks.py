@@ -110,13 +110,20 @@ class Tracks:
     rules: CompareRules
     _known: dict[Any, Any] = attrs.field(factory=dict, init=False)
 
-    def of(self, entries: Iterable[Entry]) -> dict[Key, list[Moment]]:
-        """The entries of a recording in tracks: what each part of each session did, in order."""
+    def of(self, entries: Iterable[Entry], kinds: dict[str, str] | None = None) -> dict[Key, list[Moment]]:
+        """The entries of a recording in tracks: what each part of each session did, in order.
+
+        Args:
+            entries: those of the recording.
+            kinds: gets the kind of each daemon, by its name, in the order of the first starts.
+        """
         tracks: dict[Key, list[Moment]] = {}
         for entry in entries:
             # What a test did is not what its daemons did.
             if isinstance(entry, Head | OfTest):
                 continue
+            if kinds is not None and isinstance(entry, Start):
+                kinds.setdefault(entry.daemon, entry.kind)
             for part, label, value in _parts(entry, self.rules):
                 moment = self._moment(entry.t, label, value)
                 tracks.setdefault((entry.daemon, entry.session, part), []).append(moment)

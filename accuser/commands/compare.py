@@ -109,13 +109,21 @@ def compare_command(
 
 def _as_json(comparison: Comparison) -> dict[str, object]:
     tracks = [{**attrs.asdict(track), "differences": track.differences} for track in comparison.tracks]
-    return {"equal": comparison.equal, "differences": comparison.differences, "tracks": tracks}
+    return {
+        "equal": comparison.equal,
+        "differences": comparison.differences,
+        "renamed": comparison.renamed,
+        "tracks": tracks,
+    }
 
 
 def _show(comparison: Comparison, a: Path, b: Path, context: int) -> None:
     console = Console(highlight=False, soft_wrap=True)
     count = sum(len(track.lines) for track in comparison.tracks)
     said = f"{count} entries in {len(comparison.tracks)} tracks"
+    if comparison.renamed:
+        names = ", ".join(f"{ours} is {theirs}" for ours, theirs in comparison.renamed)
+        console.print(Text(f"other names in {b}: {names}"))
     if comparison.equal:
         console.print(Text(f"equal: {said}", "bold green"))
         return

@@ -343,3 +343,39 @@ async def test_a_wrong_use_is_no_difference(
     done = await accuser("compare", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert text in done.stderr
+
+
+def started(name: str, kind: str, *values: int) -> list[Entry]:
+    fields = {"t": 0.0, "daemon": name, "session": 1, "type": "start", "protocol": None, "pid": 1}
+    begin: Entry = {**fields, "kind": kind, "command": []}
+    return [begin, *(event("n.v0", value, name) for value in values)]
+
+
+def test_daemons_of_a_second_run_in_one_process_have_other_numbers() -> None:
+    a = [*started("node1", "node", 1), *started("node2", "node", 2), *started("accuser1", "accuser", 3)]
+    b = [*started("node2", "node", 1), *started("node3", "node", 2), *started("accuser2", "accuser", 3)]
+    comparison = compared(a, b)
+    assert comparison.equal
+    assert comparison.renamed == (("node1", "node2"), ("node2", "node3"), ("accuser1", "accuser2"))
+    assert {track.daemon for track in comparison.tracks} == {"node1", "node2", "accuser1"}
+    assert compared(b, a).equal
+    assert not compared(a, [*b[:1], event("n.v0", 9, "node2"), *b[2:]]).equal
+
+
+def test_names_that_are_the_same_in_both_or_were_given_are_kept() -> None:
+    a = [*started("node1", "node", 1), *started("node2", "node", 2)]
+    # The order of starts is an accident then.
+    assert compared(a, a[2:] + a[:2]).renamed == ()
+    given = [*started("bob", "node", 1), *started("node1", "node", 2)]
+    later = [*started("node5", "node", 2), *started("bob", "node", 1)]
+    assert compared(given, later).renamed == (("node1", "node5"),)
+    assert compared(given, later).equal
+
+
+def test_one_daemon_more_is_a_difference() -> None:
+    a = started("node2", "node", 1)
+    more = [*started("node1", "node", 1), *started("node2", "node", 2)]
+    comparison = compared(a, more)
+    assert comparison.renamed == (("node2", "node1"),)
+    assert {track.daemon for track in comparison.tracks if track.differences} == {"node2 of the second"}
+    assert not compared(more, a).equal
