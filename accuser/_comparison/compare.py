@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -101,7 +102,8 @@ def compare_entries(a: Iterable[Entry], b: Iterable[Entry], rules: CompareRules 
     taken = set(names.values())
     for name in {key[0] for key in tracks_b} - names.keys():
         names[name] = f"{name} of the second" if name in taken else name
-    tracks_b = {(names.get(key[0], key[0]), *key[1:]): moments for key, moments in tracks_b.items()}
+    renamed = tuple((name, other) for other, name in names.items() if name != other and name in kinds_a)
+    tracks_b = {(names[key[0]], *key[1:]): _renamed(moments, renamed) for key, moments in tracks_b.items()}
     both = [(key, tracks_a.get(key, []), tracks_b.get(key, [])) for key in sorted({**tracks_a, **tracks_b})]
     symbols_a, symbols_b = _symbols(both)
     found = []
@@ -116,8 +118,21 @@ def compare_entries(a: Iterable[Entry], b: Iterable[Entry], rules: CompareRules 
             text = text_of(said_a[x] if x is not None else said_b[y or 0])
             lines.append(Line(texts.setdefault(text, text), time_a, time_b))
         found.append(Track(*key, tuple(lines)))
-    renamed = tuple((name, other) for other, name in names.items() if name != other and name in kinds_a)
     return Comparison(tuple(found), renamed)
+
+
+def _renamed(moments: list[Moment], renamed: Sequence[tuple[str, str]]) -> list[Moment]:
+    """What a daemon of the second recording says, with the names of the first; pipes are called by them."""
+    if not renamed:
+        return moments
+    names = {other: name for name, other in renamed}
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
+
+    def said(moment: Moment) -> Moment:
+        shape = pattern.sub(lambda match: names[match[0]], moment.shape)
+        return moment if shape == moment.shape else attrs.evolve(moment, shape=shape)
+
+    return [said(moment) for moment in moments]
 
 
 def _symbols(

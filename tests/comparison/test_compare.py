@@ -362,6 +362,21 @@ def test_daemons_of_a_second_run_in_one_process_have_other_numbers() -> None:
     assert not compared(a, [*b[:1], event("n.v0", 9, "node2"), *b[2:]]).equal
 
 
+def test_names_in_what_daemons_say_are_those_of_the_first_run() -> None:
+    a = [
+        *started("node1", "node"),
+        event("uri.v0", "/tmp/x/node1-event-pipe node2", "node1"),
+        *started("node2", "node"),
+    ]
+    b = [
+        *started("node2", "node"),
+        event("uri.v0", "/tmp/y/node2-event-pipe node3", "node2"),
+        *started("node3", "node"),
+    ]
+    assert compared(a, b).equal
+    assert not compared(a, [*b[:1], event("uri.v0", "/tmp/y/node2-event-pipe node4", "node2"), *b[2:]]).equal
+
+
 def test_names_that_are_the_same_in_both_or_were_given_are_kept() -> None:
     a = [*started("node1", "node", 1), *started("node2", "node", 2)]
     # The order of starts is an accident then.

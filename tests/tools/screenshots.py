@@ -18,6 +18,7 @@ from tests.support.browser import (
     open_browser,
     usable,
 )
+from tests.support.projects import project_in
 from tests.support.recordings import crowded, eventful, write
 
 DOCS: Final = Path(__file__).parent.parent.parent / "docs"
@@ -64,6 +65,31 @@ def take(browser: Browser, name: str) -> None:
     print(DOCS / name)
 
 
+FAILING: Final = """\
+from accuser import step
+
+
+async def test_the_accuser_denounces(node, client, accuser):
+    async with step("bake three blocks"):
+        for _ in range(3):
+            processed = accuser.expect("accuser_processed_block.v0")
+            await client.bake_for("bootstrap1")
+            await processed
+    async with step("bake with a key that is not in the wallet"):
+        await client.bake_for("bootstrap9")
+"""
+
+
+def failed(folder: Path) -> Path:
+    """The page of a test that fails, as its bundle has it."""
+    project = project_in(folder / "project")
+    project.configure()
+    project.write(test_it=FAILING)
+    print(project.pytest("--mavkit", "memory", "--mavryk-bundles", "kept").output)
+    (bundle,) = (project.folder / "kept").iterdir()
+    return bundle / "timeline.html"
+
+
 def main() -> int:
     if not usable():
         print(MISSING, file=sys.stderr)
@@ -85,6 +111,10 @@ def main() -> int:
         browser.run("document.getElementById('list').focus()")
         browser.press("End", "Up", "Up", "Up", "Up")
         take(browser, "timeline-dark.png")
+        failure = failed(folder)
+        for name, dark, size in (("failure", False, (1240, 640)), ("failure-narrow", True, (400, 800))):
+            browser.open(failure, dark=dark, size=size)
+            take(browser, f"timeline-{name}.png")
         many = page(folder, "many", write(folder / "m.jsonl", crowded(MANY)), f"{MANY} entries")
         browser.open(many)
         browser.painted()
