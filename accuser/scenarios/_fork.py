@@ -140,10 +140,19 @@ class Denounced:
         """
         fork = self.fork
         options = ("--ignore-node-mempool",) if fork.setting.twin else ()
+        mark = self.accuser.mark()
         await self.third.client.bake_for(delegate, options=options)
         for side in (fork.first, fork.second, self.third):
             await side.node.wait_for_level(self.level + 1)
         fork.setting.report(f"{delegate} baked level {self.level + 1}, which all three nodes have")
+        # Where it ends is the same in every run: when it has seen all of the chain.
+        head = await self.third.node.rpc("get", "/chains/main/blocks/head/hash")
+        await self.accuser.wait_for(
+            "accuser_processed_block.v0",
+            lambda block: block if block == head else None,
+            where=f"the block is {head}",
+            since=mark,
+        )
         await self.accuser.terminate()
 
     async def find(self) -> Inclusion:
