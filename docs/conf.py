@@ -10,6 +10,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(attrs?|collections|contextlib|datetime|logging|msgspec|os|pathlib|re|signal|time|trio|typing)\..*",
     ),
-    (r"py:.*", r"(.*\.)?(T|E|D)"),
+    (r"py:.*", r"(.*\.)?(T|E|D|O)"),
     (
         r"py:.*",
         r"(What|Name|Filter|Absence|Upgrades|Overrides|\w*(Absence|Event|Line)Options|accuser\._engine\.waits\.Default)",
@@ -52,7 +53,7 @@ nitpick_ignore_regex = [
     # Of annotations in strings, as they are written there.
     (
         r"py:.*",
-        r"(Path|Host|Connect|accuser\._hosts\.host\.\w+|accuser\._daemons\.waits\.\w+|accuser\._recording\.entries\.\w+)",
+        r"(Path|Host|Connect|accuser\._hosts\.host\.\w+|accuser\._daemons\.waits\.\w+|accuser\._recording\.(entries|doings)\.\w+|accuser\._comparison\.compare\.\w+)",
     ),
 ]
 # Annotations that say bytes, where events have fields of that name too.
@@ -75,6 +76,25 @@ def _say_where_classes_are_written() -> None:
 
 
 _say_where_classes_are_written()
+
+
+def _expand_options(
+    _app: object, _what: str, _name: str, found: Any, _options: object, lines: list[str]
+) -> None:
+    """Say which options there are, where a signature has ``**options`` alone."""
+    called = found.__init__ if inspect.isclass(found) else found
+    try:
+        parameters = inspect.signature(called).parameters.values()
+    except (TypeError, ValueError):
+        return
+    for parameter in parameters:
+        unpacked = re.fullmatch(r"Unpack\[(\w+)\]", str(parameter.annotation))
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and unpacked is not None:
+            places = map(importlib.import_module, ("accuser", "accuser._daemons.waits", "accuser.scenarios"))
+            options = next(getattr(place, unpacked[1]) for place in places if hasattr(place, unpacked[1]))
+            names = ", ".join(f"``{name}``" for name in sorted(options.__optional_keys__))
+            lines += ["", f"What ``**{parameter.name}`` may be: {names}.", ""]
+
 
 # The pages.
 
@@ -177,4 +197,5 @@ def setup(app: Any) -> None:
     """Connect what is above."""
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", _describe, priority=400)  # before napoleon's 500
+    app.connect("autodoc-process-docstring", _expand_options, priority=600)  # and after it
     app.connect("missing-reference", _resolve)
