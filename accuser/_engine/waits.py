@@ -139,7 +139,7 @@ class Expectation(Generic[T]):
             if not self._searching and self._found():
                 await trio.lowlevel.cancel_shielded_checkpoint()
             else:
-                # Not `time_limit`, whose generator is felt in the latency of a wait.
+                # Not `TimeLimit`: each call more is felt in the latency of a wait.
                 seconds = math.inf if self._seconds is None else self._seconds
                 with trio.move_on_after(seconds) as limit:
                     await self._go_on()
