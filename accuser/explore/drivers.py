@@ -1,0 +1,220 @@
+"""How the accusers of an exploration run: as tasks of this process, or as processes of an executable."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import attrs
+import trio
+
+from .. import Accuser, AccuserError, DaemonExited, Endpoint, Toolchain
+from .. import Protocol as ChainProtocol
+from ..sandbox.surroundings.memory import Pipe, Reader
+from ..sandbox.surroundings.network import Network
+from ..sandbox.surroundings.task import ProgramTask
+from .judge import Said
+from .schedule import Watcher
+
+_PIPE: Final = "/exploration/events"
+_SETTLED: Final = 0.001
+"""Seconds of a clock that only goes on when nobody has anything to do."""
+
+Heard = Callable[[Said, bytes], object]
+"""Told of an event, and of the bytes of its item."""
+
+
+class Driver(Protocol):
+    """One accuser, which runs or does not."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+
+    @property
+    def status(self) -> int | None:
+        """How it ended last."""
+
+    async def start(self) -> None:
+        """Run it."""
+
+    async def stop(self, how: str) -> None:
+        """End it."""
+
+    async def settle(self, until: Callable[[], bool]) -> None:
+        """Wait until it has nothing to do any more; it is expected to at least come ``until`` then."""
+
+
+def said(item: Mapping[str, Any]) -> Said | None:
+    """An item of an event sink; None for one that is not about what an accuser does."""
+    content = item.get("fd-sink-item.v0", {})
+    event = content.get("event")
+    if not isinstance(event, dict) or len(event) != 1:
+        return None
+    ((name, value),) = event.items()
+    plain, dot, _ = name.rpartition(".")
+    section = tuple(content["section"])
+    if section and section[0] == "internal_event_unix":
+        return None
+    return Said(section, plain if dot else name, value)
+
+
+def arguments(watcher: Watcher) -> tuple[str, ...]:
+    """What an accuser is run with besides its node."""
+    kept = watcher.preserved_levels
+    levels = () if kept is None else ("--preserved-levels", str(kept))
+    return (*levels, *(("--keep-alive",) if watcher.keep_alive else ()))
+
+
+@attrs.define(eq=False)
+class InMemory:
+    """An accuser of the sandbox as a task. Its clock is trio's, which jumps ahead when all wait."""
+
+    name: str
+    watcher: Watcher
+    port: int
+    network: Network
+    nursery: trio.Nursery
+    base_dir: Path
+    clock: Callable[[], float]
+    heard: Heard
+    _task: ProgramTask | None = attrs.field(default=None, init=False)
+    _pipe: Pipe | None = attrs.field(default=None, init=False)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._task is not None and not self._task.has_exited()
+
+    @property
+    def status(self) -> int | None:
+        """How it ended last."""
+        return None if self._task is None else self._task.status
+
+    async def start(self) -> None:
+        """Run it."""
+        protocol = ChainProtocol.parse(self.watcher.protocol)
+        self._pipe = pipe = Pipe()
+        endpoint = f"http://127.0.0.1:{self.port}"
+        words = ("-E", endpoint, "--base-dir", str(self.base_dir), "run", *arguments(self.watcher))
+        environ = {
+            "MAVRYK_EVENTS_CONFIG": f"file-descriptor-path://{_PIPE}?section-prefix=:debug",
+            "MAVRYK_EVENT_HOSTNAME": "exploration",
+        }
+        self._task = task = ProgramTask(
+            protocol.accuser_binary, words, environ, self.clock, self.network, {_PIPE: pipe}.get, 1
+        )
+        self.nursery.start_soon(self._read, Reader(pipe))
+        for stream in (task.stdout, task.stderr):
+            self.nursery.start_soon(_drain, stream)
+        self.nursery.start_soon(task.run, name=self.name)
+        await trio.lowlevel.checkpoint()
+
+    async def _read(self, reader: Reader) -> None:
+        buffer = b""
+        while data := await reader.receive_some():
+            *lines, buffer = (buffer + data).split(b"\n")
+            for line in lines:
+                event = said(json.loads(line))
+                if event is not None:
+                    self.heard(event, line)
+
+    async def stop(self, how: str) -> None:
+        """End it."""
+        if self._task is not None:
+            self._task.send(signal.SIGKILL if how == "kill" else signal.SIGTERM)
+            await self._task.wait_exited()
+        if self._pipe is not None:
+            self._pipe.close_writing()
+
+    async def settle(self, until: Callable[[], bool]) -> None:
+        """Wait until nobody has anything to do."""
+        await trio.sleep(_SETTLED)
+
+
+async def _drain(stream: trio.abc.ReceiveStream) -> None:
+    while await stream.receive_some(65536):
+        pass
+
+
+_LONGEST: Final = 5.0
+"""Seconds of real time that a process may take for what it has to do."""
+
+_QUIET: Final = 0.12
+"""Seconds without a word after which a process is thought to be done."""
+
+_LOOKS: Final = 0.01
+
+
+@attrs.define(eq=False)
+class AsProcess:
+    """An accuser as a process, in real time, by the public interface."""
+
+    name: str
+    watcher: Watcher
+    port: int
+    nursery: trio.Nursery
+    toolchain: Toolchain
+    path: Path | None
+    heard: Heard
+    activity: Callable[[], int]
+    """Counts what the accuser has asked."""
+    _accuser: Accuser | None = attrs.field(default=None, init=False)
+    _events: int = attrs.field(default=0, init=False)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._accuser is not None and self._accuser.running
+
+    @property
+    def status(self) -> int | None:
+        """How it ended last."""
+        return None if self._accuser is None else self._accuser.exit_status
+
+    async def start(self) -> None:
+        """Run it."""
+        watcher = self.watcher
+        self._accuser = accuser = Accuser(
+            ChainProtocol.parse(watcher.protocol),
+            Endpoint(f"http://127.0.0.1:{self.port}"),
+            preserved_levels=watcher.preserved_levels,
+            arguments=("--keep-alive",) if watcher.keep_alive else (),
+            toolchain=self.toolchain,
+            path=self.path,
+            name=self.name,
+        )
+
+        def note(event: Any) -> None:
+            self._events += 1
+            told = said({"fd-sink-item.v0": {"section": event.section, "event": {event.name: event.value}}})
+            if told is not None:
+                self.heard(told, b"")
+
+        accuser.on_event(note)
+        await self.nursery.start(self._run, accuser)
+
+    @staticmethod
+    async def _run(accuser: Accuser, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await accuser.run(event_level="debug", may_exit=True, task_status=task_status)
+        except (DaemonExited, AccuserError):
+            return
+
+    async def stop(self, how: str) -> None:
+        """End it."""
+        if self._accuser is not None:
+            await (self._accuser.kill() if how == "kill" else self._accuser.terminate())
+
+    async def settle(self, until: Callable[[], bool]) -> None:
+        """Wait until it has come so far, and then until it is quiet."""
+        with trio.move_on_after(_LONGEST):
+            while not until() and self.is_alive:  # noqa: ASYNC110 - what a process does, no event here tells
+                await trio.sleep(_LOOKS)
+        before, now = -1, self._events + self.activity()
+        while now != before:  # noqa: ASYNC110 - it is silence that is waited for
+            await trio.sleep(_QUIET)
+            before, now = now, self._events + self.activity()

@@ -1,0 +1,121 @@
+"""The end of an exploration, and what must be true then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from .._mavryk.codec.fields import ForgeError
+from .._mavryk.codec.forge import fitness_key
+from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
+from ..sandbox.chain.block import Block
+from ..sandbox.chain.mempool import Class
+from .schedule import Bake
+from .signatures import Deed
+from .stations import Quality, Station
+
+if TYPE_CHECKING:
+    from .playing import _Player as Player
+
+_ROUNDS: Final = 12
+"""One of so many rounds has a baker who is not forbidden."""
+
+_BLOCKS: Final = 4
+"""Baked at the end: the first settles which branch wins, the others have the evidence that was left."""
+
+
+def evidence_of(station: Station) -> list[Operation]:
+    """What a node's mempool has against others, and finds valid."""
+    entries = station.node.mempool.entries.values()
+    found = [entry.operation for entry in entries if entry.kind is Class.VALIDATED]
+    return [each for each in found if isinstance(each.content, DoubleBaking | DoubleConsensus)]
+
+
+async def end(player: Player) -> None:
+    """Heal everything, bake, and look at what must be true."""
+    count = len(player.stations)
+    player.links.cut(0)
+    for one in range(count):
+        for other in range(one):
+            player.links.set(one, other, Quality())
+    for station in player.stations:
+        await player.raise_up(station)
+    player.tell_heads()
+    await player.drain()
+    could_bake = True
+    for _ in range(_BLOCKS):
+        player.tell_evidence()
+        await player.drain()
+        could_bake = could_bake and await _bake(player)
+        await player.drain()
+    player.violations += _untrue(player)
+    if could_bake:
+        player.violations += _unfinished(player)
+
+
+async def _bake(player: Player) -> bool:
+    """Bake on the best head; whether somebody may, and is not forbidden to."""
+    best = max(player.stations, key=lambda each: (fitness_key(each.head.header.shell.fitness), -each.index))
+    for at_round in range(_ROUNDS):
+        made = await player.bake(Bake(node=best.index, round=at_round))
+        if made is not None and best.head is made:
+            return True
+    return False
+
+
+def _unfinished(player: Player) -> Iterator[str]:
+    """What the blocks at the end should have brought about."""
+    heads = {station.head.hash for station in player.stations}
+    if len(heads) > 1:
+        yield f"the nodes do not agree: their heads are {sorted(heads)}"
+    left = {each.hash for station in player.stations for each in evidence_of(station)}
+    for operation in sorted(left):
+        yield f"the evidence {operation} could be included, and was not"
+
+
+def _untrue(player: Player) -> Iterator[str]:
+    for watching in player.watching:
+        for evidence in watching.evidence.values():
+            yield from (f"{watching.name}: {fault}" for fault in _faults(player.signed.deeds, evidence))
+    best = player.stations[0]
+    included: Counter[Any] = Counter()
+    for block in best.chain.branch(best.head):
+        # One block may have two evidences of one deed, where they name different slots: it is punished once.
+        included.update(set(_denounced(player.signed.deeds, block)))
+    for about, times in included.items():
+        if times > 1:
+            yield f"{about} was included in {times} blocks"
+
+
+def _faults(signed: dict[str, Deed], evidence: str) -> Iterator[str]:
+    """What is wrong with an evidence, by what was really signed."""
+    try:
+        operation = Operation.from_bytes(bytes.fromhex(evidence))
+        first, second = _parts(operation)
+    except (ForgeError, ValueError, TypeError) as error:
+        yield f"it injected what is no evidence: {error}"
+        return
+    if first == second:
+        yield f"the evidence {operation.hash} holds one thing twice"
+    if first not in signed or second not in signed:
+        yield f"the evidence {operation.hash} holds what nobody signed"
+    elif signed[first] != signed[second]:
+        yield f"somebody honest was denounced, by {operation.hash}: {signed[first]} and {signed[second]}"
+
+
+def _denounced(signed: dict[str, Deed], block: Block) -> Iterator[Deed | str]:
+    """What the evidence of a block is about."""
+    for passed in block.operations:
+        for operation in passed:
+            if isinstance(operation.content, DoubleBaking | DoubleConsensus):
+                yield signed.get(_parts(operation)[0], operation.hash)
+
+
+def _parts(operation: Operation) -> tuple[str, str]:
+    content = operation.content
+    if isinstance(content, DoubleBaking):
+        return content.bh1.hash, content.bh2.hash
+    if isinstance(content, DoubleConsensus):
+        return content.op1.hash, content.op2.hash
+    raise TypeError(f"the kind {type(content).__name__} is none")

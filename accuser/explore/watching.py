@@ -1,0 +1,215 @@
+"""An accuser of an exploration, its door to the node, and the judge of its present life."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+
+from .._mavryk.codec.operations import Consensus, Operation
+from .._mavryk.protocol import Protocol
+from ..sandbox.chain.block import Block
+from ..sandbox.chain.mempool import Class
+from .doors import Call, Door
+from .drivers import Driver
+from .judge import Arrival, Judge, Said, SeenBlock
+from .memory import Memory
+from .schedule import Watcher
+from .stations import Station
+
+DEFAULT_PRESERVED: Final = 200
+BLOCKS: Final = "/monitor/applied_blocks"
+MEMPOOL: Final = "/chains/main/mempool/monitor_operations"
+_LIFE: Final = frozenset({"daemon_setup", "daemon_start", "daemon_connection_lost", "rpc_http_attempt"})
+_SHOWN: Final = (Class.VALIDATED, Class.BRANCH_DELAYED)
+_START: Final = ("daemon_setup", "daemon_start")
+
+
+@attrs.frozen
+class Before:
+    """What an accuser had open when something was about to arrive at its node."""
+
+    head: Block
+    blocks: bool
+    mempool: bool
+
+
+@attrs.define(eq=False)
+class Watching:
+    """One accuser, from its first life to its last."""
+
+    name: str
+    watcher: Watcher
+    station: Station
+    door: Door
+    complaints: list[str] = attrs.field(factory=list, init=False)
+    decisions: Counter[str] = attrs.field(factory=Counter, init=False)
+    heard: list[Said] = attrs.field(factory=list, init=False)
+    """Since the last judgement."""
+    evidence: dict[str, str] = attrs.field(factory=dict, init=False)
+    """All that it has said to have injected: bytes, as hexadecimal digits, by their hash."""
+    wanted: list[Said] = attrs.field(factory=list, init=False)
+    """What the rules wanted it to say."""
+    driver: Driver = attrs.field(init=False)
+    judge: Judge | None = attrs.field(default=None, init=False)
+    _knows_protocol: bool = attrs.field(default=False, init=False)
+    """It goes on without waiting for its protocol, because it has lived before."""
+    _settled: int = attrs.field(default=0, init=False)
+
+    @property
+    def protocol(self) -> Protocol:
+        """The one that it is for."""
+        return Protocol.parse(self.watcher.protocol)
+
+    def hear(self, said: Said, item: bytes) -> None:
+        """It said something."""
+        self.heard.append(said)
+        if said.name.endswith("_denounced") and isinstance(said.value, dict):
+            self.evidence[str(said.value.get("hash"))] = str(said.value.get("bytes"))
+
+    def before(self) -> Before:
+        """What is so before something arrives."""
+        return Before(
+            self.station.head,
+            self.judge is not None and self.door.has_open(BLOCKS) is not None,
+            self.judge is not None and self.door.has_open(MEMPOOL) is not None,
+        )
+
+    def arrivals(self, before: Before, payload: object, *, taken: bool) -> list[Arrival]:
+        """What its node has told it, for a block or an operation that the node took."""
+        found: list[Arrival] = []
+        if not taken or self.judge is None:
+            return found
+        if isinstance(payload, Block):
+            if before.blocks and payload.state.protocol == self.protocol.hash:
+                found.append(SeenBlock(payload.header, self.station.network.chain_id))
+            if before.mempool and self.station.head is not before.head:
+                found.append(self.present())
+        elif isinstance(payload, Operation) and before.mempool and payload.inlined is not None:
+            entry = self.station.node.mempool.entries.get(payload.hash)
+            if entry is not None and entry.kind in _SHOWN:
+                found.append((payload.inlined,))
+        return found
+
+    def present(self) -> Arrival:
+        """The votes of the mempool, as a stream of it begins."""
+        entries = self.station.node.mempool.entries.values()
+        votes = [entry.operation.inlined for entry in entries if entry.kind in _SHOWN]
+        return tuple(each for each in votes if each is not None and isinstance(each.content, Consensus))
+
+    async def judged(self, arrivals: Sequence[Arrival]) -> None:
+        """Wait until it is done with what has arrived, and judge what it asked and said."""
+        had_a_judge = self.judge is not None
+        await self.driver.settle(lambda: self._has_come_through(arrivals))
+        said = [each for each in self.heard if each.name not in _LIFE]
+        life = [each.name for each in self.heard if each.name in _LIFE]
+        self.heard.clear()
+        calls = _asked(self.door)
+        if not had_a_judge:
+            await self._awaken(said, life, calls)
+            return
+        assert self.judge is not None
+        for name in life:
+            self._complain(f"unwarranted: {name}")
+        self._judge(arrivals, calls, said)
+        if not self.driver.is_alive:
+            self._complain(f"it ended by itself, with status {self.driver.status}")
+            self.judge = None
+
+    def _judge(self, arrivals: Sequence[Arrival], calls: Sequence[Call], said: Sequence[Said]) -> None:
+        assert self.judge is not None
+        verdict = self.judge.judge(arrivals, calls, said)
+        self.decisions.update(verdict.decisions)
+        self.wanted += verdict.wanted
+        for complaint in verdict.complaints:
+            self._complain(complaint)
+
+    def _has_come_through(self, arrivals: Sequence[Arrival]) -> bool:
+        """Whether it has said the last word about a block; of votes there is none."""
+        if self.judge is None:
+            return not self._must_be_ready() or any(each.name == "daemon_start" for each in self.heard)
+        for arrival in arrivals:
+            if isinstance(arrival, SeenBlock):
+                wanted = arrival.header.hash
+                if not any(_last_word(each) == wanted for each in self.heard):
+                    return False
+        return True
+
+    async def _awaken(self, said: Sequence[Said], life: Sequence[str], calls: Sequence[Call]) -> None:
+        """It has no life that could be judged: it is down, or waits, or begins just now."""
+        if life and tuple(life[-2:]) == _START:
+            self.judge = Judge(self.protocol.hash, self.protocol.long_name, self._preserved)
+            self.judge.memory = Memory(self._preserved, chain_id=self.station.network.chain_id)
+            self._knows_protocol = True
+            self.decisions["life begun"] += 1
+            self._judge([self.present()], calls, said)
+        elif self._must_be_ready():
+            self._complain(f"it runs, its node is there, and it is not ready; it said {list(life)}")
+        elif said:
+            self._complain(f"unwarranted: {[each.name for each in said]}")
+
+    @property
+    def _preserved(self) -> int:
+        kept = self.watcher.preserved_levels
+        return DEFAULT_PRESERVED if kept is None else kept
+
+    def _must_be_ready(self) -> bool:
+        if not (self.driver.is_alive and self.station.is_up):
+            return False
+        return self._knows_protocol or self.station.head.state.protocol == self.protocol.hash
+
+    # Lives
+
+    async def start(self) -> None:
+        """Begin a life."""
+        self.judge, self._knows_protocol = None, False
+        self.door.faults.clear()
+        await self.driver.start()
+        await self.judged([])
+
+    async def stop(self, how: str) -> None:
+        """End its life."""
+        if self.driver.is_alive:
+            await self.driver.stop(how)
+            await self.driver.settle(lambda: True)
+            for each in self.heard:
+                self._complain(f"unwarranted, at its end: {each.name}")
+            self._end()
+
+    async def lose_node(self) -> None:
+        """Its node has died: it ends too, or looks for the node until that is there again."""
+        await self.driver.settle(lambda: not self.driver.is_alive)
+        said = [each.name for each in self.heard]
+        # Where the end of the mempool's stream comes first, it ends without that word, whatever it was told.
+        if said not in ([], ["daemon_connection_lost"]):
+            self._complain(f"its node was killed, and it said {said}")
+        lives = self.judge is not None
+        if self.driver.is_alive and lives and not (self.watcher.keep_alive and said):
+            self._complain("its node was killed, and it goes on")
+        self.decisions["node lost, " + ("goes on" if self.driver.is_alive else "ends")] += 1
+        knows = self._knows_protocol and self.driver.is_alive
+        self._end()
+        self._knows_protocol = knows
+
+    def _end(self) -> None:
+        self.judge, self._knows_protocol = None, False
+        self.heard.clear()
+        _asked(self.door)
+
+    def _complain(self, text: str) -> None:
+        self.complaints.append(f"{self.name}: {text}")
+
+
+def _asked(door: Door) -> list[Call]:
+    """What it has asked but its chain's name, which it asks once."""
+    calls = [each for each in door.calls if each.path != "/chains/main/chain_id"]
+    door.calls.clear()
+    return calls
+
+
+def _last_word(said: Said) -> Any:
+    if said.name == "accuser_processed_block":
+        return said.value
+    return said.value.get("hash") if said.name == "accuser_block_error" else None

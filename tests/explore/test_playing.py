@@ -1,0 +1,119 @@
+"""Whole networks from seeds: nothing is violated, and the same seed gives the same recording."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+import pytest
+
+from accuser.explore import Schedule, Watcher, draw, play
+from accuser.explore.schedule import Bake, Cut, Down, Fault, Link, Pass, Start, Stop, Up, Vote
+
+TWINS = (Bake(), Bake(), Bake(back=1, flavour=1))
+
+
+def test_nothing_is_violated() -> None:
+    decisions: Counter[str] = Counter()
+    for seed in range(25):
+        outcome = play(draw(seed))
+        assert not outcome.violations, (seed, outcome.violations)
+        decisions.update(outcome.decisions)
+    assert decisions.keys() >= {
+        *("double baking", "double attestation", "double preattestation", "denounced already"),
+        *("vote too old", "vote too far in the future", "memory cleaned", "block given up"),
+    }
+
+
+def test_a_seed_decides_everything() -> None:
+    first, again, other = (hashlib.sha256(play(draw(seed)).recording).digest() for seed in (5, 5, 6))
+    assert first == again != other
+
+
+def test_a_schedule_is_plain_data() -> None:
+    schedule = draw(11)
+    assert Schedule.from_json(schedule.to_json()) == schedule
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", '{"nodes": 6}', '{"protocol": "none"}', '{"steps": [{"do": "fly"}]}', '{"upgrades": {"3": "x"}}'],
+)
+def test_what_is_no_schedule_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"a network has|no schedule"):
+        Schedule.from_json(text)
+
+
+@pytest.mark.parametrize("protocol", ["atlas", "boreas", "alpha"])
+def test_a_double_baking_is_decided(protocol: str) -> None:
+    watchers = (Watcher(protocol=protocol),)
+    outcome = play(Schedule(protocol=protocol, watchers=watchers, steps=TWINS))
+    assert not outcome.violations
+    assert outcome.decisions["double baking"] == 1
+    assert outcome.decisions["evidence accepted"] == 1
+
+
+def test_who_votes_twice() -> None:
+    steps = (Bake(), Vote(), Vote(payload=1), Vote(payload=2), Vote(kind="preattestation"), Vote(round=1))
+    outcome = play(Schedule(steps=steps))
+    assert not outcome.violations
+    assert outcome.decisions["double attestation"] >= 2
+    assert "double preattestation" not in outcome.decisions
+
+
+def test_an_accuser_that_was_restarted_has_forgotten() -> None:
+    first, other = Bake(back=1, flavour=1), Bake(back=1, flavour=2)
+    kept = play(Schedule(steps=(Bake(), Bake(), first, other)))
+    forgotten = play(Schedule(steps=(Bake(), Bake(), Stop(), Start(), first, other)))
+    assert not kept.violations + forgotten.violations
+    assert kept.decisions["double baking"] == 2
+    assert forgotten.decisions["double baking"] == 1
+    assert forgotten.decisions["life begun"] == 2
+
+
+@pytest.mark.parametrize(("keep_alive", "lives"), [(True, 2), (False, 1)])
+def test_a_node_is_lost(keep_alive: bool, lives: int) -> None:
+    watchers = (Watcher(keep_alive=keep_alive),)
+    outcome = play(Schedule(watchers=watchers, steps=(Bake(), Down(), Up(), Bake())))
+    assert not outcome.violations
+    # When a node dies, an accuser that keeps alive may still end: it is a race of two streams.
+    assert outcome.decisions["life begun"] in {1, lives}
+
+
+def test_parted_nodes_agree_in_the_end() -> None:
+    steps = (
+        *(Link(one=0, other=1, delay=1.0, jitter=3.0), Cut(at=1), Bake(node=0), Bake(node=1, round=1)),
+        *(Bake(node=1), Vote(node=1), Cut(at=0), Pass(seconds=9.0), Bake(node=2)),
+    )
+    outcome = play(Schedule(nodes=3, watchers=(Watcher(node=2),), steps=steps))
+    assert not outcome.violations
+    assert outcome.blocks > 9
+
+
+def test_a_migration() -> None:
+    watchers = (Watcher(protocol="atlas"), Watcher(protocol="boreas"))
+    # Level 3 is the migration block; its sibling comes when the next accuser is there already.
+    steps = (Bake(), Bake(), Bake(), Bake(back=2, flavour=1), Bake())
+    outcome = play(Schedule(protocol="atlas", upgrades={3: "boreas"}, watchers=watchers, steps=steps))
+    assert not outcome.violations
+    assert outcome.decisions["life begun"] == 2
+    assert outcome.decisions["protocol change"] == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "decision"),
+    [
+        ("block", "block not answered"),
+        ("pruned", "pruned block"),
+        ("bare", "no list of operations"),
+        ("header", "block given up"),
+        ("hash", "block given up"),
+        ("forge", "block given up"),
+        ("inject", "block given up"),
+    ],
+)
+def test_a_node_fails_to_answer(what: str, decision: str) -> None:
+    schedule = Schedule(steps=(Bake(), Bake(), Fault(what=what), Bake(back=1, flavour=1)))  # type: ignore[arg-type]
+    outcome = play(schedule)
+    assert not outcome.violations
+    assert outcome.decisions[decision] == 1
