@@ -24,6 +24,10 @@ _COMMANDS: Final = {
     "demo": (f"{__name__}.demo:demo", "Run a scenario; a double baking by default."),
     "doctor": (f"{__name__}.doctor:doctor", "What is here, what is missing, and the fix."),
     "events": (f"{__name__}.events:events", "Show the events in a file."),
+    "explore": (
+        f"{__name__}.explore:explore",
+        "Look for what can go wrong, on networks drawn from seeds.",
+    ),
     "run": (f"{__name__}.running:run", "Keep an accuser running."),
     "sandbox": (f"{__name__}.sandbox:sandbox", "A chain to play with, until Ctrl-C."),
     "timeline": (f"{__name__}.timeline:timeline", "A recording as a page on a time axis."),
@@ -39,6 +43,7 @@ Examples:
   accuser demo                      a double baking, denounced
   accuser sandbox --bake 5          a chain to play with, until Ctrl-C
   accuser run --toolchain DIR       an accuser that is kept running
+  accuser explore                   networks drawn from seeds, and judged
   accuser doctor                    what is here, and what is missing
   accuser COMMAND --help            more, with examples
 

@@ -81,6 +81,13 @@ class Door:
         """The stream of that path that is open, if one is; the last of several."""
         return next((each for each in reversed(self.streams.values()) if each.path == path), None)
 
+    def push(self, path: str, item: object) -> None:
+        """Put one more item into the open stream of that path."""
+        for feed, opened in reversed(self.streams.items()):
+            if opened.path == path:
+                feed.push(item)
+                return
+
     async def answer(self, request: Request) -> Answer | Feed:
         """Answer a request as the node does, or not."""
         path = "/" + "/".join(request.path)

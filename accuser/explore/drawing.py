@@ -6,7 +6,10 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from .schedule import (
+    Again,
     Answer,
     Bake,
     Cut,
@@ -24,7 +27,15 @@ from .schedule import (
     Watcher,
 )
 
-_PRESERVED: Final = (None, 0, 1, 2, 3, 5, 20)
+DEFAULT_PRESERVED: Final = 200
+"""Levels that an accuser keeps where nothing else is said."""
+
+_DEEP: Final = 0.02
+"""How many schedules reach beyond that."""
+
+_LATE: Final = 0.12
+_AGAIN: Final = 0.95
+_PRESERVED: Final = (None, 0, 1, 2, 3, 5, 19, 20, 29, 30)
 _FAULTS: Final[Sequence[Answer]] = (
     *("block", "header", "hash", "forge", "inject"),
     *("validators", "pruned", "bare", "nobody"),
@@ -33,8 +44,31 @@ _KINDS: Final[Sequence[VotedKind]] = ("attestation", "preattestation")
 _THEMES: Final = ("votes", "forks", "links", "restarts", "faults", "migration", "mixed", "long", "cycles")
 
 
-def draw(seed: int) -> Schedule:
-    """The schedule of a seed, of one or more themes, so that rare things come together."""
+def draw(seed: int, protocol: str | None = None) -> Schedule:
+    """The schedule of a seed, of one or more themes, so that rare things come together.
+
+    Args:
+        seed: decides everything.
+        protocol: the only one whose accusers there are; by default any.
+    """
+    schedule = _draw(seed)
+    return schedule if protocol is None else _only(schedule, protocol)
+
+
+def _only(schedule: Schedule, protocol: str) -> Schedule:
+    """The same with accusers of one protocol, on a chain that has it from the start, or migrates to it."""
+    first, *others = schedule.watchers
+    migrates = bool(schedule.upgrades) and protocol != "atlas"
+    kept = others[:1] if migrates else [first]
+    return msgspec.structs.replace(
+        schedule,
+        protocol="atlas" if migrates else protocol,
+        upgrades=dict.fromkeys(schedule.upgrades, protocol) if migrates else {},
+        watchers=tuple(msgspec.structs.replace(each, protocol=protocol) for each in kept),
+    )
+
+
+def _draw(seed: int) -> Schedule:
     chance = random.Random(f"accuser explore {seed}")
     themes = set(chance.sample(_THEMES, chance.choice((1, 1, 2, 3))))
     nodes = chance.choice((2, 3, 3, 4, 5)) if themes & {"links", "mixed"} else chance.choice((1, 1, 1, 2, 3))
@@ -48,12 +82,17 @@ def draw(seed: int) -> Schedule:
         replaced = True
     if chance.random() < 0.15:
         watchers.append(_watcher(chance, nodes, protocol))
+    kept = [DEFAULT_PRESERVED if one.preserved_levels is None else one.preserved_levels for one in watchers]
+    if chance.random() < _DEEP:
+        return _deep(chance, seed, protocol, watchers[0])
     steps: list[Step] = []
     if "links" in themes:
         steps += _links(chance, nodes)
     wanted = chance.randint(6, 24) + (24 if "long" in themes else 0) + (12 if "cycles" in themes else 0)
     for _ in range(wanted):
         steps += _some(chance, themes, nodes, len(watchers))
+        if chance.random() < _LATE:
+            steps.append(_late(chance, nodes, chance.choice(kept)))
     return Schedule(
         seed=seed,
         nodes=nodes,
@@ -62,6 +101,30 @@ def draw(seed: int) -> Schedule:
         upgrades=upgrades,
         watchers=tuple(watchers),
         steps=tuple(steps),
+    )
+
+
+def _deep(chance: random.Random, seed: int, protocol: str, watcher: Watcher) -> Schedule:
+    """A chain that is longer than what an accuser remembers by itself."""
+    watcher = Watcher(protocol=protocol, keep_alive=watcher.keep_alive)
+    levels = DEFAULT_PRESERVED + chance.randint(3, 30)
+    steps: list[Step] = [Bake() for _ in range(levels)]
+    for _ in range(chance.randint(2, 8)):
+        steps.append(_late(chance, 1, DEFAULT_PRESERVED))
+        if chance.random() < 0.3:
+            steps.append(Bake())
+    return Schedule(seed=seed, protocol=protocol, watchers=(watcher,), steps=tuple(steps))
+
+
+def _late(chance: random.Random, nodes: int, preserved: int) -> Bake:
+    """A block, with votes, of about the level that an accuser is just about to forget."""
+    back = preserved + chance.choice((-1, 0, 0, 1, 1, 2))
+    return Bake(
+        node=chance.randrange(nodes),
+        back=max(0, back),
+        round=chance.choice((0, 0, 1)),
+        flavour=chance.choice((0, 1, 1, 2)),
+        voters=chance.choice((0, 1, 5)),
     )
 
 
@@ -97,6 +160,8 @@ def _some(chance: random.Random, themes: set[str], nodes: int, watchers: int) ->
         return _restart(chance, node, watchers)
     if themes & {"links", "mixed"} and dice < 0.3:
         return [_network(chance, nodes)]
+    if themes & {"forks", "mixed", "cycles"} and dice > _AGAIN:
+        return [Again(accuser=chance.randrange(watchers), back=chance.choice((0, 1, 2)))]
     if themes & {"votes", "mixed", "faults", "restarts"} and dice < 0.6:
         return votes(chance, node)
     if themes & {"forks", "mixed", "faults", "migration", "cycles"} and dice < 0.7:

@@ -140,10 +140,10 @@ async def _drain(stream: trio.abc.ReceiveStream) -> None:
         pass
 
 
-_LONGEST: Final = 5.0
+_LONGEST: Final = 3.0
 """Seconds of real time that a process may take for what it has to do."""
 
-_QUIET: Final = 0.12
+_QUIET: Final = 0.04
 """Seconds without a word after which a process is thought to be done."""
 
 _LOOKS: Final = 0.01

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 _ROUNDS: Final = 12
 """One of so many rounds has a baker who is not forbidden."""
 
-_BLOCKS: Final = 4
-"""Baked at the end: the first settles which branch wins, the others have the evidence that was left."""
+_LEAST, _MOST = 2, 12
+"""Blocks at the end: the first settles which branch wins, the others have the evidence that is left.
+
+Some of that waits for a level to come."""
 
 
 def evidence_of(station: Station) -> list[Operation]:
@@ -34,9 +36,9 @@ def evidence_of(station: Station) -> list[Operation]:
 
 async def end(player: Player) -> None:
     """Heal everything, bake, and look at what must be true."""
-    count = len(player.stations)
+    nodes = len(player.stations)
     player.links.cut(0)
-    for one in range(count):
+    for one in range(nodes):
         for other in range(one):
             player.links.set(one, other, Quality())
     for station in player.stations:
@@ -44,7 +46,9 @@ async def end(player: Player) -> None:
     player.tell_heads()
     await player.drain()
     could_bake = True
-    for _ in range(_BLOCKS):
+    for count in range(_MOST):
+        if count >= _LEAST and not any(map(evidence_of, player.stations)):
+            break
         player.tell_evidence()
         await player.drain()
         could_bake = could_bake and await _bake(player)

@@ -97,18 +97,27 @@ class Judge:
 
     def judge(self, arrivals: Sequence[Arrival], calls: Sequence[Call], said: Sequence[Said]) -> Verdict:
         """Judge a step: what arrived, what was asked then, and what was said."""
+        verdict, self.memory = self._best(arrivals, calls, said)
+        return verdict
+
+    def is_content(self, arrivals: Sequence[Arrival], calls: Sequence[Call], said: Sequence[Said]) -> bool:
+        """Whether it would complain of nothing, if that were all."""
+        return not self._best(arrivals, calls, said)[0].complaints
+
+    def _best(
+        self, arrivals: Sequence[Arrival], calls: Sequence[Call], said: Sequence[Said]
+    ) -> tuple[Verdict, Memory]:
         verdicts = []
         for order in self._orders(arrivals):
-            trial = _Trial(self, self.memory.copy(), tuple(calls))
+            asked = tuple(each for each in calls if not _is_ahead(each))
+            trial = _Trial(self, self.memory.copy(), asked, [each for each in calls if _is_ahead(each)])
             for arrival in order:
                 trial.take(arrival)
             verdict = trial.verdict(said)
-            if not verdict.complaints:
-                self.memory = trial.memory
-                return verdict
             verdicts.append((verdict, trial.memory))
-        verdict, self.memory = min(verdicts, key=lambda each: len(each[0].complaints))
-        return verdict
+            if not verdict.complaints:
+                break
+        return min(verdicts, key=lambda each: len(each[0].complaints))
 
     @staticmethod
     def _orders(arrivals: Sequence[Arrival]) -> Iterator[Sequence[Arrival]]:
@@ -123,6 +132,8 @@ class _Trial:
     judge: Judge
     memory: Memory
     calls: tuple[Call, ...]
+    ahead: list[Call]
+    """About the protocols of blocks, which is asked when a block comes, whatever else is going on."""
     _said: list[Said] = attrs.field(factory=list)
     _complaints: list[str] = attrs.field(factory=list)
     _decisions: list[str] = attrs.field(factory=list)
@@ -140,8 +151,9 @@ class _Trial:
 
     def verdict(self, said: Sequence[Said]) -> Verdict:
         """Compare with what was said and asked."""
-        if not self._complaints and self._next < len(self.calls):
-            more = self.calls[self._next]
+        left = (*self.ahead, *self.calls[self._next :])
+        if not self._complaints and left:
+            more = left[0]
             self._complaints.append(f"it asked for {more.method} {more.path}, and had no reason to")
         self._complaints += list(differences(self._said, said))
         return Verdict(tuple(self._said), tuple(self._complaints), tuple(self._decisions))
@@ -157,7 +169,9 @@ class _Trial:
         self._said.append(Said((), f"block-seen-{self.judge.name}", value))
         try:
             chain, block = seen.chain_id, seen.header.hash
-            protocols = self._ask("GET", f"/chains/{chain}/blocks/{block}/protocols")
+            protocols = self._answer(
+                "GET", f"/chains/{chain}/blocks/{block}/protocols", self.ahead.pop(0) if self.ahead else None
+            )
         except _Failed:
             return  # the node is lost
         try:
@@ -307,10 +321,13 @@ class _Trial:
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         """The node's answer to what must be asked now. Raises ``_Failed`` where it did not answer."""
-        if self._next >= len(self.calls):
-            raise _Astray(f"it has not asked for {method} {path}")
-        call = self.calls[self._next]
+        call = self.calls[self._next] if self._next < len(self.calls) else None
         self._next += 1
+        return self._answer(method, path, call, body)
+
+    def _answer(self, method: str, path: str, call: Call | None, body: Any = None) -> Any:
+        if call is None:
+            raise _Astray(f"it has not asked for {method} {path}")
         given = call.path + "".join(f"?level={level}" for level in call.query.get("level", ()))
         if (call.method, given) != (method, path):
             raise _Astray(f"it asked for {call.method} {given}, and not for {method} {path}")
@@ -326,6 +343,10 @@ class _Trial:
 
     def _decide(self, what: str) -> None:
         self._decisions.append(what)
+
+
+def _is_ahead(call: Call) -> bool:
+    return call.path.endswith("/protocols")
 
 
 def consensus_operations(operations: Sequence[Any]) -> Iterator[InlinedConsensus]:

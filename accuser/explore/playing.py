@@ -24,7 +24,7 @@ from ..sandbox.surroundings.network import Network
 from . import ending, making
 from .doors import Door
 from .drivers import AsProcess, InMemory
-from .schedule import Bake, Cut, Down, Fault, Link, Pass, Schedule, Start, Step, Stop, Up, Vote
+from .schedule import Again, Bake, Cut, Down, Fault, Link, Pass, Schedule, Start, Step, Stop, Up, Vote
 from .signatures import Signatures
 from .stations import Links, Payload, Quality, Station, missing
 from .transcript import Transcript
@@ -53,6 +53,8 @@ class Outcome:
     """The number of the step after which the first violation was found."""
     recording: bytes
     """As `accuser timeline` reads it."""
+    events: dict[str, tuple[tuple[str, Any], ...]]
+    """Of each accuser, all that it said, by the accuser's name: names without version, and values."""
 
 
 @attrs.frozen
@@ -251,6 +253,8 @@ class _Player:
                 await self._down(self.stations[step.node % len(self.stations)])
             case Up():
                 await self.raise_up(self.stations[step.node % len(self.stations)])
+            case Again():
+                await self._watching(step.accuser).tell_again(step.back)
             case Fault():
                 each = self._watching(step.accuser)
                 if each.judge is not None:
@@ -381,4 +385,5 @@ class _Player:
             self._blocks,
             self.step,
             self.transcript.content(),
+            {each.name: tuple((one.name, one.value) for one in each.said) for each in self.watching},
         )

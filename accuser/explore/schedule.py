@@ -113,7 +113,15 @@ class Fault(_Step, frozen=True, tag="fault"):
     what: Answer = "block"
 
 
-Step = Bake | Vote | Pass | Link | Cut | Stop | Start | Down | Up | Fault
+class Again(_Step, frozen=True, tag="again"):
+    """The node of an accuser tells of a block again, which nodes do after a reorganisation."""
+
+    accuser: int = 0
+    back: int = 0
+    """How far below the head it is."""
+
+
+Step = Again | Bake | Vote | Pass | Link | Cut | Stop | Start | Down | Up | Fault
 
 
 class Watcher(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -167,4 +175,4 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 MOST_NODES: Final = 5
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_encode: Final = msgspec.json.Encoder().encode

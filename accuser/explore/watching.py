@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import attrs
 
@@ -12,14 +13,15 @@ from .._mavryk.codec.operations import Consensus, Operation
 from .._mavryk.protocol import Protocol
 from ..sandbox.chain.block import Block
 from ..sandbox.chain.mempool import Class
+from ..sandbox.node import render
 from .doors import Call, Door
+from .drawing import DEFAULT_PRESERVED
 from .drivers import Driver
 from .judge import Arrival, Judge, Said, SeenBlock
 from .memory import Memory
 from .schedule import Watcher
 from .stations import Station
 
-DEFAULT_PRESERVED: Final = 200
 BLOCKS: Final = "/monitor/applied_blocks"
 MEMPOOL: Final = "/chains/main/mempool/monitor_operations"
 _LIFE: Final = frozenset({"daemon_setup", "daemon_start", "daemon_connection_lost", "rpc_http_attempt"})
@@ -50,8 +52,8 @@ class Watching:
     """Since the last judgement."""
     evidence: dict[str, str] = attrs.field(factory=dict, init=False)
     """All that it has said to have injected: bytes, as hexadecimal digits, by their hash."""
-    wanted: list[Said] = attrs.field(factory=list, init=False)
-    """What the rules wanted it to say."""
+    said: list[Said] = attrs.field(factory=list, init=False)
+    """All that it ever said."""
     driver: Driver = attrs.field(init=False)
     judge: Judge | None = attrs.field(default=None, init=False)
     _knows_protocol: bool = attrs.field(default=False, init=False)
@@ -66,6 +68,7 @@ class Watching:
     def hear(self, said: Said, item: bytes) -> None:
         """It said something."""
         self.heard.append(said)
+        self.said.append(said)
         if said.name.endswith("_denounced") and isinstance(said.value, dict):
             self.evidence[str(said.value.get("hash"))] = str(said.value.get("bytes"))
 
@@ -101,54 +104,67 @@ class Watching:
 
     async def judged(self, arrivals: Sequence[Arrival]) -> None:
         """Wait until it is done with what has arrived, and judge what it asked and said."""
-        had_a_judge = self.judge is not None
-        await self.driver.settle(lambda: self._has_come_through(arrivals))
-        said = [each for each in self.heard if each.name not in _LIFE]
-        life = [each.name for each in self.heard if each.name in _LIFE]
-        self.heard.clear()
-        calls = _asked(self.door)
-        if not had_a_judge:
-            await self._awaken(said, life, calls)
-            return
-        assert self.judge is not None
+        if self.judge is None:
+            await self.driver.settle(lambda: not self._must_be_ready() or self._has_begun())
+            if not self._begins():
+                return
+            # What its streams began with.
+            arrivals = [self.present()]
+        await self.driver.settle(partial(self._is_done, arrivals))
+        said, life = self._take_words()
         for name in life:
             self._complain(f"unwarranted: {name}")
-        self._judge(arrivals, calls, said)
+        self._judge(arrivals, _asked(self.door), said)
         if not self.driver.is_alive:
             self._complain(f"it ended by itself, with status {self.driver.status}")
             self.judge = None
+
+    async def tell_again(self, back: int) -> None:
+        """Let its node tell of a block again that is so far below its head."""
+        before, chain = self.before(), self.station.chain
+        block = chain.ancestor(chain.head, min(back, chain.head.level))
+        if before.blocks and block.state.protocol == self.protocol.hash:
+            self.door.push(BLOCKS, render.applied_item(chain, block))
+            await self.judged([SeenBlock(block.header, self.station.network.chain_id)])
+
+    def _is_done(self, arrivals: Sequence[Arrival]) -> bool:
+        """Whether all has happened that had to happen."""
+        assert self.judge is not None
+        said = [each for each in self.heard if each.name not in _LIFE]
+        return self.judge.is_content(arrivals, _of_interest(self.door.calls), said)
+
+    def _take_words(self) -> tuple[list[Said], list[str]]:
+        said = [each for each in self.heard if each.name not in _LIFE]
+        life = [each.name for each in self.heard if each.name in _LIFE]
+        self.heard.clear()
+        return said, life
+
+    def _has_begun(self) -> bool:
+        return any(each.name == _START[-1] for each in self.heard)
+
+    def _begins(self) -> bool:
+        """Whether it begins a life just now; otherwise it is down, or waits, or should be ready."""
+        if self._has_begun():
+            self.heard = [each for each in self.heard if each.name not in _LIFE]
+            self.judge = Judge(self.protocol.hash, self.protocol.long_name, self._preserved)
+            self.judge.memory = Memory(self._preserved, chain_id=self.station.network.chain_id)
+            self._knows_protocol = True
+            self.decisions["life begun"] += 1
+            return True
+        said, life = self._take_words()
+        _asked(self.door)
+        if self._must_be_ready():
+            self._complain(f"it runs, its node is there, and it is not ready; it said {life}")
+        elif said:
+            self._complain(f"unwarranted: {[each.name for each in said]}")
+        return False
 
     def _judge(self, arrivals: Sequence[Arrival], calls: Sequence[Call], said: Sequence[Said]) -> None:
         assert self.judge is not None
         verdict = self.judge.judge(arrivals, calls, said)
         self.decisions.update(verdict.decisions)
-        self.wanted += verdict.wanted
         for complaint in verdict.complaints:
             self._complain(complaint)
-
-    def _has_come_through(self, arrivals: Sequence[Arrival]) -> bool:
-        """Whether it has said the last word about a block; of votes there is none."""
-        if self.judge is None:
-            return not self._must_be_ready() or any(each.name == "daemon_start" for each in self.heard)
-        for arrival in arrivals:
-            if isinstance(arrival, SeenBlock):
-                wanted = arrival.header.hash
-                if not any(_last_word(each) == wanted for each in self.heard):
-                    return False
-        return True
-
-    async def _awaken(self, said: Sequence[Said], life: Sequence[str], calls: Sequence[Call]) -> None:
-        """It has no life that could be judged: it is down, or waits, or begins just now."""
-        if life and tuple(life[-2:]) == _START:
-            self.judge = Judge(self.protocol.hash, self.protocol.long_name, self._preserved)
-            self.judge.memory = Memory(self._preserved, chain_id=self.station.network.chain_id)
-            self._knows_protocol = True
-            self.decisions["life begun"] += 1
-            self._judge([self.present()], calls, said)
-        elif self._must_be_ready():
-            self._complain(f"it runs, its node is there, and it is not ready; it said {list(life)}")
-        elif said:
-            self._complain(f"unwarranted: {[each.name for each in said]}")
 
     @property
     def _preserved(self) -> int:
@@ -202,14 +218,12 @@ class Watching:
         self.complaints.append(f"{self.name}: {text}")
 
 
+def _of_interest(calls: Sequence[Call]) -> list[Call]:
+    """All but that for its chain's name, which it asks once."""
+    return [each for each in calls if each.path != "/chains/main/chain_id"]
+
+
 def _asked(door: Door) -> list[Call]:
-    """What it has asked but its chain's name, which it asks once."""
-    calls = [each for each in door.calls if each.path != "/chains/main/chain_id"]
+    calls = _of_interest(door.calls)
     door.calls.clear()
     return calls
-
-
-def _last_word(said: Said) -> Any:
-    if said.name == "accuser_processed_block":
-        return said.value
-    return said.value.get("hash") if said.name == "accuser_block_error" else None
