@@ -59,23 +59,29 @@ class Door:
     opened: list[Opened] = attrs.field(factory=list, init=False)
     """Streams, since somebody last took them."""
     _scope: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _shut: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def serve(
         self, listeners: list[trio.abc.Listener[Any]], *, task_status: trio.TaskStatus[None]
     ) -> None:
         """Serve until the door is shut."""
-        with trio.CancelScope() as self._scope:
-            await trio.serve_listeners(self._one, listeners, task_status=task_status)  # type: ignore[arg-type]
+        self._shut = trio.Event()
+        try:
+            with trio.CancelScope() as self._scope:
+                await trio.serve_listeners(self._one, listeners, task_status=task_status)  # type: ignore[arg-type]
+        finally:
+            self._shut.set()
 
     async def _one(self, stream: trio.abc.Stream) -> None:
         await serve_connection(stream, self.answer)
 
-    def shut(self) -> None:
+    async def shut(self) -> None:
         """End every connection at once, and take no more."""
         if self._scope is not None:
             self._scope.cancel(reason="the node is down")
             self._scope = None
         self.faults.clear()
+        await self._shut.wait()
 
     def has_open(self, path: str) -> Opened | None:
         """The stream of that path that is open, if one is; the last of several."""

@@ -293,10 +293,11 @@ class _Player:
         if not station.is_up:
             return
         station.is_up = False
-        mine = [each for each in self.watching if each.station is station and each.driver.is_alive]
+        mine = [each for each in self.watching if each.station is station]
+        alive = [each for each in mine if each.driver.is_alive]
         for each in mine:
-            each.door.shut()
-        for each in mine:
+            await each.door.shut()
+        for each in alive:
             await each.lose_node()
             if not each.driver.is_alive:
                 self.transcript.ended(each.name, each.driver.status)
@@ -308,7 +309,6 @@ class _Player:
         station.start()
         for each in self.watching:
             if each.station is station:
-                each.door.shut()  # that of an accuser which was not there when the node went down
                 await self._listen(each, each.door.port)
         if self.executable is None:
             await trio.sleep(_PATIENCE)
