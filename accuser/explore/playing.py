@@ -97,9 +97,9 @@ def _determined(seed: int) -> Iterator[None]:
 
 
 async def _play(schedule: Schedule, executable: Executable | None) -> Outcome:
-    with tempfile.TemporaryDirectory(prefix="accuser-explore-") as folder:
+    with _folder() as folder:
         async with trio.open_nursery() as nursery:
-            player = _Player(schedule, executable, nursery, Path(folder))
+            player = _Player(schedule, executable, nursery, folder)
             try:
                 await player.play()
             finally:
@@ -108,6 +108,16 @@ async def _play(schedule: Schedule, executable: Executable | None) -> Outcome:
                         await each.driver.stop("kill")
                 nursery.cancel_scope.cancel(reason="the exploration is over")
     return player.outcome()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for accusers in memory, which must have one, and write nothing there."""
+    folder = Path(tempfile.mkdtemp(prefix="accuser-explore-"))
+    try:
+        yield folder
+    finally:
+        folder.rmdir()
 
 
 @attrs.define(eq=False)

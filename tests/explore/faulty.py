@@ -21,18 +21,16 @@ def forgets(operations: Iterable[InlinedConsensus]) -> list[InlinedConsensus]:
     return [each for each in operations if each.content.kind != "preattestation"]
 
 
-def install() -> None:
-    sound = denunciation.Denunciator.operations
+SOUND = denunciation.Denunciator.operations
 
-    def forgetful(
-        self: denunciation.Denunciator, operations: Iterable[InlinedConsensus], chain_id: str
-    ) -> denunciation.Steps:
-        yield from sound(self, forgets(operations), chain_id)
 
-    denunciation.Denunciator.operations = forgetful  # type: ignore[method-assign]
+def forgetful(
+    self: denunciation.Denunciator, operations: Iterable[InlinedConsensus], chain_id: str
+) -> denunciation.Steps:
+    yield from SOUND(self, forgets(operations), chain_id)
 
 
 if __name__ == "__main__":
     if os.environ.get("FAULTY_ACCUSER") == "forgets":
-        install()
+        denunciation.Denunciator.operations = forgetful  # type: ignore[method-assign]
     sys.exit(daemon.main("mavkit-accuser-PtBoreas", sys.argv[1:]))
