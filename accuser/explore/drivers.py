@@ -20,6 +20,9 @@ from .judge import Said
 from .schedule import Watcher
 
 _PIPE: Final = "/exploration/events"
+_BASE_DIR: Final = Path(__file__).parent
+"""An accuser must have some folder; one in memory reads its file ``config``, if there is one, and no more."""
+
 _SETTLED: Final = 0.001
 """Seconds of a clock that only goes on when nobody has anything to do."""
 
@@ -78,7 +81,6 @@ class InMemory:
     port: int
     network: Network
     nursery: trio.Nursery
-    base_dir: Path
     clock: Callable[[], float]
     heard: Heard
     _task: ProgramTask | None = attrs.field(default=None, init=False)
@@ -99,7 +101,7 @@ class InMemory:
         protocol = ChainProtocol.parse(self.watcher.protocol)
         self._pipe = pipe = Pipe()
         endpoint = f"http://127.0.0.1:{self.port}"
-        words = ("-E", endpoint, "--base-dir", str(self.base_dir), "run", *arguments(self.watcher))
+        words = ("-E", endpoint, "--base-dir", str(_BASE_DIR), "run", *arguments(self.watcher))
         environ = {
             "MAVRYK_EVENTS_CONFIG": f"file-descriptor-path://{_PIPE}?section-prefix=:debug",
             "MAVRYK_EVENT_HOSTNAME": "exploration",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,27 +96,16 @@ def _determined(seed: int) -> Iterator[None]:
 
 
 async def _play(schedule: Schedule, executable: Executable | None) -> Outcome:
-    with _folder() as folder:
-        async with trio.open_nursery() as nursery:
-            player = _Player(schedule, executable, nursery, folder)
-            try:
-                await player.play()
-            finally:
-                with trio.CancelScope(shield=True):
-                    for each in player.watching:
-                        await each.driver.stop("kill")
-                nursery.cancel_scope.cancel(reason="the exploration is over")
+    async with trio.open_nursery() as nursery:
+        player = _Player(schedule, executable, nursery)
+        try:
+            await player.play()
+        finally:
+            with trio.CancelScope(shield=True):
+                for each in player.watching:
+                    await each.driver.stop("kill")
+            nursery.cancel_scope.cancel(reason="the exploration is over")
     return player.outcome()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder for accusers in memory, which must have one, and write nothing there."""
-    folder = Path(tempfile.mkdtemp(prefix="accuser-explore-"))
-    try:
-        yield folder
-    finally:
-        folder.rmdir()
 
 
 @attrs.define(eq=False)
@@ -125,7 +113,6 @@ class _Player:
     schedule: Schedule
     executable: Executable | None
     nursery: trio.Nursery
-    folder: Path
     stations: list[Station] = attrs.field(init=False)
     watching: list[Watching] = attrs.field(factory=list, init=False)
     links: Links = attrs.field(init=False)
@@ -204,9 +191,7 @@ class _Player:
 
         port = await self._listen(each, _PORT + index)
         if self.executable is None:
-            each.driver = InMemory(
-                each.name, watcher, port, self.network, self.nursery, self.folder, self.clock, hear
-            )
+            each.driver = InMemory(each.name, watcher, port, self.network, self.nursery, self.clock, hear)
         else:
             toolchain, path = self.executable.toolchain, self.executable.path
             each.driver = AsProcess(

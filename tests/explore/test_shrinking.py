@@ -63,7 +63,7 @@ def test_the_program_judges_an_executable(tmp_path: Path, monkeypatch: pytest.Mo
     steps = (Bake(), Bake(), Vote(kind="preattestation"), Bake())
     outcome = play(Schedule(steps=steps), judged)
     assert outcome.violations
-    small = shrink(outcome, judged, plays=8)
+    small = shrink(outcome, judged, plays=5)
     assert len(small.schedule.steps) < len(steps)
     path = tmp_path / "program.py"
     path.write_text(program(small, "seed_1", judged))
