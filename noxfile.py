@@ -67,6 +67,13 @@ def forging(session: nox.Session) -> None:
 
 
 @nox.session
+def explored_mutants(session: nox.Session) -> None:
+    """Let ``accuser explore`` look for faults put into the accuser, and print which it finds, and when."""
+    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.tools.explored_mutants", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Meet 500 faults drawn at random; arguments go to ``tests/tools/soak.py``."""
     session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))

@@ -4,6 +4,7 @@ The packages, from the top; each imports only what stands below it, which `lint`
 
     commands/  pytest/         programs and the plugin, which users start
     scenarios/  testing/       made of the public interface alone
+    explore/                   networks drawn from seeds, and a judge of accusers
     _daemons/                  what users hold: daemons, clients, endpoints, replays
     _engine/                   one run of a daemon: session, transcript, readiness, waits, exits
     _hosts/                    where daemons run: this machine, another one by SSH, this process

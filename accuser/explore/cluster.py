@@ -51,7 +51,7 @@ def search_on(address: str, results: Results, seeds: Sequence[int]) -> Iterator[
             return client.submit(examine_all, chunk, judged, pure=False, retries=_PATIENCE)
 
         chunks: dict[str, list[int]] = {}
-        running = distributed.as_completed()
+        running = distributed.as_completed(loop=client.loop)
         for chunk in chunked(left, threads):
             future = submit(chunk)
             chunks[future.key] = chunk

@@ -30,7 +30,7 @@ from .schedule import (
 DEFAULT_PRESERVED: Final = 200
 """Levels that an accuser keeps where nothing else is said."""
 
-_DEEP: Final = 0.02
+_DEEP: Final = 0.06
 """How many schedules reach beyond that."""
 
 _LATE: Final = 0.12
@@ -105,12 +105,13 @@ def _draw(seed: int) -> Schedule:
 
 
 def _deep(chance: random.Random, seed: int, protocol: str, watcher: Watcher) -> Schedule:
-    """A chain that is longer than what an accuser remembers by itself."""
-    watcher = Watcher(protocol=protocol, keep_alive=watcher.keep_alive)
-    levels = DEFAULT_PRESERVED + chance.randint(3, 30)
-    steps: list[Step] = [Bake() for _ in range(levels)]
-    for _ in range(chance.randint(2, 8)):
-        steps.append(_late(chance, 1, DEFAULT_PRESERVED))
+    """A chain that is longer than what an accuser remembers, and blocks of what it is about to forget."""
+    kept = chance.choice((None, 19, 20, 20, 29, 30))
+    preserved = DEFAULT_PRESERVED if kept is None else kept
+    watcher = Watcher(protocol=protocol, keep_alive=watcher.keep_alive, preserved_levels=kept)
+    steps: list[Step] = [Bake() for _ in range(preserved + chance.randint(3, 30))]
+    for _ in range(chance.randint(4, 20)):
+        steps.append(_late(chance, 1, preserved))
         if chance.random() < 0.3:
             steps.append(Bake())
     return Schedule(seed=seed, protocol=protocol, watchers=(watcher,), steps=tuple(steps))
@@ -118,7 +119,7 @@ def _deep(chance: random.Random, seed: int, protocol: str, watcher: Watcher) -> 
 
 def _late(chance: random.Random, nodes: int, preserved: int) -> Bake:
     """A block, with votes, of about the level that an accuser is just about to forget."""
-    back = preserved + chance.choice((-1, 0, 0, 1, 1, 2))
+    back = preserved + chance.choice((-1, 0, 0, 1, 1, 2, 2, 3))
     return Bake(
         node=chance.randrange(nodes),
         back=max(0, back),

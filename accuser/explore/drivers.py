@@ -16,8 +16,8 @@ from .. import Protocol as ChainProtocol
 from ..sandbox.surroundings.memory import Pipe, Reader
 from ..sandbox.surroundings.network import Network
 from ..sandbox.surroundings.task import ProgramTask
-from .judge import Said
 from .schedule import Watcher
+from .words import Said
 
 _PIPE: Final = "/exploration/events"
 _BASE_DIR: Final = Path(__file__).parent

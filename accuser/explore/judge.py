@@ -21,28 +21,11 @@ from .._mavryk.codec.forge import BlockHeader, fitness_round, full_header_from_j
 from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
 from .doors import Call
 from .memory import Memory, Recorded
+from .words import Said, differences
 
 _VOTES: Final = ("attestation", "preattestation", "attestation_with_dal")
 _ANCHOR: Final = 5
 _AHEAD: Final = 2
-
-
-@attrs.frozen
-class Said:
-    """An event: its section, its name without a version, and its value."""
-
-    section: tuple[str, ...]
-    name: str
-    value: Any
-
-
-@attrs.frozen
-class Asked:
-    """A request that had to be made."""
-
-    method: str
-    path: str
-    body: Any = None
 
 
 @attrs.frozen(eq=False)
@@ -366,45 +349,3 @@ def consensus_operations(operations: Sequence[Any]) -> Iterator[InlinedConsensus
 def _differ(one: InlinedConsensus, other: InlinedConsensus) -> bool:
     about, of = one.content, other.content
     return about.payload_hash != of.payload_hash or about.slot != of.slot or one.branch != other.branch
-
-
-_FREE: Final = frozenset({"accuser_block_error", "daemon_error"})
-"""Events that tell an error, which the accuser words itself."""
-
-
-def _plain(said: Said) -> Said:
-    if said.name in _FREE and isinstance(said.value, dict):
-        value = {name: each for name, each in said.value.items() if name != "errors"}
-        return attrs.evolve(said, value=value)
-    return said
-
-
-def differences(wanted: Sequence[Said], said: Sequence[Said]) -> Iterator[str]:
-    """In what an accuser's words differ from those that were wanted."""
-    # A block is told of as soon as it is there, whatever the accuser is about.
-    seen = [[each for each in one if each.name.startswith("block-seen-")] for one in (wanted, said)]
-    others = [
-        [_plain(each) for each in one if not each.name.startswith("block-seen-")] for one in (wanted, said)
-    ]
-    for must, has in (seen, others):
-        missing, extra = list(must), []
-        for each in has:
-            if each in missing:
-                missing.remove(each)
-            else:
-                extra.append(each)
-        for each in missing:
-            yield f"missed: {_shown(each)}"
-        for each in extra:
-            yield f"unwarranted: {_shown(each)}"
-        if must != has and not missing and not extra:
-            yield f"in the wrong order: {[each.name for each in has]}, not {[each.name for each in must]}"
-
-
-def _shown(said: Said) -> str:
-    match said.name:
-        case name if name.startswith("double_") and name.endswith("_denounced"):
-            return f"{name} {said.value.get('hash') if isinstance(said.value, dict) else said.value}"
-        case name if name.startswith("block-seen-"):
-            return f"{name} {said.value.get('hash') if isinstance(said.value, dict) else said.value}"
-    return f"{said.name} {said.value}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,10 @@ _LATER: Final = 1_000_000
 _PORT: Final = 10_000
 _PATIENCE: Final = 12.0
 """Seconds in which an accuser looks again for a node that was lost."""
+
+
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Trio's order of tasks belongs to the process, and not to a thread of it."""
 
 
 @attrs.frozen
@@ -85,14 +90,15 @@ def _determined(seed: int) -> Iterator[None]:
     from trio._core import _run
 
     run: Any = _run
-    before, state = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r.getstate()
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True
-    run._r.seed(seed)
-    try:
-        yield
-    finally:
-        run._ALLOW_DETERMINISTIC_SCHEDULING = before
-        run._r.setstate(state)
+    with _ONE_AT_A_TIME:
+        before, state = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r.getstate()
+        run._ALLOW_DETERMINISTIC_SCHEDULING = True
+        run._r.seed(seed)
+        try:
+            yield
+        finally:
+            run._ALLOW_DETERMINISTIC_SCHEDULING = before
+            run._r.setstate(state)
 
 
 async def _play(schedule: Schedule, executable: Executable | None) -> Outcome:

@@ -17,10 +17,11 @@ from ..sandbox.node import render
 from .doors import Call, Door
 from .drawing import DEFAULT_PRESERVED
 from .drivers import Driver
-from .judge import Arrival, Judge, Said, SeenBlock
+from .judge import Arrival, Judge, SeenBlock
 from .memory import Memory
 from .schedule import Watcher
 from .stations import Station
+from .words import Said
 
 BLOCKS: Final = "/monitor/applied_blocks"
 MEMPOOL: Final = "/chains/main/mempool/monitor_operations"

@@ -154,7 +154,14 @@ def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]
     )
     worker = (
         *(f"{common[1]}", f"{common[2]}.dask_worker", address),
-        *("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"),
+        *(
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--no-dashboard",
+            "--host",
+            "127.0.0.1",
+        ),
     )
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -174,7 +181,10 @@ def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]
             process.wait()
 
 
-def test_a_cluster_finds_the_same_though_a_worker_dies(tmp_path: Path) -> None:
+def test_a_cluster_finds_the_same_though_a_worker_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
     seeds = range(24)
     with cluster(3) as (address, workers):
         words = (
