@@ -108,7 +108,8 @@ class Door:
         voice = Voice.of(request)
         body = voice.hear(request).json() if request.body else None
         fault = self._fault(request)
-        status, told = 500, list[Any](_FAILURE)
+        status: int = 500
+        told: Any = _FAILURE
         if fault is None or fault in _ALTERED:
             plain = attrs.evolve(request, headers=_IN_JSON, body=b"" if body is None else dump(body))
             answer = await self.handler()(plain)
