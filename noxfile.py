@@ -169,7 +169,7 @@ def installed(session: nox.Session, archive: str, extra: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure the package against floors and print the table; arguments go to ``benchmarks/run.py``."""
-    session.install("-q", ".")
+    session.install("-q", ".[sandbox]")
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from accusing import measure_accuser
 from cycles import measure_cycles
 from everyday import measure_everyday
+from exploring import measure_exploring
 from latency import measure_flood, measure_latency
 from processes import measure_processes
 from resources import measure_idle, measure_memory
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[Writer], list[Row]]] = {
     "cycles": measure_cycles,
     "accuser": measure_accuser,
     "everyday": measure_everyday,
+    "exploring": measure_exploring,
 }
 
 
