@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import threading
 from collections import Counter
@@ -37,6 +38,10 @@ _PORT: Final = 10_000
 _PATIENCE: Final = 12.0
 """Seconds in which an accuser looks again for a node that was lost."""
 
+
+_DETERMINED: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
+_CHANCE: Final = "_r"
+"""What pytest-trio sets and seeds too, where Hypothesis must see the same again."""
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Trio's order of tasks belongs to the process, and not to a thread of it."""
@@ -87,18 +92,17 @@ def play(schedule: Schedule, executable: Executable | None = None) -> Outcome:
 @contextmanager
 def _determined(seed: int) -> Iterator[None]:
     """Let trio take tasks in an order that follows from a seed, as its tests do under Hypothesis."""
-    from trio._core import _run
-
-    run: Any = _run
+    inside = vars(importlib.import_module("trio._core._run"))
+    chance: random.Random = inside[_CHANCE]
     with _ONE_AT_A_TIME:
-        before, state = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r.getstate()
-        run._ALLOW_DETERMINISTIC_SCHEDULING = True
-        run._r.seed(seed)
+        before, state = inside[_DETERMINED], chance.getstate()
+        inside[_DETERMINED] = True
+        chance.seed(seed)
         try:
             yield
         finally:
-            run._ALLOW_DETERMINISTIC_SCHEDULING = before
-            run._r.setstate(state)
+            inside[_DETERMINED] = before
+            chance.setstate(state)
 
 
 async def _play(schedule: Schedule, executable: Executable | None) -> Outcome:
