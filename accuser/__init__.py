@@ -91,6 +91,10 @@ if TYPE_CHECKING:
     from ._hosts.memory.machine import MEMORY as MEMORY
     from ._hosts.memory.machine import Sandbox as Sandbox
     from ._hosts.memory.machine import open_sandbox as open_sandbox
+    from ._hosts.remote.runner import Runner as Runner
+    from ._hosts.remote.runner import TransportRunner as TransportRunner
+    from ._hosts.remote.transport import Shell as Shell
+    from ._hosts.remote.transport import Transport as Transport
     from ._hosts.ssh.runner import SSHRunner as SSHRunner
     from ._hosts.ssh.runner_config import RunnerConfig as RunnerConfig
     from ._hosts.ssh.runner_config import load_runner_config as load_runner_config
@@ -185,6 +189,10 @@ else:
         "MEMORY": "._hosts.memory.machine",
         "Sandbox": "._hosts.memory.machine",
         "open_sandbox": "._hosts.memory.machine",
+        "Runner": "._hosts.remote.runner",
+        "TransportRunner": "._hosts.remote.runner",
+        "Shell": "._hosts.remote.transport",
+        "Transport": "._hosts.remote.transport",
         "SSHRunner": "._hosts.ssh.runner",
         "RunnerConfig": "._hosts.ssh.runner_config",
         "load_runner_config": "._hosts.ssh.runner_config",

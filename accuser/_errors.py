@@ -368,12 +368,12 @@ class ScenarioFailed(AccuserError):
 
 @attrs.define(eq=False, str=False)
 class RunnerError(AccuserError):
-    """Another machine cannot be reached by SSH, or the connection to it was lost."""
+    """A place for daemons cannot be reached, or the connection to it was lost."""
 
     host: str
     reason: RunnerFault
     detail: str
-    """What ``ssh`` or the other machine said."""
+    """What ``ssh``, the engine of containers or the place itself said."""
 
     def __str__(self) -> str:
         said = "".join(f"\n  {line}" for line in self.detail.splitlines())

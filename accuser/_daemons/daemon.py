@@ -22,8 +22,8 @@ from .._engine.waits import DEFAULT, Default
 from .._errors import AlreadyRunning, DaemonExited, NotRunning, StatsUnavailable
 from .._hosts.host import Host, Workspace
 from .._hosts.places import host_of
+from .._hosts.remote.runner import Runner
 from .._hosts.selection import toolchain_of
-from .._hosts.ssh.runner import SSHRunner
 from .._hosts.toolchain import Toolchain, installed
 from .._hosts.usage import Stats
 from .._logs import fresh_name, next_color
@@ -75,7 +75,7 @@ class Daemon(Observed):
 
     toolchain: Toolchain
     """Where the executable comes from, unless a path was given."""
-    runner: SSHRunner | None
+    runner: Runner | None
     """The machine that it runs on; None for this one."""
     options_known: ClassVar[type] = DaemonOptions
     """All that may be given by name, for the complaint about what may not."""

@@ -22,7 +22,7 @@ from .._engine.waits import (
     recorded,
     terminated,
 )
-from .._hosts.ssh.runner import SSHRunner, address_from
+from .._hosts.remote.runner import Runner, address_from
 from .._mavryk.network_file import Overrides, Upgrades, network_file
 from .._recording.doings import command_told
 from .._stream.event import Event
@@ -167,7 +167,7 @@ class Node(Daemon):
         """URL of the RPC server as seen from here, as in ``http://127.0.0.1:18731``."""
         return self.rpc_endpoint_from(None)
 
-    def rpc_endpoint_from(self, runner: SSHRunner | None) -> str:
+    def rpc_endpoint_from(self, runner: Runner | None) -> str:
         """URL of the RPC server as seen from the machine of ``runner``; None is this one."""
         return f"http://{address_from(runner, self.runner)}:{self.rpc_port}"
 
@@ -176,7 +176,7 @@ class Node(Daemon):
         """Address for other nodes, as in ``127.0.0.1:18732``."""
         return self.net_address_from(None)
 
-    def net_address_from(self, runner: SSHRunner | None) -> str:
+    def net_address_from(self, runner: Runner | None) -> str:
         """Address for nodes on the machine of ``runner``; None is this one."""
         return f"{address_from(runner, self.runner)}:{self.net_port}"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from .._engine.supervise import RestartPolicy
-from .._hosts.ssh.runner import SSHRunner
+from .._hosts.remote.runner import Runner
 from .._hosts.toolchain import Toolchain
 from .._recording.writer import Recording
 
@@ -27,7 +27,7 @@ class DaemonOptions(TypedDict, total=False):
     """The executable, in place of the toolchain's."""
     toolchain: Toolchain | str | None
     """Where the executable comes from; also by name: ``sandbox``, ``memory``, ``installed`` or a folder."""
-    runner: SSHRunner | None
+    runner: Runner | None
     """The machine that it runs on; by default this one."""
     wait_timeout: float | None
     """Seconds that waits last by default: 60; None for no limit."""

@@ -7,7 +7,7 @@ from typing import Unpack
 
 import attrs
 
-from .. import Protocol, SSHRunner, Toolchain
+from .. import Protocol, Runner, Toolchain
 from ._common import Denunciation, Inclusion, ScenarioOptions
 from ._fork import Machines, open_fork
 from ._stage import Setting
@@ -34,9 +34,9 @@ async def double_baking(
     toolchain: Toolchain,
     protocol: Protocol = Protocol.BOREAS,
     *,
-    accuser_runner: SSHRunner | None = None,
-    node_runner: SSHRunner | None = None,
-    other_nodes_runner: SSHRunner | None = None,
+    accuser_runner: Runner | None = None,
+    node_runner: Runner | None = None,
+    other_nodes_runner: Runner | None = None,
     node_path: str | Path | None = None,
     **options: Unpack[ScenarioOptions],
 ) -> DoubleBaking:

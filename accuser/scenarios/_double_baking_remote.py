@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from .. import Protocol, SSHRunner, Toolchain
+from .. import Protocol, Runner, Toolchain
 from ._common import ScenarioOptions, silent
 from ._double_baking import DoubleBaking, double_baking
 
@@ -17,7 +17,7 @@ async def double_baking_remote(
     toolchain: Toolchain,
     protocol: Protocol = Protocol.BOREAS,
     *,
-    runner: SSHRunner,
+    runner: Runner,
     node_path: str | Path | None = None,
     **options: Unpack[ScenarioOptions],
 ) -> DoubleBaking:

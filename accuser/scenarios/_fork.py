@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from .. import Accuser, Client, Node, ScenarioFailed, SSHRunner
+from .. import Accuser, Client, Node, Runner, ScenarioFailed
 from ._common import Denunciation, Inclusion, places
 from ._stage import Setting, find_evidence
 
@@ -47,9 +47,9 @@ class Side:
 class Machines:
     """Where the daemons run; None is this machine."""
 
-    accuser: SSHRunner | None = None
-    third: SSHRunner | None = None
-    others: SSHRunner | None = None
+    accuser: Runner | None = None
+    third: Runner | None = None
+    others: Runner | None = None
     node_path: str | Path | None = None
     """An executable for the nodes, in place of the toolchain's, wherever they run."""
 
@@ -194,7 +194,7 @@ async def open_fork(
 
 
 async def _open_side(
-    setting: Setting, machines: Machines, stack: contextlib.AsyncExitStack, runner: SSHRunner | None
+    setting: Setting, machines: Machines, stack: contextlib.AsyncExitStack, runner: Runner | None
 ) -> Side:
     opening = setting.node_and_client(arguments=NODE_ARGUMENTS, runner=runner, path=machines.node_path)
     node, client = await stack.enter_async_context(opening)

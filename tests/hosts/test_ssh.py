@@ -15,7 +15,7 @@ from accuser import (
     SSHRunner,
     TerminatedBeforeEvent,
 )
-from accuser._hosts.ssh.script import run_there, script
+from accuser._hosts.remote.script import run_there, script
 from accuser.testing import ScriptedDaemon
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM
@@ -86,7 +86,7 @@ async def test_the_status_of_an_exit_is_told(
 async def run_away(runner: SSHRunner, directory: Path) -> None:
     async with runner:
         assert await runner.exists(directory)
-        await run_there(runner._connection, ("rm", "-r", str(directory)), {})
+        await run_there(runner.transport, ("rm", "-r", str(directory)), {})
 
 
 async def test_kill_reaches_the_whole_group(runner: SSHRunner, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_any_word_and_value_arrives_as_it_is(runner: SSHRunner) -> None:
     word = "a 'b' \"c\" $HOME `id` \\ * \n ! # é ~ ; & | -n"
     show = ("sh", "-c", 'printf %s "$1|$VALUE"', "sh", word)
     async with runner:
-        assert await run_there(runner._connection, show, {"VALUE": word}) == f"{word}|{word}"
+        assert await run_there(runner.transport, show, {"VALUE": word}) == f"{word}|{word}"
 
 
 def test_what_no_shell_can_carry_is_refused() -> None:
@@ -176,7 +176,7 @@ async def test_any_posix_shell_will_do(shell: str, tmp_path: Path) -> None:
     with serve(tmp_path / "ssh", more=path) as server:
         runner = server.runner(temp_dir=str(tmp_path / "there"))
         async with runner:
-            name = await run_there(runner._connection, ("sh", "-c", "readlink /proc/$$/exe; true"), {})
+            name = await run_there(runner.transport, ("sh", "-c", "readlink /proc/$$/exe; true"), {})
             assert name.strip() == str(Path(program).resolve())
             async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
                 # What is left of the shell's script must not reach the daemon.

@@ -26,6 +26,7 @@ from accuser import (
     open_accuser,
 )
 from accuser.testing import NO_NODE, ScriptedDaemon
+from tests.support.proc import command_of, parent_of
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import (
@@ -183,14 +184,6 @@ async def test_a_keeper_that_is_killed(runner: SSHRunner, server: Server, tmp_pa
     # What the keeper had of its own stays: nobody is left to know of it.
     (left,) = Path(runner.temp_dir).iterdir()
     shutil.rmtree(left)
-
-
-def command_of(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
 
 
 @pytest.mark.parametrize("signum", [signal.SIGPROF, signal.SIGXCPU, signal.SIGALRM])

@@ -14,8 +14,8 @@ from accuser import (
     SSHRunner,
 )
 from accuser._hosts.local.machine import THIS_MACHINE
-from accuser._hosts.ssh.runner import address_from
-from accuser._hosts.ssh.script import script
+from accuser._hosts.remote.runner import address_from
+from accuser._hosts.remote.script import script
 from accuser.testing import ScriptedDaemon
 from tests.support.remote import runner, server
 from tests.support.sshd import (

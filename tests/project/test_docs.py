@@ -51,6 +51,8 @@ async def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
             if SSHD is None:
                 pytest.skip("needs OpenSSH's server: install openssh-server")
             stack.enter_context(serve(tmp_path))
+        if '"unshare"' in program and os.getuid() != 0:
+            pytest.skip("needs root to make namespaces")
         done = await run("program.py", cwd=tmp_path)
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert done.stdout

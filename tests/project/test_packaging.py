@@ -44,7 +44,7 @@ def test_the_wheel_has_every_file_of_the_package(tmp_path: Path) -> None:
         names = {name for name in wheel.namelist() if not name.startswith("accuser-0")}
         metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
     assert names == sources("accuser")
-    assert {"accuser/py.typed", "accuser/_hosts/ssh/keeper.sh", "accuser/_mavryk/data/atlas.json"} <= names
+    assert {"accuser/py.typed", "accuser/_hosts/remote/keeper.sh", "accuser/_mavryk/data/atlas.json"} <= names
     for extra in ("sandbox", "cli", "pytest"):
         assert f"Provides-Extra: {extra}\n" in metadata
 

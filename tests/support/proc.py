@@ -52,3 +52,13 @@ def children() -> list[int]:
     for file in Path("/proc/self/task").glob("*/children"):
         pids += map(int, file.read_text().split())
     return [pid for pid in pids if pid not in (guardian.pid, forks.pid)]
+
+
+def command_of(pid: int) -> list[str]:
+    """The words of a process's command line."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+
+
+def parent_of(pid: int) -> int:
+    """The process that a process was started by."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])

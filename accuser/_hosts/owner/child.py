@@ -58,6 +58,12 @@ class Child:
         return self.process.pid
 
     @property
+    def stdin(self) -> trio.lowlevel.FdStream:
+        """Our end of the child's standard input."""
+        assert isinstance(self.process.stdin, trio.lowlevel.FdStream)
+        return self.process.stdin
+
+    @property
     def stdout(self) -> trio.abc.ReceiveStream:
         """Our end of the child's standard output."""
         assert self.process.stdout is not None
@@ -71,9 +77,7 @@ class Child:
 
     def end_input(self) -> None:
         """Close its standard input."""
-        stream = self.process.stdin
-        assert isinstance(stream, trio.lowlevel.FdStream)
-        stream.close()
+        self.stdin.close()
 
     async def wait_exited(self) -> None:
         """Wait until the process has exited, without reaping it. Cancelling is harmless."""

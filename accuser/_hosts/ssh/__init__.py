@@ -1,4 +1,4 @@
-"""Another machine as a host: a keeper and a launcher there, shell scripts, over one connection of OpenSSH.
+"""Another machine as a host, over one connection of OpenSSH: a transport for `remote`.
 
-May import `_hosts.owner` and what that may import; neither `local` nor `memory`.
+May import `_hosts.remote` and what that may import; neither `local` nor `memory`.
 """

@@ -27,6 +27,7 @@ from ..._report import RunnerFault
 from ..owner.child import Child, spawn
 from ..owner.guardian import guardian
 from ..paths import expressible_place, is_expressible
+from ..remote.transport import Shell, Transport, spawn_shell
 
 CLOSE_GRACE: Final = 2.0
 """Seconds that a master gets to take leave; then it is killed."""
@@ -46,11 +47,13 @@ _FAULTS: Final = (
 
 
 @attrs.define(eq=False)
-class Connection:
+class Connection(Transport):
     """The connection to one machine, counted by its users."""
 
     label: str
     """The machine, in messages."""
+    host: str
+    """Its name or address, for who talks to servers there."""
     destination: tuple[str, ...]
     """The words of the command line that name the machine and the way to it."""
     connect_timeout: float
@@ -62,6 +65,11 @@ class Connection:
     _folder: Path | None = attrs.field(default=None, init=False)
     _key: str = attrs.field(default="", init=False)
     _sessions: int = attrs.field(default=0, init=False)
+
+    @property
+    def address(self) -> str:
+        """As told."""
+        return self.host
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
@@ -88,38 +96,30 @@ class Connection:
         """Whether it stands, as far as is known."""
         return self._master is not None and not self._master.has_exited()
 
-    @trio.lowlevel.enable_ki_protection
-    async def shell(self, script: str) -> Child:
-        """Start a shell there that runs ``script``, which it reads from its standard input.
+    def command(self) -> tuple[str, ...]:
+        """A session of the connection. Nothing depends on how the user's login shell takes its words."""
+        assert self._folder is not None
+        self._sessions += 1
+        log = self._folder / f"session-{self._sessions}"
+        return (*self._command(log), "-o", "ControlMaster=no", *self.destination, "exec sh")
 
-        So nothing depends on how the user's login shell takes its words.
-        """
+    @trio.lowlevel.enable_ki_protection
+    async def shell(self, script: str) -> Shell:
+        """Start a shell there that runs ``script``, by a new connection if this one is lost."""
         async with self._changing:
             if not self.alive:
                 await self._close()
                 await self._open()
-        assert self._folder is not None
-        self._sessions += 1
-        log = self._folder / f"session-{self._sessions}"
-        child = await spawn(
-            (*self._command(log), "-o", "ControlMaster=no", *self.destination, "exec sh"), os.environ
-        )
-        try:
-            assert child.process.stdin is not None
-            await child.process.stdin.send_all(script.encode())
-        except trio.BrokenResourceError:
-            # What it says of its end is read where its answer is awaited.
-            pass
-        except BaseException:
-            with trio.CancelScope(shield=True):
-                await child.aclose()
-            raise
-        return child
+        return await spawn_shell(self.command(), script)
 
-    def fault(self, detail: str = "") -> RunnerError:
+    async def fault(self, detail: str = "") -> RunnerError:
         """What the last sessions say about the end of the connection."""
         text = self._log() or detail
-        return RunnerError(self.label, self._classify(text, RunnerFault.LOST), text)
+        return RunnerError(self.label, self.meaning(text), text)
+
+    def meaning(self, text: str) -> RunnerFault:
+        """By what ``ssh`` says."""
+        return self._classify(text, RunnerFault.LOST)
 
     @trio.lowlevel.enable_ki_protection
     async def _open(self) -> None:

@@ -1,4 +1,4 @@
-"""The keeper of a daemon on another machine: a script there that stays, whatever the daemon does.
+"""The keeper of a daemon elsewhere: a script there that stays, whatever the daemon does.
 
 It makes the event pipe, copies it to us, passes signals on, and stops the daemon when it loses us.
 """
@@ -16,9 +16,8 @@ import trio
 
 from ..._errors import DirectoryError, EventPipeError, RunnerError
 from ..._report import RunnerFault
-from ..owner.child import Child
-from .connection import Connection
 from .script import Remainder, Reports, script
+from .transport import Shell, Transport, refusal
 
 GRACE: Final = 10
 """Seconds between SIGTERM and SIGKILL for a daemon that lost its owner."""
@@ -33,20 +32,20 @@ class Keeper:
 
     path: Path
     folder: Path
-    connection: Connection
+    transport: Transport
     reports: Reports
     reader: trio.abc.ReceiveStream
     """The events, which the keeper copies to its standard error."""
-    _shell: Child
+    _shell: Shell
 
     @classmethod
     async def make(
-        cls, connection: Connection, path: Path, folder: Path, workspace: Path | None, patience: float
+        cls, transport: Transport, path: Path, folder: Path, workspace: Path | None, patience: float
     ) -> Keeper:
         """Start a keeper, which makes the pipe.
 
         Args:
-            connection: to the machine.
+            transport: the way there.
             path: of the pipe.
             folder: for what the keeper needs; it makes and removes it.
             workspace: what else to remove if the owner is lost.
@@ -54,7 +53,7 @@ class Keeper:
 
         Raises:
             EventPipeError, DirectoryError: it could not be made.
-            RunnerError: the connection or the shell there fails.
+            RunnerError: the way there, or the shell, fails.
         """
         token = secrets.token_hex(8)
         settings = {
@@ -65,27 +64,25 @@ class Keeper:
             "grace": GRACE,
             "patience": round(patience),
         }
-        shell = await connection.shell(script("keeper", settings, {}, ()))
+        shell = await transport.shell(script("keeper", settings, {}, ()))
         try:
             reports = Reports(shell.stdout, token)
-            await _ready(reports, connection, path, folder)
+            await _ready(reports, transport, shell, path, folder)
             # What a login shell may print, as a warning about its locale, is no event.
             events = Reports(shell.stderr, token)
             if await events.next() is None:
-                raise connection.fault()
+                raise await transport.fault()
         except BaseException:
             with trio.CancelScope(shield=True):
                 await shell.aclose()
             raise
-        return cls(path, folder, connection, reports, Remainder(events.rest, shell.stderr), shell)
+        return cls(path, folder, transport, reports, Remainder(events.rest, shell.stderr), shell)
 
     def tell(self, *words: str) -> None:
         """Tell the keeper something; it may be gone."""
-        stream = self._shell.process.stdin
-        assert isinstance(stream, trio.lowlevel.FdStream)
-        # Some bytes at a time: the pipe to `ssh` is full only if the connection is dead.
+        # Some bytes at a time: the pipe is full only if who reads it is dead.
         with contextlib.suppress(OSError, trio.ClosedResourceError):
-            os.write(stream.fileno(), f"{' '.join(words)}\n".encode())
+            os.write(self._shell.stdin.fileno(), f"{' '.join(words)}\n".encode())
 
     def release(self) -> None:
         """Let the keeper end with the last of the other writers."""
@@ -99,15 +96,15 @@ class Keeper:
         await self._shell.aclose()
 
 
-async def _ready(reports: Reports, connection: Connection, path: Path, folder: Path) -> None:
+async def _ready(reports: Reports, transport: Transport, shell: Shell, path: Path, folder: Path) -> None:
     match ((await reports.next()) or "").split(" ", 2):
         case ["ready"]:
             return
         case ["failed", "pipe", detail]:
-            raise EventPipeError(path, f"cannot be made on {connection.label}: {detail}")
+            raise EventPipeError(path, f"cannot be made on {transport.label}: {detail}")
         case ["failed", "folder", detail]:
-            raise DirectoryError(folder, detail, connection.label)
+            raise DirectoryError(folder, detail, transport.label)
         case ["failed", *_]:
-            raise RunnerError(connection.label, RunnerFault.UNUSABLE, "no process group for each session")
+            raise RunnerError(transport.label, RunnerFault.UNUSABLE, "no process group for each session")
         case _:
-            raise connection.fault(reports.rest.decode("utf-8", "replace"))
+            raise await refusal(transport, shell, reports.rest.decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Shell scripts that run on another machine, and the lines in which they report to us.
+"""Shell scripts that run elsewhere, and the lines in which they report to us.
 
 A script is sent to a shell there, with its settings in front. It begins each report with a token that
 nobody else knows, since login shells and the daemon write to the same streams.
@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from ..._errors import BinaryNotFound, CommandFailed
-from .connection import Connection
+from .transport import Transport
 
 _SCRIPTS: Final = Path(__file__).parent
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -93,13 +93,13 @@ class Remainder(trio.abc.ReceiveStream):
 
 
 @trio.lowlevel.enable_ki_protection
-async def run_there(connection: Connection, command: tuple[str, ...], environment: Mapping[str, str]) -> str:
+async def run_there(transport: Transport, command: tuple[str, ...], environment: Mapping[str, str]) -> str:
     """Run a command there to its end; return its standard output.
 
     Raises:
         BinaryNotFound: the executable is not there.
         CommandFailed: it ended with another status than 0.
-        RunnerError: the connection fails.
+        RunnerError: the way there fails.
 
     Cancelling stops it.
     """
@@ -110,7 +110,7 @@ async def run_there(connection: Connection, command: tuple[str, ...], environmen
         parts = [bytes(data) async for data in stream]
         outputs[name] = b"".join(parts)
 
-    child = await connection.shell(script("command", {"token": token}, environment, command))
+    child = await transport.shell(script("command", {"token": token}, environment, command))
     try:
         async with trio.open_nursery() as readers:
             readers.start_soon(read, "stdout", child.stdout)
@@ -121,10 +121,10 @@ async def run_there(connection: Connection, command: tuple[str, ...], environmen
     stdout, stderr = (outputs[name].decode("utf-8", "replace") for name in ("stdout", "stderr"))
     _, begun, rest = stdout.partition(f"{token} ")
     if rest == "missing\n":
-        raise BinaryNotFound(command[0], (f"{command[0]} (on {connection.label})",))
+        raise BinaryNotFound(command[0], (f"{command[0]} (on {transport.label})",))
     said, ended, status = rest.removeprefix("begin\n").rpartition(f"{token} status ")
     if not (begun and ended):
-        raise connection.fault(stderr)
+        raise await transport.fault(stderr)
     if int(status):
         raise CommandFailed(command, int(status), said, stderr)
     return said

@@ -1,7 +1,7 @@
-"""One daemon on another machine: a launcher there becomes its parent, and the keeper attends to it.
+"""One daemon elsewhere: a launcher there becomes its parent, and the keeper attends to it.
 
-Both are shell scripts, each in a session of its own of the connection. The launcher becomes the daemon's
-parent, in the process group that the server made for it; the daemon starts once the keeper guards that
+Both are shell scripts, each started by the transport. The launcher becomes the daemon's
+parent, in the process group that was made for it; the daemon starts once the keeper guards that
 group.
 """
 
@@ -18,10 +18,10 @@ import trio
 
 from ..._errors import BinaryNotFound, CommandFailed, RunnerError
 from ..._report import RunnerFault, signal_name
-from ..owner.child import Child
 from ..usage import Machine, Usage, usage_of
 from .keeper import LEAVE, Keeper
 from .script import Remainder, Reports, run_there, script
+from .transport import Shell, refusal
 
 KILLED_WITH_ITS_GROUP: Final = "killed"
 
@@ -55,7 +55,7 @@ class RemoteProcess:
     stderr: trio.abc.ReceiveStream
     _group: int
     _keeper: Keeper
-    _launcher: Child
+    _launcher: Shell
     _heartbeat: float
     _status: str | None = attrs.field(default=None, init=False)
     _lost: RunnerError | None = attrs.field(default=None, init=False)
@@ -71,11 +71,11 @@ class RemoteProcess:
 
         Raises:
             BinaryNotFound: the executable is not there.
-            RunnerError: the connection or the shell there fails.
+            RunnerError: the way there, or the shell, fails.
         """
         token = secrets.token_hex(8)
         settings = {"token": token, "folder": keeper.folder}
-        launcher = await keeper.connection.shell(script("launcher", settings, environment, command))
+        launcher = await keeper.transport.shell(script("launcher", settings, environment, command))
         try:
             reports = Reports(launcher.stdout, token)
             match ((await reports.next()) or "").split():
@@ -85,12 +85,12 @@ class RemoteProcess:
                     await errors.next()
                     pid = await _launch(keeper, launcher, reports, group)
                 case ["missing"]:
-                    raise BinaryNotFound(command[0], (f"{command[0]} (on {keeper.connection.label})",))
+                    raise BinaryNotFound(command[0], (f"{command[0]} (on {keeper.transport.label})",))
                 case ["nogroup"]:
                     detail = "no process group for each session"
-                    raise RunnerError(keeper.connection.label, RunnerFault.UNUSABLE, detail)
+                    raise RunnerError(keeper.transport.label, RunnerFault.UNUSABLE, detail)
                 case _:
-                    raise keeper.connection.fault(reports.rest.decode("utf-8", "replace"))
+                    raise await refusal(keeper.transport, launcher, reports.rest.decode("utf-8", "replace"))
         except BaseException:
             with trio.CancelScope(shield=True):
                 await launcher.aclose()
@@ -103,16 +103,16 @@ class RemoteProcess:
         """Wait until the keeper tells the exit, or is lost; meanwhile tell it that we live."""
         while not self.has_exited():
             with trio.move_on_at(self._next_ping) as scope:
-                self._take(await self._keeper.reports.next())
+                await self._take(await self._keeper.reports.next())
             if scope.cancelled_caught:
                 if self._unanswered == UNANSWERED:
-                    self._take(None)
+                    await self._take(None)
                     return
                 self._unanswered += 1
                 self._keeper.tell("ping")
                 self._next_ping = trio.current_time() + self._heartbeat
 
-    def _take(self, report: str | None) -> None:
+    async def _take(self, report: str | None) -> None:
         self._unanswered = 0
         match (report or "").split():
             case ["exit", status]:
@@ -128,7 +128,7 @@ class RemoteProcess:
                 self._measured.problem = OSError("there is no /proc")
                 self._measured.finish(None)
             case []:
-                self._lost = self._keeper.connection.fault()
+                self._lost = await self._keeper.transport.fault()
                 self._measured.finish(None)
 
     def has_exited(self) -> bool:
@@ -170,24 +170,23 @@ class RemoteProcess:
         """Kill what still runs there, and close the session."""
         if not self.has_exited():
             self.send(signal.SIGKILL)
-        elif self._lost is not None and self._keeper.connection.alive:
+        elif self._lost is not None and self._keeper.transport.alive:
             # The keeper alone is gone, and with it who would stop the daemon.
             kill = ("sh", "-c", 'kill -KILL "-$1"', "sh", str(self._group))
             with trio.move_on_after(LEAVE), contextlib.suppress(RunnerError, CommandFailed):
-                await run_there(self._keeper.connection, kill, {})
+                await run_there(self._keeper.transport, kill, {})
         await self._launcher.aclose()
 
 
-async def _launch(keeper: Keeper, launcher: Child, reports: Reports, group: int) -> int:
+async def _launch(keeper: Keeper, launcher: Shell, reports: Reports, group: int) -> int:
     keeper.tell("guard", str(group))
     if await keeper.reports.next() != "guarded":
-        raise keeper.connection.fault()
-    assert launcher.process.stdin is not None
+        raise await keeper.transport.fault()
     # If the session is gone already, there is no answer.
     with contextlib.suppress(trio.BrokenResourceError):
-        await launcher.process.stdin.send_all(b"go\n")
+        await launcher.stdin.send_all(b"go\n")
     match ((await reports.next()) or "").split():
         case ["pid", pid]:
             return int(pid)
         case _:
-            raise keeper.connection.fault()
+            raise await keeper.transport.fault()

@@ -1,0 +1,180 @@
+"""What every place behind a `Transport` has in common, as a host of daemons."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import shlex
+import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Self
+
+import attrs
+
+from ..._errors import CommandFailed, DirectoryError, RunnerError
+from ..._logs import log
+from ..host import Running, Workspace, running
+from ..owner.ports import reserve_port
+from ..paths import check_expressible, is_expressible
+from .keeper import Keeper
+from .process import RemoteProcess
+from .script import run_there
+from .transport import LOOPBACK, Transport
+from .workspace import RemoteWorkspace
+
+if TYPE_CHECKING:
+    from ..._http.client import Connect
+
+
+@attrs.define(eq=False, kw_only=True)
+class Runner:
+    """A place for daemons behind a shell: `SSHRunner`, `ContainerRunner`, or a `TransportRunner` of your own.
+
+    What was started there stops by itself when its owner, or the way to it, is gone: at once if that is
+    closed, within ``lost_after`` seconds if it falls silent; then the daemon gets SIGTERM and, 10 s later,
+    SIGKILL, and its temporary files are removed.
+    """
+
+    lost_after: float = attrs.field(default=15.0, kw_only=True, validator=attrs.validators.ge(5))
+    """Seconds of silence after which the connection counts as lost, here and there; at least 5."""
+    temp_dir: str | PurePosixPath = attrs.field(default="/tmp", kw_only=True)
+    """Where temporary directories are made there: absolute, of ``A-Za-z0-9._/+-``, for the sink's sake."""
+    local_address: str = attrs.field(default=LOOPBACK, kw_only=True)
+    """Under which address daemons there reach this machine."""
+    transport: Transport = attrs.field(init=False)
+    """The way there."""
+    _holding: list[AbstractAsyncContextManager[None]] = attrs.field(factory=list, init=False)
+
+    def _check(self) -> None:
+        if not (PurePosixPath(self.temp_dir).is_absolute() and is_expressible(Path(self.temp_dir))):
+            raise ValueError(f"temp_dir must be absolute, of A-Za-z0-9._/+-, and is {str(self.temp_dir)!r}")
+
+    def __str__(self) -> str:
+        return self.transport.label
+
+    def address_for(self, other: Runner | None) -> str:
+        """The address under which another place reaches servers of this one; None is this machine."""
+        theirs = self.transport.address
+        return LOOPBACK if other is not None and other.address_for(None) == theirs else theirs
+
+    async def __aenter__(self) -> Self:
+        held = self.connected()
+        await held.__aenter__()
+        self._holding.append(held)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # Any of them: they only count.
+        await self._holding.pop().__aexit__(None, None, None)  # noqa: ASYNC102 - shielded there
+
+    # As `_host.Host` wants it.
+
+    @property
+    def listen_address(self) -> str:
+        """Everywhere, as a rule: who talks to servers there is elsewhere."""
+        return self.transport.listen_address
+
+    def workspace(self, name: str) -> Workspace:
+        """A directory in ``temp_dir``."""
+        return RemoteWorkspace(name, PurePosixPath(self.temp_dir))
+
+    def now(self) -> float:
+        """By the clock here, which the one there is taken to agree with."""
+        return time.time()
+
+    def reserve_port(self) -> int:
+        """One that is free here, as upstream's harness does."""
+        return reserve_port()
+
+    def connect_to(self, url: str) -> Connect | None:
+        """By TCP, unless the transport has another way."""
+        return self.transport.connect_to(url)
+
+    def absolute(self, path: str | Path) -> Path:
+        """The path. Raises ValueError if it is relative: to what?"""
+        if not PurePosixPath(path).is_absolute():
+            raise ValueError(f"{path} is relative; a path on {self} must be absolute")
+        return Path(path)
+
+    def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
+        """The executable, by its path if there is a folder, else from the PATH there."""
+        return (binary if bin_dir is None else str(bin_dir / binary),)
+
+    def connected(self) -> AbstractAsyncContextManager[None]:
+        """Stay connected for the length of a block. Raises `RunnerError`."""
+        return self.transport.opened()
+
+    async def make_folder(self, path: Path) -> None:
+        """Make a folder there."""
+        await self._write('mkdir -p -- "$1"', path)
+
+    async def exists(self, path: Path) -> bool:
+        """Look there."""
+        found = await run_there(self.transport, ("sh", "-c", 'test -e "$1"; echo $?', "sh", str(path)), {})
+        return found.strip() == "0"
+
+    async def write_new(self, path: Path, text: str) -> None:
+        """Write a file there."""
+        await self._write('test -e "$1" || printf %s "$2" >"$1"', path, text)
+
+    async def run(
+        self,
+        command: tuple[str, ...],
+        *,
+        name: str,
+        color: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run a command there."""
+        log(logging.DEBUG, name, color, shlex.join(command), bold=True)
+        output = await run_there(self.transport, command, environment or {})
+        for line in output.splitlines():
+            log(logging.DEBUG, name, color, line)
+        return output
+
+    async def start(
+        self, command: tuple[str, ...], environment: Mapping[str, str], events: Path, workspace: Workspace
+    ) -> Running:
+        """Start the daemon there, and before it a keeper with its pipe."""
+        check_expressible(events)
+        doomed = None if workspace.kept else workspace.made
+        folder = Path(self.temp_dir) / f"accuser-pipe-{secrets.token_hex(4)}"
+        pipe = await Keeper.make(self.transport, events, folder, doomed, self.lost_after)
+        workspace.when_kept(lambda: pipe.tell("keep"))
+        return await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
+
+    async def discard(self, workspace: Workspace) -> None:
+        """Remove the directory there; without a connection it is removed by the keeper's end."""
+        if workspace.made and not workspace.kept:
+            with contextlib.suppress(RunnerError, CommandFailed):
+                await run_there(self.transport, ("rm", "-rf", "--", str(workspace.path)), {})
+            workspace.remove()
+
+    async def _write(self, line: str, path: Path, *more: str) -> None:
+        try:
+            # What is written may be secret keys, and makes the temporary directory on the way.
+            line = f"umask 077; {line}"
+            await run_there(self.transport, ("sh", "-c", line, "sh", str(path), *more), {})
+        except CommandFailed as error:
+            raise DirectoryError(path, error.stderr.strip(), str(self)) from None
+
+
+@attrs.define(eq=False)
+class TransportRunner(Runner):
+    """The place that a `Transport` leads to."""
+
+    transport: Transport
+    """The way there, which may be shared."""
+
+    def __attrs_post_init__(self) -> None:
+        self._check()
+
+
+def address_from(here: Runner | None, there: Runner | None) -> str:
+    """The address of the place ``there`` for who is ``here``; None is this machine."""
+    if there is None:
+        return LOOPBACK if here is None else here.local_address
+    return there.address_for(here)
