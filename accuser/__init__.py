@@ -88,6 +88,8 @@ if TYPE_CHECKING:
     from ._errors import UnexpectedValue as UnexpectedValue
     from ._errors import UnknownEvent as UnknownEvent
     from ._errors import UnknownProtocol as UnknownProtocol
+    from ._hosts.container.runner import ContainerRunner as ContainerRunner
+    from ._hosts.container.runner import open_container as open_container
     from ._hosts.memory.machine import MEMORY as MEMORY
     from ._hosts.memory.machine import Sandbox as Sandbox
     from ._hosts.memory.machine import open_sandbox as open_sandbox
@@ -186,6 +188,8 @@ else:
         "UnexpectedValue": "._errors",
         "UnknownEvent": "._errors",
         "UnknownProtocol": "._errors",
+        "ContainerRunner": "._hosts.container.runner",
+        "open_container": "._hosts.container.runner",
         "MEMORY": "._hosts.memory.machine",
         "Sandbox": "._hosts.memory.machine",
         "open_sandbox": "._hosts.memory.machine",

@@ -206,12 +206,14 @@ class DaemonExited(AccuserError):
     """Where the daemon's files are."""
     restarts: int = 0
     """How many restarts in a row it had behind it, if it was supervised."""
+    reason: str | None = None
+    """Why it ended, where the place it ran in knows more than the status does."""
 
     @property
     def headline(self) -> str:
         """How it ended, without what it printed."""
         after = f" after {self.restarts} restart{'s'[: self.restarts > 1]}" if self.restarts else ""
-        return f"{self.daemon} ended unasked{after}: {describe_status(self.status)}"
+        return f"{self.daemon} ended unasked{after}: {self.reason or describe_status(self.status)}"
 
     def __str__(self) -> str:
         said = "".join(f"\n  {secrets.hide(printable(line))}" for line in self.tail)

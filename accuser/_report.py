@@ -201,7 +201,7 @@ def _cut(text: str, length: int) -> str:
 
 
 class RunnerFault(enum.Enum):
-    """What may be wrong with another machine."""
+    """What may be wrong with a place for daemons."""
 
     NO_CLIENT = "no SSH client"
     UNKNOWN_HOST = "unknown host"
@@ -213,6 +213,14 @@ class RunnerFault(enum.Enum):
     NO_PERMISSION = "no permission"
     LOST = "connection lost"
     UNUSABLE = "no usable shell"
+    NO_ENGINE = "no engine for containers"
+    NO_ENGINE_ANSWER = "the engine does not answer"
+    ENGINE_REFUSED = "the engine refuses"
+    NO_IMAGE = "no such image"
+    NO_SHELL = "no shell in the image"
+    OTHER_ARCHITECTURE = "an image for another architecture"
+    CONTAINER_ENDED = "the container has ended"
+    OUT_OF_MEMORY = "the container was killed by its memory limit"
 
     @property
     def advice(self) -> str:
@@ -232,4 +240,12 @@ _ADVICE: Final = {
     RunnerFault.NO_PERMISSION: "check user= and identity=; a password is never asked for",
     RunnerFault.LOST: "the daemon there stops by itself",
     RunnerFault.UNUSABLE: "a POSIX shell, reached as `sh`, and OpenSSH's server are needed there",
+    RunnerFault.NO_ENGINE: "install podman or docker, which must be in the PATH",
+    RunnerFault.NO_ENGINE_ANSWER: "start it, and see that you may use it: `podman info`, `docker info`",
+    RunnerFault.ENGINE_REFUSED: "it says why; try the same by hand",
+    RunnerFault.NO_IMAGE: "check its name, pull it by hand, or allow it with pull='missing'",
+    RunnerFault.NO_SHELL: "take an image with a POSIX shell at /bin/sh; that of busybox does",
+    RunnerFault.OTHER_ARCHITECTURE: "take an image for this machine, see `uname -m`",
+    RunnerFault.CONTAINER_ENDED: "it was removed or stopped, or its engine was",
+    RunnerFault.OUT_OF_MEMORY: "give it more: memory=",
 }

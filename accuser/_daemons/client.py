@@ -20,6 +20,7 @@ from .._errors import CommandFailed, SigningUnavailable
 from .._files import write_private, writing
 from .._hosts.host import Host, Workspace
 from .._hosts.places import check_reach, host_of
+from .._hosts.remote.runner import Runner
 from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import Toolchain, installed
 from .._logs import fresh_name, next_color
@@ -67,6 +68,7 @@ class Client:
     toolchain: Toolchain
     _base_dir: Path | None
     _host: Host
+    _runner: Runner | None
     _workspace: Workspace
 
     def __init__(self, node: Node | Endpoint | str, **options: Unpack[ClientOptions]) -> None:
@@ -81,6 +83,7 @@ class Client:
         self._base_dir = None if base_dir is None else Path(base_dir).absolute()
         check_reach(self.toolchain, node.toolchain if isinstance(node, Node) else None)
         self._host = host_of(self.toolchain)
+        self._runner = self._host if isinstance(self._host, Runner) else None
         self._workspace = self._host.workspace(self.name)
 
     def __repr__(self) -> str:
@@ -98,7 +101,7 @@ class Client:
         """Run any command, as in ``command("list", "known", "addresses")``; return its output."""
         command = (
             *self.toolchain.command(binary, self._host),
-            *("--endpoint", self.node.rpc_endpoint),
+            *("--endpoint", self.node.rpc_endpoint_from(self._runner)),
             *("--base-dir", str(self.base_dir)),
             *words,
         )

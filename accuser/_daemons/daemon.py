@@ -121,14 +121,15 @@ class Daemon(Observed):
             unknown_events=options.get("unknown_events", False),
         )
         self.toolchain = toolchain
-        self.runner = options.get("runner")
+        place = toolchain.host
+        self.runner = options.get("runner") or (place if isinstance(place, Runner) else None)
         self._sessions = sessions = Sessions(self._settings(program, options))
         self._waits = self._waits_on(lambda: sessions.current)
         if events is not None:
             self._waits.catalogue = frozenset(self._waits.event_name(event, unknown=True) for event in events)
 
     def _settings(self, program: Program, options: DaemonOptions) -> Settings:
-        host = host_of(self.toolchain, self.runner)
+        host = host_of(self.toolchain, options.get("runner"))
         path, pipe, record = options.get("path"), options.get("event_pipe"), options.get("record")
         return Settings(
             name=self.name,

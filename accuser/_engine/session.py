@@ -67,6 +67,9 @@ class Session(Transcript):
     """How many expectations of the exit hold; while any does, it is no error."""
     stop_grace: float = attrs.field(default=STOP_GRACE, kw_only=True)
     """Seconds between SIGTERM and SIGKILL, where nobody says otherwise."""
+    exit_reason: str | None = attrs.field(default=None, init=False)
+    """Why it ended, where the place it ran in knows more than the status does."""
+    _explain: Callable[[int], Awaitable[str | None]] | None = attrs.field(default=None, init=False)
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
     _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -209,12 +212,14 @@ class Session(Transcript):
             raise self.failure
         if self.ended_with_error(may_exit):
             assert self.status is not None
-            raise self.program.exited(DaemonExited(self.name, self.status, self.tail(), workspace.made))
+            error = DaemonExited(self.name, self.status, self.tail(), workspace.made, reason=self.exit_reason)
+            raise self.program.exited(error)
 
     @trio.lowlevel.enable_ki_protection
     async def _start(self, stack: contextlib.AsyncExitStack, start: Awaitable[Running]) -> Running:
         # Protected, so that no Ctrl-C falls between the start and the stack, which cares for the process.
         running = await start
+        self._explain = running.explain
         stack.push_async_callback(_shielded, running.pipe.aclose)
         stack.push_async_callback(_shielded, running.process.aclose)
         return running
@@ -263,6 +268,8 @@ class Session(Transcript):
         except RunnerError as error:
             self.fail(error)
         else:
+            if self._explain is not None:
+                self.exit_reason = await self._explain(self.status)
             self.recorder.exited(self.status)
 
     async def _read_all(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:

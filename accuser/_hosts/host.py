@@ -71,6 +71,8 @@ class Running:
 
     process: Process
     pipe: Pipe
+    explain: Callable[[int], Awaitable[str | None]] | None = None
+    """Says why it ended with a status, where the place knows more than the status does."""
 
 
 async def running(pipe: Pipe, start: Awaitable[Process]) -> Running:
@@ -120,6 +122,10 @@ class Host(Protocol):
     @property
     def listen_address(self) -> str:
         """What servers there bind to."""
+
+    @property
+    def world(self) -> object:
+        """What holds all that its programs can reach; None if that is the network."""
 
     def workspace(self, name: str) -> Workspace:
         """A temporary directory there, for a daemon of this name."""

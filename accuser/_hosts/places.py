@@ -27,8 +27,9 @@ def check_reach(toolchain: Toolchain, node: Toolchain | None) -> None:
     Raises:
         ValueError: one of them runs in a sandbox in this process, and the other one does not.
     """
-    there = None if node is None else node.host
-    if toolchain.host is not there:
+    here = None if toolchain.host is None else toolchain.host.world
+    there = None if node is None or node.host is None else node.host.world
+    if here is not there:
         other = "a node elsewhere" if node is None else f"a node of another toolchain ({node})"
         raise ValueError(
             f"what runs in {toolchain} cannot reach {other}: a sandbox in this process is a world of "

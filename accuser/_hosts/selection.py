@@ -11,11 +11,13 @@ from .toolchain import SANDBOX, Toolchain, installed
 
 INSTALLED: Final = "installed"
 IN_MEMORY: Final = "memory"
+IMAGE: Final = "image:"
 
-TOOLCHAINS: Final = f"{INSTALLED}|DIR|{SANDBOX.name}|{IN_MEMORY}"
+TOOLCHAINS: Final = f"{INSTALLED}|DIR|{IMAGE}REF|{SANDBOX.name}|{IN_MEMORY}"
 """What a toolchain is called, for ``--help``."""
 TOOLCHAINS_HELP: Final = (
     f"{INSTALLED} (Mavkit's binaries in MAVKIT_BIN_DIR and PATH), DIR (those in DIR first), "
+    f"{IMAGE}REF (those of an image, in containers of podman or docker), "
     f"{SANDBOX.name} (the embedded one, as processes), or {IN_MEMORY} (the same as tasks of this program)"
 )
 
@@ -41,8 +43,11 @@ def toolchain_called(word: str) -> Toolchain:
         return MEMORY
     if word == INSTALLED:
         return installed()
+    if word.startswith(IMAGE):
+        return Toolchain.image(word.removeprefix(IMAGE))
     if not Path(word).is_dir():
         raise ValueError(
-            f"{word!r} is neither 'sandbox' nor 'memory' nor 'installed' nor a folder with Mavkit's binaries"
+            f"{word!r} is neither 'sandbox' nor 'memory' nor 'installed' nor '{IMAGE}REF' nor a folder with "
+            "Mavkit's binaries"
         )
     return installed(word)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Toolchain:
     """A set of executables with Mavkit's names and command lines.
 
-    Use `SANDBOX`, `installed` or `open_sandbox`.
+    Use `SANDBOX`, `installed`, `Toolchain.image` or `open_sandbox`.
     """
 
     name: str
@@ -30,6 +30,21 @@ class Toolchain:
     """The folder that is searched first; None for the sandbox, and for the PATH alone."""
     host: Host | None = attrs.field(default=None, repr=False)
     """Where alone these run; None for any machine."""
+
+    @classmethod
+    def image(cls, reference: str, **options: Any) -> Toolchain:
+        """The Mavkit executables of an image of containers.
+
+        What runs at the same time in one toolchain shares a container, which starts with the first of it and
+        ends with the last.
+
+        Args:
+            reference: of the image, as in ``"docker.io/mavrykdynamics/mavryk:latest"``.
+            options: those of `ContainerRunner`.
+        """
+        from .container.runner import ContainerRunner  # which most programs never use
+
+        return cls("mavkit", host=ContainerRunner(reference, **options))
 
     @property
     def is_sandbox(self) -> bool:

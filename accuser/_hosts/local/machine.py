@@ -28,6 +28,7 @@ class ThisMachine(OnThisDisk):
     """The host that the library itself runs on."""
 
     listen_address: Final = "127.0.0.1"
+    world: Final = None
 
     def workspace(self, name: str) -> Workspace:
         """A directory in TMPDIR."""

@@ -87,6 +87,11 @@ class InProcess(OnThisDisk):
     def __str__(self) -> str:
         return "in this process"
 
+    @property
+    def world(self) -> object:
+        """Itself: its programs reach each other alone."""
+        return self
+
     def workspace(self, name: str) -> Workspace:
         """A directory in TMPDIR."""
         return Workspace(name, guarded=False)

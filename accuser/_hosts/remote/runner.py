@@ -77,6 +77,11 @@ class Runner:
         """Everywhere, as a rule: who talks to servers there is elsewhere."""
         return self.transport.listen_address
 
+    @property
+    def world(self) -> None:
+        """None: the network."""
+        return None
+
     def workspace(self, name: str) -> Workspace:
         """A directory in ``temp_dir``."""
         return RemoteWorkspace(name, PurePosixPath(self.temp_dir))
@@ -102,6 +107,10 @@ class Runner:
     def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
         """The executable, by its path if there is a folder, else from the PATH there."""
         return (binary if bin_dir is None else str(bin_dir / binary),)
+
+    def _scratch(self) -> Path:
+        """Where keepers have what they need."""
+        return Path(self.temp_dir)
 
     def connected(self) -> AbstractAsyncContextManager[None]:
         """Stay connected for the length of a block. Raises `RunnerError`."""
@@ -141,7 +150,7 @@ class Runner:
         """Start the daemon there, and before it a keeper with its pipe."""
         check_expressible(events)
         doomed = None if workspace.kept else workspace.made
-        folder = Path(self.temp_dir) / f"accuser-pipe-{secrets.token_hex(4)}"
+        folder = self._scratch() / f"accuser-pipe-{secrets.token_hex(4)}"
         pipe = await Keeper.make(self.transport, events, folder, doomed, self.lost_after)
         workspace.when_kept(lambda: pipe.tell("keep"))
         return await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))

@@ -1,0 +1,293 @@
+"""One container: opened by its first user, shared by all, gone with the last one or with this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from ..._errors import RunnerError
+from ..._report import RunnerFault
+from ..owner.child import Child, spawn
+from ..remote.script import Reports
+from ..remote.transport import LAST_WORDS, LOOPBACK, Shell, Transport, spawn_shell
+from .engine import LABEL, Engine, EngineName, Image, Pull, meaning, owner
+from .pipes import Pipes
+
+_SCRIPTS: Final = Path(__file__).parent
+CLOSE: Final = 20.0
+"""Seconds that a container may take to end and to be removed; then its engine is left alone with it."""
+ANSWER: Final = 30.0
+"""Seconds in which process 1 starts a shell, or is taken for dead."""
+
+
+@attrs.frozen
+class Plan:
+    """What a container is to be."""
+
+    image: str
+    engine: EngineName
+    name: str
+    """Of the container; empty for one that nobody else has."""
+    network: str
+    mounts: tuple[str, ...]
+    memory: str | None
+    cpus: float | None
+    pull: Pull
+    user: str | None
+    """None for the one that suits best."""
+
+
+@attrs.frozen
+class Facts:
+    """What process 1 tells of the place."""
+
+    user: int | None
+    has_setsid: bool
+    executables: tuple[str, ...]
+
+
+@attrs.define(eq=False)
+class Container(Transport):
+    """The container, counted by its users."""
+
+    plan: Plan
+    volume: Callable[[], Path]
+    """Gives the folder that both sides have, at the same path."""
+    ports: Callable[[], tuple[int, ...]]
+    """Gives the ports that are to be published."""
+    name: str = attrs.field(default="", init=False)
+    """Of the present container, or the last one."""
+    facts: Facts = attrs.field(default=Facts(None, False, ()), init=False)
+    known: Image | None = attrs.field(default=None, init=False)
+    """The image, once it was asked for."""
+    engine: Engine | None = attrs.field(default=None, init=False)
+    address_there: str = attrs.field(default=LOOPBACK, init=False)
+    """Its address on its network."""
+    _users: int = attrs.field(default=0, init=False)
+    _changing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _asking: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _lifeline: Child | None = attrs.field(default=None, init=False)
+    _reports: Reports | None = attrs.field(default=None, init=False)
+    _said: bytes = attrs.field(default=b"", init=False)
+    _token: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """The container, in messages."""
+        return f"container {self.name}" if self.name else f"a container of {self.plan.image}"
+
+    @property
+    def address(self) -> str:
+        """Published ports and those of the host's network are on the loopback interface."""
+        return self.address_there if self.plan.network != "host" and not self.ports() else LOOPBACK
+
+    @property
+    def listen_address(self) -> str:
+        """The loopback interface if it is this machine's; else everywhere in its own network."""
+        return LOOPBACK if self.plan.network == "host" else "0.0.0.0"
+
+    def command(self) -> tuple[str, ...]:
+        """By the engine's ``exec``."""
+        assert self.engine is not None
+        return (self.engine.name, "exec", "--interactive", self.name, "/bin/sh", "-s")
+
+    def meaning(self, text: str) -> RunnerFault:
+        """By what the engine says."""
+        return meaning(text, RunnerFault.LOST)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """Hold the container for the length of a block; the last block ends it. Raises `RunnerError`."""
+        async with self._changing:
+            if self._users == 0:
+                await self._open()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with trio.CancelScope(shield=True):
+                async with self._changing:
+                    self._users -= 1
+                    if self._users == 0:
+                        await self._close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, as far as is known."""
+        return self._lifeline is not None and not self._lifeline.has_exited()
+
+    @trio.lowlevel.enable_ki_protection
+    async def shell(self, script: str) -> Shell:
+        """Start a shell there: by process 1 if that can be, else by the engine. In a new one if it has died."""
+        async with self._changing:
+            if not self.alive:
+                await self._close()
+                await self._open()
+        assert self.engine is not None
+        if not (self.facts.has_setsid and self.engine.is_local):
+            return await spawn_shell(self.command(), script)
+        # Shielded: an answer that nobody awaits would be taken for that of the next one.
+        with trio.move_on_after(ANSWER) as patience:
+            patience.shield = True
+            shell = await self._shell_by_process1()
+        if patience.cancelled_caught:
+            raise RunnerError(self.label, RunnerFault.CONTAINER_ENDED, f"no answer within {ANSWER:g} s")
+        try:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await shell.stdin.send_all(script.encode())
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await shell.aclose()
+            raise
+        return shell
+
+    async def _shell_by_process1(self) -> Shell:
+        assert self._lifeline is not None
+        assert self._reports is not None
+        pipes = Pipes.make(self.volume())
+        try:
+            async with self._asking:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await self._lifeline.stdin.send_all(f"shell {pipes.folder}\n".encode())
+                while (report := await self._reports.next()) is not None:
+                    word, _, folder = report.partition(" ")
+                    if folder == str(pipes.folder) and word == "started":
+                        return pipes.started()
+                    if folder == str(pipes.folder):
+                        break
+        finally:
+            pipes.close()
+        raise await self.fault()
+
+    async def fault(self, detail: str = "") -> RunnerError:
+        """Why a shell ended: with its container, in the engine's words, or alone."""
+        lifeline = self._lifeline
+        if lifeline is None:
+            return RunnerError(self.label, RunnerFault.CONTAINER_ENDED, detail)
+        with trio.move_on_after(LAST_WORDS) as waiting:
+            await lifeline.wait_exited()
+        if waiting.cancelled_caught:
+            return RunnerError(self.label, self.meaning(detail), detail)
+        await self._read_words()
+        said = self._said.decode("utf-8", "replace").strip()
+        if "oom=true" in said:
+            fault = RunnerFault.OUT_OF_MEMORY
+        else:
+            fault = meaning(said, RunnerFault.CONTAINER_ENDED)
+        return RunnerError(self.label, fault, "\n".join(part for part in (detail, said) if part))
+
+    async def _read_words(self) -> None:
+        assert self._lifeline is not None
+        with trio.move_on_after(LAST_WORDS), contextlib.suppress(trio.ClosedResourceError):
+            while data := await self._lifeline.stderr.receive_some():
+                self._said += data
+
+    # Its life.
+
+    @trio.lowlevel.enable_ki_protection
+    async def _open(self) -> None:
+        if self.engine is None:
+            self.engine = Engine.called(self.plan.engine)
+        if self.known is None:
+            self.known = await self.engine.image(self.plan.image, self.plan.pull)
+        self.name = self.plan.name or f"accuser-{secrets.token_hex(6)}"
+        self._said = b""
+        words = (self.engine.name, *self._run_words(self.engine, self.known))
+        script = (_SCRIPTS / "lifeline.sh").read_text()
+        self._lifeline = await spawn(
+            ("sh", "-c", script, "sh", self.engine.name, self.name, *words), os.environ
+        )
+        self._reports = Reports(self._lifeline.stdout, self._token)
+        try:
+            await self._read_facts(self._reports)
+            if self.plan.network != "host" and not self.ports():
+                self.address_there = await self._find_address(self.engine)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._close()
+            raise
+
+    async def _read_facts(self, reports: Reports) -> None:
+        assert self.known is not None
+        user, setsid, executables = None, False, []
+        while (report := await reports.next()) != "ready":
+            match (report or "").split(" ", 1):
+                case ["user", number]:
+                    user = int(number.split()[0])
+                case ["setsid"]:
+                    setsid = True
+                case ["executable", path]:
+                    executables.append(path)
+                case ["" | None, *_]:
+                    raise await self._refusal(self.known)
+        self.facts = Facts(user, setsid, tuple(executables))
+
+    async def _refusal(self, image: Image) -> RunnerError:
+        error = await self.fault()
+        if error.reason is RunnerFault.CONTAINER_ENDED:
+            fault = RunnerFault.OTHER_ARCHITECTURE if image.is_foreign else RunnerFault.ENGINE_REFUSED
+            return RunnerError(error.host, fault, error.detail)
+        return error
+
+    async def _find_address(self, engine: Engine) -> str:
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        text = await engine.ask("inspect", "--type", "container", "--format", form, self.name)
+        if not text and engine.is_podman:
+            text = await engine.ask("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.name)
+        if not text:
+            detail = f"the network {self.plan.network} gives it no address"
+            raise RunnerError(self.label, RunnerFault.UNREACHABLE, detail)
+        return text.split()[0]
+
+    def _run_words(self, engine: Engine, image: Image) -> tuple[str, ...]:
+        plan, volume = self.plan, self.volume()
+        options = {
+            "--name": self.name,
+            "--label": f"{LABEL}={owner()}",
+            "--network": plan.network,
+            "--volume": f"{volume}:{volume}",
+            "--env": f"HOME={volume}",
+            "--security-opt": "label=disable",
+            "--stop-signal": "SIGKILL",
+            "--entrypoint": "/bin/sh",
+            "--workdir": "/",
+            "--memory": plan.memory,
+            "--memory-swap": plan.memory,
+            "--cpus": None if plan.cpus is None else f"{plan.cpus:g}",
+        }
+        words = [word for name, value in options.items() if value is not None for word in (name, value)]
+        for mount in plan.mounts:
+            words += ["--volume", mount if ":" in mount else f"{mount}:{mount}"]
+        for port in self.ports():
+            words += ["--publish", f"{LOOPBACK}:{port}:{port}"]
+        words += self._user_words(engine, image)
+        script = (_SCRIPTS / "process1.sh").read_text()
+        return ("run", "--interactive", "--pull=never", *words, plan.image, "-c", script, "sh", self._token)
+
+    def _user_words(self, engine: Engine, image: Image) -> list[str]:
+        if self.plan.user is not None:
+            return ["--user", self.plan.user]
+        if os.getuid() != 0:
+            # Files in the volume are ours on both sides.
+            mapped = ["--userns=keep-id"] if engine.is_podman else []
+            return [*mapped, "--user", f"{os.getuid()}:{os.getgid()}"]
+        # What need not be root is not: that of the image if it says one, else nobody.
+        return [] if image.user.partition(":")[0] not in ("", "0", "root") else ["--user", "65534:65534"]
+
+    async def _close(self) -> None:
+        lifeline, self._lifeline, self._reports = self._lifeline, None, None
+        if lifeline is None:
+            return
+        with contextlib.suppress(OSError):
+            lifeline.end_input()
+        with trio.move_on_after(CLOSE):
+            await lifeline.wait_exited()
+        await lifeline.aclose()

@@ -1,0 +1,187 @@
+"""Engines of containers: podman and docker, which take the same words."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any, Final, Literal
+
+import attrs
+import trio
+
+from ..._errors import RunnerError
+from ..._report import RunnerFault
+from ..proc import read_stat
+
+EngineName = Literal["auto", "podman", "docker"]
+Pull = Literal["missing", "always", "never"]
+
+LABEL: Final = "accuser.owner"
+"""Label of all that is made; its value tells whose it is, see `owner`."""
+
+_FAULTS: Final = (
+    (
+        RunnerFault.NO_ENGINE_ANSWER,
+        r"(?i)cannot connect to|connection refused|is the docker daemon running|dial unix|"
+        r"permission denied while trying to connect|unable to connect",
+    ),
+    (RunnerFault.OTHER_ARCHITECTURE, r"(?i)exec format error|no image found in .* for architecture"),
+    (
+        RunnerFault.NO_IMAGE,
+        r"(?i)no such image|image not known|unable to find image|pull access denied|manifest unknown|"
+        r"initializing source|short-name|repository .* not found",
+    ),
+    (
+        RunnerFault.NO_SHELL,
+        r"(?i)/bin/sh\S*:? .*(no such file|not found)|executable file .*not found|(?:stat|exec).* /bin/sh",
+    ),
+)
+
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "AMD64": "amd64"}
+
+
+def meaning(text: str, otherwise: RunnerFault) -> RunnerFault:
+    """What is wrong, by what an engine says."""
+    return next((fault for fault, pattern in _FAULTS if re.search(pattern, text)), otherwise)
+
+
+def owner() -> str:
+    """This process, as labels tell it: the boot of the system, the process id and its start time."""
+    found = read_stat(os.getpid())
+    return f"{boot()}/{os.getpid()}/{'' if found is None else found.start}"
+
+
+def boot() -> str:
+    """The boot of this system; empty where it is not told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def is_gone(label: str) -> bool:
+    """Whether the owner that a label names has ended, on this machine."""
+    where, _, rest = label.partition("/")
+    pid, _, start = rest.partition("/")
+    if not (where and pid.isdecimal()) or not boot():
+        return False
+    found = read_stat(pid)
+    # Another boot is another life of this machine, or another machine that shares the engine.
+    return where == boot() and (found is None or found.start != start)
+
+
+@attrs.frozen
+class Image:
+    """What an engine knows of an image."""
+
+    reference: str
+    digest: str
+    """That of the registry's manifest, or the image's own id if it has none."""
+    architecture: str
+    user: str
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is for another architecture than this machine's."""
+        return self.architecture not in ("", _ARCHITECTURES.get(platform.machine(), platform.machine()))
+
+
+@attrs.frozen
+class Engine:
+    """An engine of containers, by its command line."""
+
+    name: str
+
+    @classmethod
+    def called(cls, name: EngineName) -> Engine:
+        """Find it in the PATH.
+
+        Raises:
+            RunnerError: it is not there.
+        """
+        names = ("podman", "docker") if name == "auto" else (name,)
+        for each in names:
+            if shutil.which(each) is not None:
+                return cls(each)
+        raise RunnerError(" or ".join(names), RunnerFault.NO_ENGINE, "")
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is podman."""
+        return self.name == "podman"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its containers are processes of this kernel, as far as can be told without asking."""
+        remote = os.environ.get("CONTAINER_HOST" if self.is_podman else "DOCKER_HOST", "")
+        return sys.platform == "linux" and (not remote or remote.startswith("unix:"))
+
+    async def ask(self, *words: str) -> str:
+        """Run one of its commands; return what it prints.
+
+        Raises:
+            RunnerError: it refuses.
+        """
+        command = (self.name, *words)
+        done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+        return self._answer(done, words)
+
+    def ask_now(self, *words: str, seconds: float = 60.0) -> str:
+        """As `ask`, for callers without trio."""
+        command = (self.name, *words)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, check=False, timeout=seconds, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired as error:
+            text = f"no answer within {seconds:g} s"
+            raise RunnerError(self.name, RunnerFault.NO_ENGINE_ANSWER, text) from error
+        return self._answer(done, words)
+
+    def _answer(self, done: subprocess.CompletedProcess[bytes], words: tuple[str, ...]) -> str:
+        if done.returncode:
+            text = done.stderr.decode("utf-8", "replace").strip()
+            fault = meaning(text, RunnerFault.ENGINE_REFUSED)
+            raise RunnerError(f"{self.name} {words[0]}", fault, text)
+        return done.stdout.decode("utf-8", "replace").strip()
+
+    async def image(self, reference: str, pull: Pull) -> Image:
+        """Have an image, pulled if that is wanted.
+
+        Raises:
+            RunnerError: it is not to be had.
+        """
+        if pull != "always":
+            try:
+                return described(reference, await self.ask("image", "inspect", reference))
+            except RunnerError as error:
+                if error.reason is RunnerFault.NO_ENGINE_ANSWER:
+                    raise
+                if pull == "never":
+                    raise self.without(reference, error.detail) from None
+        try:
+            await self.ask("pull", "--quiet", reference)
+        except RunnerError as error:
+            if error.reason is RunnerFault.NO_ENGINE_ANSWER:
+                raise
+            raise self.without(reference, error.detail) from None
+        return described(reference, await self.ask("image", "inspect", reference))
+
+    def without(self, reference: str, detail: str) -> RunnerError:
+        """The error of an image that is not there."""
+        return RunnerError(f"image {reference}", RunnerFault.NO_IMAGE, detail)
+
+
+def described(reference: str, text: str) -> Image:
+    """Read what ``image inspect`` prints."""
+    found: dict[str, Any] = json.loads(text)[0]
+    digests = found.get("RepoDigests") or []
+    digest = digests[0].rpartition("@")[2] if digests else found.get("Digest") or found.get("Id", "")
+    config = found.get("Config") or {}
+    return Image(reference, digest, found.get("Architecture", ""), config.get("User") or "")

@@ -1,0 +1,14 @@
+# Runs a container as long as standard input is open, and removes it, whatever becomes of its owner.
+#
+# Arguments: the engine, the container's name, and the words that run it. What the engine says, and at last
+# how the container ended, goes to standard error.
+
+# The guardian of an owner that is gone sends SIGTERM; the removal is still to come.
+trap '' HUP INT TERM
+engine=$1
+name=$2
+shift 2
+"$@"
+exec >/dev/null </dev/null
+"$engine" inspect --type container --format 'oom={{.State.OOMKilled}} status={{.State.ExitCode}} {{.State.Error}}' "$name" >&2 2>/dev/null
+"$engine" rm --force --volumes "$name" 2>/dev/null
