@@ -266,6 +266,8 @@ class Session(Transcript):
         try:
             self.status = await child.reap()
         except RunnerError as error:
+            if tail := self.tail():
+                error.add_note("\n  ".join((f"the last output of {self.name}:", *tail)))
             self.fail(error)
         else:
             if self._explain is not None:

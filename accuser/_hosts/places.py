@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .container.runner import ContainerRunner
 from .host import Host
 from .local.machine import THIS_MACHINE
 from .toolchain import Toolchain
@@ -35,3 +36,13 @@ def check_reach(toolchain: Toolchain, node: Toolchain | None) -> None:
             f"what runs in {toolchain} cannot reach {other}: a sandbox in this process is a world of "
             "its own; take the toolchain of the node"
         )
+
+
+def image_description(toolchain: Toolchain) -> list[str]:
+    """What the image of a toolchain is: digest and version, in lines. Waits for its engine.
+
+    Raises:
+        RunnerError: it is not to be had.
+    """
+    place = toolchain.host
+    return place.describe() if isinstance(place, ContainerRunner) else []

@@ -12,7 +12,8 @@ from typing import Final
 import attrs
 import pytest
 
-from .._errors import BinaryNotFound
+from .._errors import BinaryNotFound, RunnerError
+from .._hosts.places import image_description
 from .._hosts.selection import toolchain_called
 from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .._mavryk.protocol import Protocol
@@ -63,12 +64,22 @@ def description(choice: Choice, protocols: Sequence[Protocol]) -> list[str]:
         folder = Path(__file__).resolve().parent.parent / "sandbox"
         version = importlib.metadata.version("accuser") if _is_installed() else "not installed"
         return [*lines, f"  sandbox of accuser {version}: {folder} sha256 {_folder_hash(folder)}"]
+    if choice.toolchain.host is not None:
+        return [*lines, *_image_lines(choice.toolchain)]
     for name in _names(protocols):
         if (path := _path(choice.toolchain, name)) is None:
             lines.append(f"  {name}: not found")
         else:
             lines.append(f"  {name} {_version(path)}: {path} sha256 {_file_hash(path)}")
     return lines
+
+
+def _image_lines(toolchain: Toolchain) -> list[str]:
+    """What image it is; asks its engine, and has one of its executables tell its version."""
+    try:
+        return [f"  {line}" for line in image_description(toolchain)]
+    except RunnerError as error:
+        raise pytest.UsageError(f"--mavkit {toolchain}: {error}") from error
 
 
 def _names(protocols: Sequence[Protocol]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """An image with the sandbox's programs under Mavkit's names, made without a registry.
 
-As upstream's are laid out: a user of its own, executables in ``/usr/local/bin``, a shell of busybox, and nothing
-that daemons do not need. What is new here is that they need Python.
+As upstream's are laid out: a user of its own, executables in ``/usr/local/bin``, a shell of busybox, and
+nothing that daemons do not need. What is new here is that they need Python.
 """
 
 from __future__ import annotations
@@ -27,14 +27,24 @@ PACKAGES: Final = (
     *("idna", "sniffio", "cryptography", "cffi", "_cffi_backend", "typing_extensions"),
 )
 UNUSED: Final = {
-    *("test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "site-packages", "pydoc_data"),
+    *(
+        "test",
+        "tests",
+        "idlelib",
+        "lib2to3",
+        "ensurepip",
+        "tkinter",
+        "turtledemo",
+        "site-packages",
+        "pydoc_data",
+    ),
     *("dist-packages", "unittest", "distutils"),
 }
 PLACE: Final = "opt/python"
 PASSWD: Final = "root:x:0:0:root:/:/bin/sh\nmavryk:x:1000:1000:Mavryk:/:/bin/sh\n"
 SCRIPT: Final = """\
 #!/bin/sh
-export PYTHONHOME=/{place} PYTHONPATH=/{place}/packages LD_LIBRARY_PATH=/{place}/lib PYTHONDONTWRITEBYTECODE=1
+export PYTHONHOME=/{place} PYTHONPATH=/{place}/packages PYTHONDONTWRITEBYTECODE=1
 exec /{place}/bin/python3 -S -P /{place}/packages/accuser/sandbox/__main__.py {program} "$@"
 """
 
@@ -112,9 +122,8 @@ def add_python(archive: tarfile.TarFile) -> None:
     for library in libraries(executable, *compiled, *extensions):
         if str(library) not in seen:
             seen.add(str(library))
-            # The loader has to be where it says; all others are found by their names.
-            place = str(library)[1:] if library.name.startswith("ld-") else f"{PLACE}/lib/{library.name}"
-            archive.add(os.path.realpath(library), place, filter=wanted)
+            # Where they are here: a Python that is mounted finds them, too.
+            archive.add(os.path.realpath(library), str(library)[1:], filter=wanted)
 
 
 def write_image(path: Path) -> None:

@@ -126,7 +126,7 @@ class Container(Transport):
 
     @trio.lowlevel.enable_ki_protection
     async def shell(self, script: str) -> Shell:
-        """Start a shell there: by process 1 if that can be, else by the engine. In a new one if it has died."""
+        """Start a shell there: by process 1 if that can be, else by the engine; anew if it has died."""
         async with self._changing:
             if not self.alive:
                 await self._close()

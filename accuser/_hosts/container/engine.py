@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -27,8 +28,8 @@ LABEL: Final = "accuser.owner"
 _FAULTS: Final = (
     (
         RunnerFault.NO_ENGINE_ANSWER,
-        r"(?i)cannot connect to|connection refused|is the docker daemon running|dial unix|"
-        r"permission denied while trying to connect|unable to connect",
+        r"(?i)cannot connect to (the )?(docker|podman)|unable to connect to podman|"
+        r"is the docker daemon running|dial unix|docker daemon socket",
     ),
     (RunnerFault.OTHER_ARCHITECTURE, r"(?i)exec format error|no image found in .* for architecture"),
     (
@@ -172,6 +173,25 @@ class Engine:
                 raise
             raise self.without(reference, error.detail) from None
         return described(reference, await self.ask("image", "inspect", reference))
+
+    def image_now(self, reference: str, pull: Pull) -> Image:
+        """As `image`, for callers without trio; what is there is taken unless it is to be pulled always."""
+        if pull != "always":
+            with contextlib.suppress(RunnerError):
+                return described(reference, self.ask_now("image", "inspect", reference))
+        if pull != "never":
+            try:
+                self.ask_now("pull", "--quiet", reference, seconds=600.0)
+            except RunnerError as error:
+                if error.reason is RunnerFault.NO_ENGINE_ANSWER:
+                    raise
+                raise self.without(reference, error.detail) from None
+        try:
+            return described(reference, self.ask_now("image", "inspect", reference))
+        except RunnerError as error:
+            if error.reason is RunnerFault.NO_ENGINE_ANSWER:
+                raise
+            raise self.without(reference, error.detail) from None
 
     def without(self, reference: str, detail: str) -> RunnerError:
         """The error of an image that is not there."""

@@ -3,12 +3,15 @@
 # Arguments: the engine, the container's name, and the words that run it. What the engine says, and at last
 # how the container ended, goes to standard error.
 
-# The guardian of an owner that is gone sends SIGTERM; the removal is still to come.
-trap '' HUP INT TERM
+# The guardian of an owner that is gone sends SIGTERM, and nobody reads any more; the removal is still to come.
+trap '' HUP INT PIPE TERM
 engine=$1
 name=$2
 shift 2
 "$@"
-exec >/dev/null </dev/null
-"$engine" inspect --type container --format 'oom={{.State.OOMKilled}} status={{.State.ExitCode}} {{.State.Error}}' "$name" >&2 2>/dev/null
+status=$?
+exec >&2 </dev/null
+form='container ended: oom={{.State.OOMKilled}} status={{.State.ExitCode}} {{.State.Error}}'
+"$engine" inspect --type container --format "$form" "$name" || echo "$engine run: status $status"
+exec >/dev/null
 "$engine" rm --force --volumes "$name" 2>/dev/null

@@ -21,12 +21,13 @@ from ..owner.ports import reserve_port
 from ..remote.runner import Runner
 from ..remote.script import run_there
 from .container import Container, Plan
-from .engine import EngineName, Pull
+from .engine import Engine, EngineName, Pull
 
 HOST_NETWORK: Final = "host"
 PUBLISHED: Final = 24
 """How many ports a container has where they must be published before it starts."""
 
+_VERSION: Final = "PATH=$PATH:/usr/local/bin; mavkit-node --version || mavryk-node --version; true"
 _PREFIX: Final = re.compile(r"^(mavkit|mavryk)-")
 _DISK: Final = OnThisDisk()
 _OOM_FILES: Final = (
@@ -42,10 +43,10 @@ class ContainerRunner(Runner):
     ends with the last; ``async with runner:`` or `open_container` hold it. The container lives by a lifeline:
     when this process is gone, by SIGKILL too, it ends, with all in it, and is removed.
 
-    Directories of daemons and wallets of clients are in a folder of this machine that the container has at the
-    same path, so that they can be read, and are kept, as those of processes. An executable is looked for in the
-    image: in its PATH and in ``/usr/local/bin``, by its name and by that which packages of Mavryk give it
-    (``mavryk-node`` for ``mavkit-node``). What need not be root there is not.
+    Directories of daemons and wallets of clients are in a folder of this machine that the container has at
+    the same path, so that they can be read, and are kept, as those of processes. An executable is looked for
+    in the image: in its PATH and in ``/usr/local/bin``, by its name and by that which packages of Mavryk give
+    it (``mavryk-node`` for ``mavkit-node``). What need not be root there is not.
     """
 
     image: str
@@ -119,6 +120,23 @@ class ContainerRunner(Runner):
             folder.mkdir()
             folder.chmod(0o755)
         return folder
+
+    def describe(self) -> list[str]:
+        """The image in lines: its digest, and the version that its node tells. Runs it; waits for the engine.
+
+        Raises:
+            RunnerError: it is not to be had.
+        """
+        engine = Engine.called(self.engine)
+        image = engine.image_now(self.image, self.pull)
+        words = ("run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", self.image, "-c", _VERSION)
+        version = (engine.ask_now(*words).splitlines() or ["(it does not tell its version)"])[0]
+        return [f"image {self.image}, {image.digest}, by {engine.name}", f"mavkit-node {version[:60]}"]
+
+    def remove(self) -> None:
+        """Remove the folder that both sides have, unless something in it is to be kept; at the latest, this
+        happens when the runner is no longer referred to."""
+        self._volume.remove()
 
     def keep_folder(self) -> None:
         """Never remove the folder that both sides have."""
@@ -288,5 +306,8 @@ async def open_container(image: str, **options: Any) -> AsyncGenerator[Container
         RunnerError: it cannot be had, or was lost.
     """
     runner = ContainerRunner(image, **options)
-    async with runner:
-        yield runner
+    try:
+        async with runner:
+            yield runner
+    finally:
+        runner.remove()
