@@ -39,7 +39,7 @@ class Toolchain:
         ends with the last.
 
         Args:
-            reference: of the image, as in ``"docker.io/mavrykdynamics/mavryk:latest"``.
+            reference: of the image, as in ``"registry.example/mavkit:22"``.
             options: those of `ContainerRunner`.
         """
         from .container.runner import ContainerRunner  # which most programs never use

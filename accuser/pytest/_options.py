@@ -29,8 +29,9 @@ BEGAN_WITH: Final = pytest.StashKey[Mapping[str, str]]()
 
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("mavryk", "Mavryk daemons")
-    text = "executables of the daemons: auto (installed, else sandbox), installed, DIR, sandbox, or memory"
-    group.addoption("--mavkit", metavar="auto|installed|DIR|sandbox|memory", help=text)
+    text = "executables of the daemons: auto (installed, else sandbox), installed, DIR, image:REF, "
+    text += "sandbox, or memory"
+    group.addoption("--mavkit", metavar="auto|installed|DIR|image:REF|sandbox|memory", help=text)
     parser.addini("mavkit", f"{text}; by default auto", default="")
     text = "protocol of the daemons"
     group.addoption("--mavryk-protocol", metavar="NAME", help=f"{text}; marked tests run with it alone")

@@ -35,7 +35,10 @@ __all__ = ["container", "engine", "engine_of_the_run"]  # fixtures of this modul
 
 
 async def test_the_flagship_scenario_by_an_image(engine: TestEngine) -> None:
-    result = await double_baking(Toolchain.image(IMAGE, pull="never"), Protocol.BOREAS)
+    toolchain = Toolchain.image(IMAGE, pull="never")
+    result = await double_baking(toolchain, Protocol.BOREAS)
+    assert isinstance(toolchain.host, ContainerRunner)
+    toolchain.host.remove()
     assert (result.toolchain, result.included.level, result.included.validation_pass) == ("mavkit", 5, 2)
     assert engine.containers() == []
 

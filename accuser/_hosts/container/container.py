@@ -61,8 +61,8 @@ class Container(Transport):
     plan: Plan
     volume: Callable[[], Path]
     """Gives the folder that both sides have, at the same path."""
-    ports: Callable[[], tuple[int, ...]]
-    """Gives the ports that are to be published."""
+    ports: list[int]
+    """Those that are to be published; filled before the container is opened."""
     name: str = attrs.field(default="", init=False)
     """Of the present container, or the last one."""
     facts: Facts = attrs.field(default=Facts(None, False, ()), init=False)
@@ -87,7 +87,7 @@ class Container(Transport):
     @property
     def address(self) -> str:
         """Published ports and those of the host's network are on the loopback interface."""
-        return self.address_there if self.plan.network != "host" and not self.ports() else LOOPBACK
+        return self.address_there if self.plan.network != "host" and not self.ports else LOOPBACK
 
     @property
     def listen_address(self) -> str:
@@ -208,7 +208,7 @@ class Container(Transport):
         self._reports = Reports(self._lifeline.stdout, self._token)
         try:
             await self._read_facts(self._reports)
-            if self.plan.network != "host" and not self.ports():
+            if self.plan.network != "host" and not self.ports:
                 self.address_there = await self._find_address(self.engine)
         except BaseException:
             with trio.CancelScope(shield=True):
@@ -266,7 +266,7 @@ class Container(Transport):
         words = [word for name, value in options.items() if value is not None for word in (name, value)]
         for mount in plan.mounts:
             words += ["--volume", mount if ":" in mount else f"{mount}:{mount}"]
-        for port in self.ports():
+        for port in self.ports:
             words += ["--publish", f"{LOOPBACK}:{port}:{port}"]
         words += self._user_words(engine, image)
         script = (_SCRIPTS / "process1.sh").read_text()

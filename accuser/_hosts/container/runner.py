@@ -6,8 +6,10 @@ import contextlib
 import os
 import re
 import signal
+import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 
@@ -18,6 +20,7 @@ from ..disk import OnThisDisk
 from ..host import Running, Workspace
 from ..owner import workspace as owned
 from ..owner.ports import reserve_port
+from ..paths import expressible_place, is_expressible
 from ..remote.runner import Runner
 from ..remote.script import run_there
 from .container import Container, Plan
@@ -50,7 +53,7 @@ class ContainerRunner(Runner):
     """
 
     image: str
-    """Of which image, as in ``"docker.io/mavrykdynamics/mavryk:latest"``."""
+    """Of which image, as in ``"registry.example/mavkit:22"``."""
     engine: EngineName = attrs.field(default="auto", kw_only=True)
     """``podman``, ``docker``, or ``auto``: the first of these that is installed."""
     name: str | None = attrs.field(default=None, kw_only=True)
@@ -81,7 +84,9 @@ class ContainerRunner(Runner):
             raise ValueError(f"cpus must be positive, and is {self.cpus}")
         if any(not mount.startswith("/") for mount in self.mounts):
             raise ValueError(f"a mount begins with an absolute path: {list(self.mounts)}")
-        self._volume = owned.Workspace("container")
+        place = Path(tempfile.gettempdir()).absolute()
+        parent = None if is_expressible(place) else expressible_place()
+        self._volume = owned.Workspace("container", parent)
         plan = Plan(
             image=self.image,
             engine=self.engine,
@@ -93,7 +98,8 @@ class ContainerRunner(Runner):
             pull=self.pull,
             user=self.user,
         )
-        self.transport = Container(plan, self.folder, lambda: tuple(self._ports))
+        # Neither refers to the runner, so that it goes, with its folder, when nobody refers to it any more.
+        self.transport = Container(plan, partial(_shared_folder, self._volume), self._ports)
 
     @property
     def _container(self) -> Container:
@@ -114,12 +120,7 @@ class ContainerRunner(Runner):
 
     def folder(self) -> Path:
         """The folder that both sides have, made when first asked for."""
-        # The outer one keeps strangers out, the inner one is open to the user there.
-        folder = self._volume.for_pipe().path / "shared"
-        if not folder.exists():
-            folder.mkdir()
-            folder.chmod(0o755)
-        return folder
+        return _shared_folder(self._volume)
 
     def describe(self) -> list[str]:
         """The image in lines: its digest, and the version that its node tells. Runs it; waits for the engine.
@@ -157,7 +158,7 @@ class ContainerRunner(Runner):
         if self.network == HOST_NETWORK or _reaches_networks():
             return reserve_port()
         if not self._ports:
-            self._ports = [reserve_port() for _ in range(PUBLISHED)]
+            self._ports.extend(reserve_port() for _ in range(PUBLISHED))
         if self._handed_out == len(self._ports):
             raise NoFreePort(f"all {PUBLISHED} published ports of {self._container.label} are in use")
         self._handed_out += 1
@@ -287,6 +288,15 @@ class _Shared(owned.Workspace):
         if self.made is not None:
             self._runner.keep_folder()
         return super().keep()
+
+
+def _shared_folder(volume: owned.Workspace) -> Path:
+    # The outer one keeps strangers out, the inner one is open to the user there.
+    folder = volume.path / "shared"
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o755)
+    return folder
 
 
 def _reaches_networks() -> bool:
