@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .._hosts.toolchain import SANDBOX, Toolchain, installed
+from .containers import containers
 from .ending import unless_terminated
 from .findings import Finding, binaries, forking, limits, places, python, ssh
 from .leftovers import leftovers
@@ -20,7 +21,7 @@ from .options import toolchain_option
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-async def examine(toolchain: Toolchain | None, seconds: float) -> list[Finding]:
+async def examine(toolchain: Toolchain | None, seconds: float, remove: bool) -> list[Finding]:
     found = [*python()]
     found += await binaries(toolchain or installed(), toolchain is not None, seconds)
     if toolchain is None:
@@ -28,7 +29,7 @@ async def examine(toolchain: Toolchain | None, seconds: float) -> list[Finding]:
         ours = await binaries(SANDBOX, True, seconds)
         found += [attrs.evolve(one, subject="sandbox") for one in ours[:1]]
         found.append(await forking(seconds))
-    found += [*limits(), *places(), await ssh(seconds), *leftovers()]
+    found += [*limits(), *places(), await ssh(seconds), *leftovers(), *containers(remove)]
     return found
 
 
@@ -60,13 +61,14 @@ Exit status:
     show_default=True,
     help="That each binary may take to tell its version.",
 )
+@click.option("--remove", is_flag=True, help="Remove containers that have lost their owner.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(toolchain: Toolchain | None, seconds: float, as_json: bool) -> int:
+def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, as_json: bool) -> int:
     """Look for what daemons need on this machine, and for what killed runs left.
 
-    Nothing is changed: every warning and every problem comes with its fix.
+    Nothing is changed, but for --remove: every warning and every problem comes with its fix.
     """
-    found = trio.run(unless_terminated, partial(examine, toolchain, seconds))
+    found = trio.run(unless_terminated, partial(examine, toolchain, seconds, remove))
     problems = sum(finding.grade == "problem" for finding in found)
     warnings = sum(finding.grade == "warning" for finding in found)
     if as_json:

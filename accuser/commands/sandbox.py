@@ -20,14 +20,16 @@ from .._daemons.baker import Baker
 from .._daemons.client import Client
 from .._daemons.node import Node, open_node
 from .._errors import CommandFailed
-from .._hosts.toolchain import SANDBOX
+from .._hosts.container.runner import ContainerRunner
+from .._hosts.selection import IMAGE, INSTALLED
+from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.accounts import BOOTSTRAP
 from .._mavryk.protocol import Protocol
 from .._stream.event import Event
 from ..events import CLASSES
 from ..scenarios._stage import NODE_ARGUMENTS
 from .ending import until_stopped
-from .options import protocol_option
+from .options import protocol_option, toolchain_option
 from .tally import DENOUNCED
 from .text import compact, printable
 
@@ -45,12 +47,14 @@ class Playground:
     keep: bool
     bakers: int = 0
     """How many bakers share the accounts."""
+    toolchain: Toolchain = SANDBOX
+    """What runs."""
     console: Console = attrs.field(factory=lambda: Console(highlight=False, soft_wrap=True), init=False)
 
     async def open(self) -> None:
         """Start everything, tell of it, and go on until cancelled."""
         options: dict[str, Any] = {} if self.rpc_port is None else {"rpc_port": self.rpc_port}
-        async with open_node(toolchain=SANDBOX, arguments=NODE_ARGUMENTS, **options) as node:
+        async with open_node(toolchain=self.toolchain, arguments=NODE_ARGUMENTS, **options) as node:
             client = Client(node)
             try:
                 await self._play(node, client)
@@ -125,9 +129,21 @@ class Playground:
         self.console.print(Text.assemble((f"{time.strftime('%H:%M:%S')}  ", "dim"), (printable(text), style)))
 
 
+def _word(toolchain: Toolchain) -> str:
+    """The word that chooses a toolchain on a command line."""
+    if isinstance(toolchain.host, ContainerRunner):
+        return f"{IMAGE}{toolchain.host.image}"
+    if toolchain.is_sandbox:
+        return toolchain.name
+    return str(toolchain.bin_dir or INSTALLED)
+
+
 def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str, str]]:
     """Commands to paste, with what they do. All but the last two end by themselves."""
-    program = (*SANDBOX.command("mavkit-client"), "--endpoint", url, "--base-dir", str(client.base_dir))
+    place = client.toolchain.host
+    found = client.toolchain.command("mavkit-client")
+    words = place.by_hand(found) if isinstance(place, ContainerRunner) else found
+    program = (*words, "--endpoint", url, "--base-dir", str(client.base_dir))
 
     def mavkit_client(*words: str) -> str:
         return shlex.join((*program, *words))
@@ -139,7 +155,7 @@ def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str
     yield "who is in the wallet", mavkit_client("list", "known", "addresses")
     yield "any RPC", mavkit_client("rpc", "get", "/chains/main/blocks/head/hash")
     yield "the heads as they come, until Ctrl-C", f"curl -sN {url}/monitor/heads/main"
-    again = ("run", "--toolchain", SANDBOX.name, "--endpoint", url, "--protocol", protocol.tag)
+    again = ("run", "--toolchain", _word(client.toolchain), "--endpoint", url, "--protocol", protocol.tag)
     yield "another accuser, which runs until Ctrl-C", shlex.join((sys.executable, "-m", "accuser", *again))
 
 
@@ -158,6 +174,7 @@ Exit status:
   1  it could not begin, or could not go on: the message says why
   2  a wrong argument""",
 )
+@toolchain_option(SANDBOX.name, "What runs", alone=False)
 @protocol_option("The protocol that is activated.")
 @click.option(
     "--bake",
@@ -180,14 +197,20 @@ Exit status:
 )
 @click.option("--keep", is_flag=True, help="Keep the directories, and say where they are.")
 def sandbox(
-    protocol: Protocol, pace: float | None, bakers: int | None, rpc_port: int | None, keep: bool
+    toolchain: Toolchain,
+    protocol: Protocol,
+    pace: float | None,
+    bakers: int | None,
+    rpc_port: int | None,
+    keep: bool,
 ) -> None:
     """Run a node with an active protocol, and an accuser, until Ctrl-C.
 
     Prints their addresses, and commands to paste into another terminal. Everything is the embedded
-    sandbox: nothing else needs to be installed. The directories are removed at the end.
+    sandbox unless you say otherwise: nothing else needs to be installed. The directories are removed at the
+    end.
     """
     if bakers and pace is not None:
         raise click.UsageError("--bake and --bakers exclude each other: bakers have a pace of their own")
-    stopped = until_stopped(Playground(protocol, rpc_port, pace, keep, bakers or 0).open)
+    stopped = until_stopped(Playground(protocol, rpc_port, pace, keep, bakers or 0, toolchain).open)
     click.echo(f"stopped by {stopped}{'' if keep else '; everything was removed'}")

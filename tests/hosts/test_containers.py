@@ -27,6 +27,8 @@ from accuser import (
     open_daemon,
     open_node,
 )
+from accuser._hosts.container import engine as engine_module
+from accuser.commands.containers import containers
 from accuser.scenarios import double_baking
 from tests.support.containers import IMAGE, ROOT, TestEngine, container, engine, engine_of_the_run
 from tests.support.kept import remove_kept
@@ -206,3 +208,22 @@ def test_a_container_does_not_outlive_its_owner(engine: TestEngine) -> None:
 def test_options_that_make_no_sense(options: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         ContainerRunner(**options)  # type: ignore[arg-type]
+
+
+def test_doctor_finds_and_removes_what_has_lost_its_owner(
+    engine: TestEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accuser.commands.containers.ENGINES", ("podman",))
+    boot = engine_module.boot()
+    # No process has had this id since the system began, and the second one is of this very process.
+    for name, label in (("lost", f"{boot}/4194304/1"), ("owned", engine_module.owner())):
+        label = f"{engine_module.LABEL}={label}"
+        engine.run("create", "--name", name, "--label", label, "--network", "host", IMAGE, "true")
+    try:
+        (found,) = containers(remove=False)
+        assert (found.subject, found.grade) == ("podman", "warning")
+        assert "container lost has lost its owner" in found.text
+        assert [finding.grade for finding in containers(remove=True)] == ["ok"]
+        assert engine.containers() == ["owned"]
+    finally:
+        engine.run("rm", "--force", "owned")

@@ -22,6 +22,9 @@ from ..proc import read_stat
 EngineName = Literal["auto", "podman", "docker"]
 Pull = Literal["missing", "always", "never"]
 
+ENGINES: Final = ("podman", "docker")
+"""In the order in which they are looked for."""
+
 LABEL: Final = "accuser.owner"
 """Label of all that is made; its value tells whose it is, see `owner`."""
 
@@ -106,7 +109,7 @@ class Engine:
         Raises:
             RunnerError: it is not there.
         """
-        names = ("podman", "docker") if name == "auto" else (name,)
+        names = ENGINES if name == "auto" else (name,)
         for each in names:
             if shutil.which(each) is not None:
                 return cls(each)
@@ -173,6 +176,17 @@ class Engine:
                 raise
             raise self.without(reference, error.detail) from None
         return described(reference, await self.ask("image", "inspect", reference))
+
+    def labelled(self) -> list[tuple[str, str]]:
+        """The containers that this package made, with what their labels say of their owner.
+
+        Raises:
+            RunnerError: the engine does not answer.
+        """
+        label = f'{{{{index .Labels "{LABEL}"}}}}' if self.is_podman else f'{{{{.Label "{LABEL}"}}}}'
+        form = f"{{{{.Names}}}} {label}"
+        text = self.ask_now("ps", "--all", "--filter", f"label={LABEL}", "--format", form, seconds=10.0)
+        return [(name, found) for name, _, found in (line.partition(" ") for line in text.splitlines())]
 
     def image_now(self, reference: str, pull: Pull) -> Image:
         """As `image`, for callers without trio; what is there is taken unless it is to be pulled always."""

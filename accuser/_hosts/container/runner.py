@@ -202,6 +202,12 @@ class ContainerRunner(Runner):
 
     # What runs.
 
+    def by_hand(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        """The words that run a command in the present container from a terminal."""
+        engine = self._container.engine
+        assert engine is not None
+        return (engine.name, "exec", self.container, *self.located(command))
+
     def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
         """The name; where it is there, is seen when it starts."""
         return (binary if bin_dir is None else str(bin_dir / binary),)
