@@ -81,6 +81,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def orphans(session: nox.Session) -> None:
+    """Kill 200 owners of containers at random moments; arguments go to ``tests/tools/orphans.py``."""
+    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.tools.orphans", *session.posargs)
+
+
+@nox.session
 def scenarios(session: nox.Session) -> None:
     """Run every scenario and its twin in both forms, and write the table of the docs."""
     session.install("-q", ".[sandbox]")

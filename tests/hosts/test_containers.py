@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import stat
 import subprocess
@@ -32,6 +33,7 @@ from accuser.commands.containers import containers
 from accuser.scenarios import double_baking
 from tests.support.containers import IMAGE, ROOT, TestEngine, container, engine, engine_of_the_run
 from tests.support.kept import remove_kept
+from tests.tools.orphans import kill_owners
 
 __all__ = ["container", "engine", "engine_of_the_run"]  # fixtures of this module
 
@@ -193,6 +195,10 @@ def test_a_container_does_not_outlive_its_owner(engine: TestEngine) -> None:
         if name not in engine.containers() and not list(temp.iterdir()):
             break
     assert (name in engine.containers(), list(temp.iterdir())) == (False, [])
+
+
+def test_owners_that_are_killed_at_random_moments_leave_nothing(engine: TestEngine) -> None:
+    assert kill_owners(engine, 3, random.Random()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Kill owners of containers at random moments, and see that nothing of theirs is left.
+
+``python -m tests.tools.orphans [NUMBER] [SEED]``, which the session ``orphans`` of the noxfile runs.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.support.containers import IMAGE, NEEDS_ENGINE, ROOT, TestEngine, shared_by_workers, variables_of
+
+OWNER: Final = """\
+import sys, trio
+sys.path.insert(0, {root!r})
+from accuser import open_container, open_node
+
+async def main():
+    async with open_container({image!r}, pull="never") as runner, open_node(runner=runner):
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+LONGEST: Final = 2.5
+"""Seconds until the kill, at most; the node is ready after about one."""
+GONE: Final = 60.0
+"""Seconds in which all must have gone; a guardian gives ten to what heeds no SIGTERM."""
+
+
+def kill_owners(engine: TestEngine, number: int, chance: random.Random) -> list[str]:
+    """Start and kill owners, one after the other; return what is left of them."""
+    program = OWNER.format(root=str(ROOT), image=IMAGE)
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
+        environment = {**os.environ, **engine.variables, "TMPDIR": folder}
+        for _ in range(number):
+            with subprocess.Popen([sys.executable, "-c", program], env=environment) as owner:
+                time.sleep(chance.uniform(0, LONGEST))
+                owner.kill()
+        end = time.monotonic() + GONE
+        while (left := remains(engine, Path(folder))) and time.monotonic() < end:
+            # No event tells the end of what is nobody's.
+            time.sleep(0.1)
+    return left
+
+
+def remains(engine: TestEngine, folder: Path) -> list[str]:
+    """Containers, volumes and directories."""
+    return [*engine.containers(), *engine.run("volume", "ls", "--quiet").split(), *map(str, folder.iterdir())]
+
+
+def main(number: int = 200, seed: int | None = None) -> int:
+    """Kill so many; say what is left."""
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
+        if found.startswith(NEEDS_ENGINE):
+            print(found)
+            return 1
+        left = kill_owners(TestEngine("podman", variables_of(Path(found))), number, random.Random(seed))
+    print(f"{number} owners killed, seed {seed}; left: {', '.join(left) or 'nothing'}")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
