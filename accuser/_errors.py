@@ -1,8 +1,7 @@
 """Every exception of this package. A leaf: imports nothing of it.
 
-One root, flat children, told apart by who is at fault. Facts are attributes; ``str()`` builds
-the sentence, which ends in what to do next. Further facts (exit status, last output) come as
-notes, which tracebacks show.
+One root, flat children, told apart by who is at fault. Facts are attributes; ``str()`` builds the sentence,
+which ends in what to do next. Further facts (exit status, last output) come as notes, which tracebacks show.
 """
 
 from __future__ import annotations
