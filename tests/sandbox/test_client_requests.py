@@ -47,7 +47,7 @@ async def test_rpc(tmp_path: Path) -> None:
         (("get", "/chains/main/blocks/head~9/hash"), "Fatal error:\n  No service found at this URL\n  \n"),
         (("post", "/injection/block", "with", "{"), "Fatal error:\n  Failed to parse the provided json: "),
         (("post", "/injection/operation", "with", '"00"'), "Fatal error:\n  Command failed: "),
-        (("post", "/injection/operation", "with", "3"), "Fatal error:\n  Unexpected server answer\n"),
+        (("post", "/injection/operation", "with", "3"), "Error:\n  Rpc request failed:\n     - meth: POST\n"),
         (("post", "/x", "with", "file:/no/such/file"), "Error:\n  cannot read file ("),
     ],
 )
@@ -70,7 +70,9 @@ async def test_a_node_that_is_not_there(tmp_path: Path) -> None:
             '"Unix.Unix_error(Unix.ECONNREFUSED, "connect", "")"\n'
         )
         outcome = await w.run("--endpoint", url, "rpc", "get", "/version")
-        assert outcome == Outcome(1, "", "Error:\n" + reason.format(f"{url}/version"))
+        warning = "Warning:\n  Failed to acquire the protocol version from the node\n"
+        warning += reason.format(f"{url}/chains/main/blocks/head/protocols") + "\n"
+        assert outcome == Outcome(1, "", f"{warning}Error:\n" + reason.format(f"{url}/version"))
         outcome = await w.run("--endpoint", url, "bake", "for", "bootstrap1")
         assert outcome.status == 1
         head = "Warning:\n  Failed to acquire the protocol version from the node\n"
@@ -120,11 +122,18 @@ class _Distorted(trio.abc.Stream):
 
 async def test_requests_are_logged_on_demand(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        outcome = await w.run("--log-requests", "--timings", "rpc", "get", "/chains/main/chain_id")
+        words = ("rpc", "get", "/chains/main/chain_id")
+        outcome = await w.run("-l", *words)
         assert outcome.stdout == f'"{CHAIN_ID}"\n'
-        url = "http://localhost:8732/chains/main/chain_id"
-        assert outcome.stderr.startswith(f">>>>0: GET {url}\n<<<<0: 200")
-        assert f"Request to {url} succeeded in " in outcome.stderr
+        url = "http://localhost:8732"
+        first, second = outcome.stderr.split(">>>>1: ")
+        assert first.startswith(f">>>>0: {url}/version\n<<<<0: 200 OK\n  {{ ")
+        assert second.startswith(f"{url}/chains/main/blocks/head/protocols\n<<<<1: 200 OK\n  {{ ")
+        # What rpc asks itself is its own output.
+        assert "chain_id" not in outcome.stderr
+        outcome = await w.run("--timings", *words)
+        assert outcome.stderr.startswith(f"Request to {url}/version succeeded in ")
+        assert ">>>>" not in outcome.stderr
 
 
 # The admin client
@@ -164,7 +173,7 @@ async def test_connect(tmp_path: Path) -> None:
         assert await w.ok(*words, program="mavkit-admin-client") == f"Connection to {point} established.\n"
         assert list(w.node.peers) == [other.peer_id]
         outcome = await w.run(*words, program="mavkit-admin-client")
-        assert outcome == Outcome(0, "", f"Already connected to peer {point}\n")
+        assert outcome == Outcome(0, "", "Already connected to peer 127.0.0.1\n")
         nursery.cancel_scope.cancel()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import secrets
 from collections.abc import Sequence
 from typing import Final
 
@@ -142,6 +143,11 @@ def key_of_secret(secret: str, alias: str = "") -> Key:
     secret = secret.removeprefix(UNENCRYPTED)
     public_key = public_key_of(secret)
     return Key(alias, public_key_hash(public_key), public_key, secret)
+
+
+def generated_key() -> Key:
+    """A new key pair, of the system's randomness."""
+    return key_of_secret(encode(Kind.ED25519_SEED, secrets.token_bytes(32)))
 
 
 def public_key_hash(public_key: str) -> str:

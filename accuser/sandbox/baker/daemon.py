@@ -28,6 +28,7 @@ from ..cli.clic import Cli, Exit, Invocation, Refused
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS
 from ..cli.usage import MARGIN, Command, Option, Param, Rest, words
+from ..client.sources import delegate
 from ..client.wallet import Wallet, WalletError
 from ..rpc.client import Rpc
 from ..rpc.request import RpcFailed
@@ -378,7 +379,7 @@ def _keys(cli: Cli, wallet: Wallet, names: Sequence[str], system: System) -> tup
     try:
         if not names:
             return tuple(wallet.keys())
-        hashes = [wallet.delegate(name) for name in names]
+        hashes = [delegate(wallet, name) for name in names]
         if len(set(hashes)) < len(hashes):
             text = "the list of public key hash aliases contains duplicate hashes, which are ignored"
             system.write(2, f"Warning: {text}\n")

@@ -183,12 +183,14 @@ class Cli:
         raise AssertionError("the loop ends at the last argument")
 
     def _unterminated(self, commands: Sequence[Command]) -> NoReturn:
+        commands = _gathered(commands)
         head = "Unterminated command, here are possible completions."
         self._fail([head, *_command_lines(commands)], commands)
 
     def _unrecognized(self, commands: Sequence[Command]) -> NoReturn:
         if not commands:
             self._fail(["Unrecognized command.", "Try using the man command to get more information."], [])
+        commands = _gathered(commands)
         lines = ["Unrecognized command.", "Did you mean one of the following?", *_command_lines(commands)]
         self._fail(lines, commands)
 
@@ -221,6 +223,21 @@ def _arities(options: Iterable[Option]) -> dict[str, Option]:
         if option.short:
             names[f"-{option.short}"] = option
     return names
+
+
+def _gathered(commands: Sequence[Command]) -> list[Command]:
+    """In the order in which upstream shows them: the last branch of its tree of words first."""
+
+    def walk(within: Sequence[Command], depth: int) -> list[Command]:
+        branches: dict[str | None, list[Command]] = {}
+        for command in within:
+            if len(command.words) > depth:
+                word = command.words[depth]
+                branches.setdefault(word if isinstance(word, str) else None, []).append(command)
+        complete = [command for command in within if len(command.words) <= depth]
+        return complete + [each for branch in branches.values() for each in walk(branch, depth + 1)]
+
+    return walk(commands, 0)[::-1]
 
 
 def _command_lines(commands: Sequence[Command]) -> list[str]:

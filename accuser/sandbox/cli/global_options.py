@@ -11,8 +11,11 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from ..._mavryk.codec.base58 import Base58Error, Kind, decode
 from .clic import Refused
 from .usage import Option
+
+MODES: Final = ("client", "light", "mockup", "proxy")
 
 
 def endpoint(text: str) -> str:
@@ -21,7 +24,7 @@ def endpoint(text: str) -> str:
     if parts.scheme not in ("http", "https"):
         raise Refused(f"only http and https endpoints are supported: {text}")
     if parts.query or parts.fragment or not parts.hostname:
-        raise Refused(f"endpoint uri should not have query, fragment, userinfo or path: {text}")
+        raise Refused(f"endpoint uri should not have query string or fragment: {text}")
     return text
 
 
@@ -34,7 +37,7 @@ def media_type(text: str) -> str:
 
 def port(text: str) -> int:
     if not re.fullmatch(r"-?[0-9]+", text):
-        raise Refused("integer expected")
+        raise Refused(f"Value {text} is not a valid TCP port.")
     return int(text)
 
 
@@ -42,9 +45,39 @@ def confirmations(text: str) -> int | None:
     """A number of blocks, or ``none``."""
     if text in ("no", "none"):
         return None
-    if not re.fullmatch(r"-?[0-9]+", text):
-        raise Refused("Expected integer or 'none'")
+    if not re.fullmatch(r"[0-9]+", text, re.ASCII):
+        raise Refused(f"Value {text} is not a valid number of confirmation, nor 'none'.")
     return int(text)
+
+
+def chain(text: str) -> str:
+    """``main``, ``test``, or the id of a chain."""
+    if text not in ("main", "test"):
+        try:
+            decode(Kind.CHAIN, text)
+        except Base58Error:
+            raise Refused(f"Value {text} is not a value chain reference.") from None
+    return text
+
+
+def block(text: str) -> str:
+    """The hash, level or name of a block, with an offset at most."""
+    name, _, _ = re.fullmatch(r"(.*?)(?:([~+-])([0-9]+))?", text, re.ASCII | re.DOTALL).groups()  # type: ignore[union-attr]
+    if name not in ("head", "genesis", "checkpoint", "savepoint", "caboose"):
+        try:
+            decode(Kind.BLOCK, name)
+        except Base58Error:
+            if not re.fullmatch(r"[0-9]{1,10}", name, re.ASCII):
+                raise Refused(f"Value {text} is not a value block reference.") from None
+    return text
+
+
+def mode(text: str) -> str:
+    """How to interact with a node."""
+    if text not in MODES:
+        known = " or ".join(f'"{known}"' for known in MODES)
+        raise Refused(f'Value "{text}" is invalid. It should be one of: {known}')
+    return text
 
 
 DEFAULT_DIRECTORY: Final = f"{os.path.expanduser('~')}/.mavryk-client"
@@ -70,6 +103,7 @@ GLOBAL_OPTIONS: Final = (
         "with the specified chain). Possible tags are 'main' and 'test'.\n"
         "Defaults to `main`.",
         "hash|tag",
+        parse=chain,
     ),
     Option(
         "block",
@@ -79,6 +113,7 @@ GLOBAL_OPTIONS: Final = (
         "storage.\nDefaults to `head`.",
         "hash|level|tag",
         "b",
+        parse=block,
     ),
     Option(
         "wait",
@@ -124,6 +159,12 @@ GLOBAL_OPTIONS: Final = (
     ),
     Option("remote-signer", "URI of the remote signer", "uri", "R"),
     Option("password-filename", "path to the password filename", "filename", "f"),
-    Option("mode", "how to interact with the node\nDefaults to `client`.", "client|light|mockup|proxy", "M"),
+    Option(
+        "mode",
+        "how to interact with the node\nDefaults to `client`.",
+        "client|light|mockup|proxy",
+        "M",
+        parse=mode,
+    ),
 )
 """In upstream's order, which is that of the usage text."""

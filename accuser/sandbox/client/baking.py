@@ -63,6 +63,8 @@ class BakeOptions:
     ignore_mempool: bool = False
     adaptive_issuance_vote: str = "pass"
     count: int = 1
+    has_dal_node: bool = False
+    """Whether one is named; it is not asked."""
 
 
 @attrs.define(eq=False)
@@ -82,8 +84,10 @@ class Baker:
 
     async def bake(self) -> None:
         """Bake as many blocks as asked for. Raises ``RpcFailed``, ``Failure``, ``Refusal``."""
-        for _ in range(self.options.count):
+        for index in range(self.options.count):
             head, predecessor = await self._head()
+            if index > 0:
+                await self.events.new_head(head.hash, head.shell.level, head.round)
             block = await self._next(head, predecessor, attest=True)
             if self.options.minimal_timestamp:
                 self.context.message("Injected block at minimal timestamp")
@@ -157,7 +161,6 @@ class Baker:
         self, head: Head, predecessor: Head, round: int, delegate: str, key: Key, *, attest: bool
     ) -> str:
         """Make the block of a round on top of ``head``; give its hash."""
-        await self.events.votes("pass", self.options.adaptive_issuance_vote)
         pool = await self._pool(head)
         if attest and head.shell.proto == predecessor.shell.proto:
             own = await self._slots_of(head.shell.level)
@@ -166,6 +169,9 @@ class Baker:
                 self.context, "attestation", head, predecessor, own, self.chain_id, force=self.options.force
             )
             pool = [*(operation for _, operation in votes), *pool]
+            if not self.options.has_dal_node:
+                await self.events.miss_dal(len(votes))
+        await self.events.votes("pass", self.options.adaptive_issuance_vote)
         data = ProtocolData(
             payload_hash=_NO_PAYLOAD,
             payload_round=round,

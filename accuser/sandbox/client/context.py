@@ -53,6 +53,9 @@ class Context:
     """
 
     http: HttpClient
+    """Maybe one that tells of each request."""
+    untold: HttpClient
+    """One that does not."""
     media_type: MediaType
     wallet: Wallet
     chain: str
@@ -66,9 +69,8 @@ class Context:
     connect_to: Callable[[str], Connect | None] = by_tcp
     wall: Callable[[], float] = time.time
     outlets: Outlets = attrs.Factory(Outlets)
-    timings: bool = False
-    log_requests: bool = False
-    _requests: int = attrs.field(default=0, init=False)
+    confirmations: int | None = 0
+    """How many blocks shall follow that of an operation before a command ends; None for no wait at all."""
 
     def message(self, text: str) -> None:
         """A line on standard output, seen at once."""
@@ -86,21 +88,16 @@ class Context:
 
     async def call(self, method: str, path: str, body: object = None) -> Any:
         """Call the node; the decoded answer. Raises ``RpcFailed``."""
-        number, self._requests = self._requests, self._requests + 1
-        start = self.wall()
-        if self.log_requests:
-            shown = "" if body is None else f"\n  {body}"
-            self.warning(f">>>>{number}: {method} {self.http.url}{path}{shown}")
-        answer = await self.rpc.call(Request(method, path, _as_it_is, body))
-        if self.log_requests:
-            self.warning(f"<<<<{number}: 200 OK\n  {answer}")
-        if self.timings:
-            self.warning(f"Request to {self.http.url}{path} succeeded in {self.wall() - start:g}s")
-        return answer
+        return await self.rpc.call(Request(method, path, _as_it_is, body))
 
     async def get(self, path: str) -> Any:
         """Call the node with GET. Raises ``RpcFailed``."""
         return await self.call("GET", path)
+
+    @property
+    def at(self) -> str:
+        """The path of the block that commands are about."""
+        return f"/chains/{self.chain}/blocks/{self.block}"
 
     async def _told(self, attempt: int, delay: float, body: str) -> None:
         self.warning(f"Attempt number {attempt}/10, will retry after {delay:g} seconds.")

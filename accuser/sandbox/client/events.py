@@ -26,6 +26,8 @@ class BakingEvents:
         except SinkError as error:
             raise Refusal("\n".join(error.lines)) from error
         self._section = (name, "baker")
+        self._asks_dal = name != Protocol.ATLAS.long_name
+        self._attestations = 0
 
     def close(self) -> None:
         self._sink.close()
@@ -39,6 +41,19 @@ class BakingEvents:
         )
         text = f"Voting {adaptive_issuance} for adaptive issuance vote"
         await self._sink.emit(section, "vote_for_adaptive_issuance", Level.NOTICE, adaptive_issuance, text)
+
+    async def miss_dal(self, attestations: int) -> None:
+        """So many attestations were signed without a DAL node: said of each tenth, from the first."""
+        before, self._attestations = self._attestations, self._attestations + attestations
+        if self._asks_dal and any(number % 10 == 0 for number in range(before, self._attestations)):
+            text = "DAL feature enabled, but no DAL node specified: cannot fetch attestations"
+            await self._emit("no_dal_node", Level.NOTICE, {}, text)
+
+    async def new_head(self, block: str, level: int, round: int) -> None:
+        """The block to bake upon is there."""
+        text = f"received new head {block} at level {level}, round {round}"
+        value = {"block": block, "level": level, "round": round}
+        await self._sink.emit((*self._section, "transitions"), "new_head", Level.NOTICE, value, text)
 
     async def double_baking(self, level: int, round: int) -> None:
         """A block of that round, or a later one, was baked before."""

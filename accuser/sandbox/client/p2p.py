@@ -13,6 +13,9 @@ DEFAULT_PORT: Final = 9732
 CONNECT_TIMEOUT: Final = 10
 """Seconds that the node may take to connect."""
 
+SHORT_PEER: Final = 12
+"""Characters of an identity that stand in messages."""
+
 Address = tuple[str, int]
 
 
@@ -27,7 +30,8 @@ def address(text: str) -> Address:
     return host, port
 
 
-def _point(where: Address) -> str:
+def point_text(where: Address) -> str:
+    """An address as messages and paths have it."""
     host, port = where
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -38,15 +42,15 @@ def _host(where: Address) -> str:
 
 async def connect(context: Context, where: Address) -> None:
     """Make the node connect to another. Raises ``RpcFailed``."""
-    point = _point(where)
+    point = point_text(where)
     try:
         await context.call("PUT", f"/network/points/{point}?timeout={CONNECT_TIMEOUT}", {})
     except RpcFailed as error:
         first = str(error.trace[0].get("id", "")) if error.trace and isinstance(error.trace[0], dict) else ""
         if first.endswith("pending_connection"):
-            context.warning(f"Already connecting to peer {point}")
+            context.warning(f"Already connecting to peer {where[0]}")
         elif first.endswith(".connected"):
-            context.warning(f"Already connected to peer {point}")
+            context.warning(f"Already connected to peer {where[0]}")
         else:
             raise
     else:
@@ -54,18 +58,18 @@ async def connect(context: Context, where: Address) -> None:
 
 
 async def _patch(context: Context, where: Address, acl: str) -> None:
-    await context.call("PATCH", f"/network/points/{_point(where)}", {"acl": acl})
+    await context.call("PATCH", f"/network/points/{point_text(where)}", {"acl": acl})
 
 
 async def trust(context: Context, where: Address) -> None:
     """Let the node trust a point."""
     await _patch(context, where, "trust")
-    context.message(f"Address {_point(where)} is now trusted.")
+    context.message(f"Address {point_text(where)} is now trusted.")
 
 
 async def untrust(context: Context, where: Address) -> None:
     await _patch(context, where, "open")
-    context.message(f"Address {_point(where)} is now untrusted.")
+    context.message(f"Address {point_text(where)} is now untrusted.")
 
 
 async def ban(context: Context, where: Address) -> None:
@@ -81,8 +85,42 @@ async def unban(context: Context, where: Address) -> None:
 
 async def is_banned(context: Context, where: Address) -> None:
     """Say whether an address is banned."""
-    banned = await context.get(f"/network/points/{_point(where)}/banned")
+    banned = await context.get(f"/network/points/{point_text(where)}/banned")
     context.message(f"The given ip address is {'banned' if banned else 'not banned'}")
+
+
+async def trust_peer(context: Context, peer: str) -> None:
+    """Let the node trust a peer wherever it is."""
+    await _patch_peer(context, peer, "trust")
+    context.message(f"The peer {peer[:SHORT_PEER]} is now trusted.")
+
+
+async def untrust_peer(context: Context, peer: str) -> None:
+    """Undo `trust_peer`."""
+    await _patch_peer(context, peer, "open")
+    context.message(f"The peer {peer[:SHORT_PEER]} is now untrusted.")
+
+
+async def ban_peer(context: Context, peer: str) -> None:
+    """Refuse a peer wherever it is, and leave it."""
+    await _patch_peer(context, peer, "ban")
+    context.message(f"The peer {peer[:SHORT_PEER]} is now banned.")
+
+
+async def unban_peer(context: Context, peer: str) -> None:
+    """Undo `ban_peer`."""
+    await _patch_peer(context, peer, "open")
+    context.message(f"The peer {peer[:SHORT_PEER]} is now unbanned.")
+
+
+async def is_peer_banned(context: Context, peer: str) -> None:
+    """Say whether a peer is banned."""
+    banned = await context.get(f"/network/peers/{peer}/banned")
+    context.message(f"The given peer ID is {'banned' if banned else 'not banned'}")
+
+
+async def _patch_peer(context: Context, peer: str, acl: str) -> None:
+    await context.call("PATCH", f"/network/peers/{peer}", {"acl": acl})
 
 
 async def kick(context: Context, peer: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..._errors import HttpError, NodeUnreachable
+from ..._http.client import Response
 from ..._mavryk.codec.binary.schema import BinaryError
 from ..._mavryk.protocol import Protocol
 from ..cli.json_text import pretty
@@ -14,6 +15,7 @@ from ..rpc.client import USER_AGENT
 from ..rpc.error_text import describe
 from ..rpc.wire import JSON, Wire, headers_and_body, understood
 from .context import Context, Failure, Refusal
+from .ocaml import cannot_read, json_error
 
 GONE = "Requested data concerns a pruned block and target resource is no longer available\n"
 
@@ -28,8 +30,8 @@ async def request(context: Context, method: str, path: str, given: str | None) -
         given: the body as JSON, or ``file:PATH`` of it. By default ``{}`` for the methods that have one.
 
     Raises:
-        RpcFailed: the node is not there.
-        Failure: it refused, or answered something that cannot be shown.
+        RpcFailed: the node is not there, or did not understand the request.
+        Failure: it has not what was asked for, or answered something that cannot be shown.
         Refusal: the file cannot be read.
     """
     body: object = None if method in ("GET", "DELETE") else {}
@@ -40,24 +42,17 @@ async def request(context: Context, method: str, path: str, given: str | None) -
         told, data = headers_and_body(context.media_type, method, path, body)
     except BinaryError as error:
         raise Failure(f"Failed to parse the provided json: {error}\n") from error
-    if context.log_requests:
-        context.warning(f">>>>0: {method} {context.http.url}{path}")
-    start = context.wall()
+    headers = (*told.items(), ("user-agent", USER_AGENT))
     try:
-        response = await context.http.request(
-            method, path, body=data, headers=(*told.items(), ("user-agent", USER_AGENT))
-        )
+        # Not told of by --log-requests: only typed calls are.
+        response = await context.untold.request(method, path, body=data, headers=headers)
     except (NodeUnreachable, HttpError) as error:
         raise context.rpc.unreachable(method, path, error) from error
-    if context.log_requests:
-        context.warning(f"<<<<0: {response.status}\n  {_text(response.body)}")
-    if context.timings:
-        context.warning(f"Request to {context.http.url}{path} succeeded in {context.wall() - start:g}s")
     wire = understood(context.media_type, response.media_type, method, path, Protocol.BOREAS.hash)
     if 200 <= response.status < 300 and wire is not None:
         context.message(_shown(wire, response.body))
         return
-    raise _failure(context, wire, response.status, response.body)
+    raise _failure(context, method, path, response, wire)
 
 
 def _body(given: str) -> object:
@@ -65,11 +60,11 @@ def _body(given: str) -> object:
         try:
             given = Path(given.removeprefix("file:")).read_text()
         except (OSError, ValueError) as error:
-            raise Refusal(f"cannot read file ({error})") from error
+            raise Refusal(cannot_read(error, given.removeprefix("file:"))) from error
     try:
         return json.loads(given)
-    except ValueError as error:
-        raise Failure(f"Failed to parse the provided json: {error}\n") from error
+    except json.JSONDecodeError as error:
+        raise Failure(f"Failed to parse the provided json: {json_error(error)}\n") from error
 
 
 def _shown(wire: Wire, body: bytes) -> str:
@@ -87,23 +82,23 @@ def _shown(wire: Wire, body: bytes) -> str:
         raise Failure("Unexpected server answer\n") from error
 
 
-def _failure(context: Context, wire: Wire | None, status: int, body: bytes) -> Failure:
+def _failure(context: Context, method: str, path: str, response: Response, wire: Wire | None) -> Exception:
+    status, body = response.status, response.body
     if status == 404:
         return Failure("No service found at this URL\n")
     if status == 410:
         return Failure(GONE)
-    if status in (401, 403):
+    if status == 401:
         return Failure(f"[HTTP 403] Access denied to: {context.http.url}")
+    if status in (403, 409) or 200 <= status < 300:
+        return Failure("Unexpected server answer\n")
+    if status != 500:
+        return context.rpc.refused(method, path, response)
     try:
         trace = None if wire is None else wire.read_errors(body)
     except ValueError:
         trace = None
-    if status == 500 and isinstance(trace, list) and trace:
+    if isinstance(trace, list) and trace:
         lines = "\n".join(describe(error) for error in trace).replace("\n", "\n                  ")
         return Failure(f"Command failed: {lines}\n")
-    reason = _text(body).strip()
-    return Failure(f"Unexpected server answer\n{f'{status}: {reason}' if reason else status}")
-
-
-def _text(body: bytes) -> str:
-    return body.decode("utf-8", "replace")
+    return Failure("Unexpected server answer\n")

@@ -1,7 +1,8 @@
 """The files of a client's base directory: keys by alias, and what was signed last.
 
-``public_key_hashs``, ``public_keys`` and ``secret_keys`` are arrays of ``{"name", "value"}``
-(``src/lib_client_base/client_aliases.ml``); secret keys are unencrypted.
+``public_key_hashs``, ``public_keys``, ``secret_keys`` and ``contracts`` are arrays of
+``{"name", "value"}``, the newest first (``src/lib_client_base/client_aliases.ml``); secret keys are
+unencrypted. Only their owner can read the files.
 ``<chain>_highwatermarks`` keeps a delegate from signing twice at one level and round
 (``lib_delegate/baking_highwatermarks.ml``).
 """
@@ -11,15 +12,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import attrs
 
-from ..._mavryk.codec.base58 import Base58Error, Kind, decode
+from ..._mavryk.codec.base58 import Base58Error
 from ..._mavryk.codec.crypto import UNENCRYPTED, Key, key_of_secret
+from ..cli.json_text import pretty
 
 HASHES: Final = "public key hash"
 PUBLIC_KEYS: Final = "public_key"
@@ -27,7 +29,9 @@ SECRET_KEYS: Final = "secret_key"
 SHORT_CHAIN: Final = 13
 """Characters of a chain's id that stand in names of files (``src/lib_crypto/helpers.ml``)."""
 
-_HASH_KINDS: Final = (Kind.MV1, Kind.MV2, Kind.MV3, Kind.MV4)
+CONTRACTS: Final = "contract"
+ROLLUPS: Final = "smart rollup"
+LOCK_FILE: Final = "wallet_lock"
 
 Signed = Literal["blocks", "preattestations", "attestations"]
 
@@ -66,7 +70,9 @@ class Wallet:
     def keys(self) -> list[Key]:
         """All keys that can sign. Raises ``WalletError``."""
         hashes = self.aliases(HASHES)
-        return [_parsed(alias, uri) for alias, uri in self.aliases(SECRET_KEYS).items() if alias in hashes]
+        return [
+            parsed(str(uri), alias) for alias, uri in self.aliases(SECRET_KEYS).items() if alias in hashes
+        ]
 
     def key(self, pkh: str) -> Key:
         """The key that signs for a public key hash. Raises ``WalletError``."""
@@ -74,61 +80,11 @@ class Wallet:
         secrets = self.aliases(SECRET_KEYS)
         for alias in names:
             if alias in secrets:
-                return _parsed(alias, secrets[alias])
+                return parsed(str(secrets[alias]), alias)
         raise WalletError(f"Unknown secret key for {pkh}")
 
-    def delegate(self, text: str) -> str:
-        """The public key hash that an alias, or the hash itself, stands for. Raises ``WalletError``."""
-        kind, _, rest = text.partition(":")
-        if kind == "alias":
-            return self.address(rest)
-        if kind == "text":
-            return _checked_hash(rest)
-        known = self.aliases(HASHES).get(text)
-        if known is not None:
-            return str(known)
-        try:
-            return _checked_hash(text)
-        except WalletError:
-            raise WalletError(f"no {HASHES} alias named {text}\nCould not parse input.") from None
-
-    def secret(self, text: str) -> Key:
-        """The key of an alias, or of an unencrypted secret key. Raises ``WalletError``."""
-        uri = self.aliases(SECRET_KEYS).get(text)
-        if uri is not None:
-            return _parsed(text, uri)
-        try:
-            return key_of_secret(text)
-        except Base58Error:
-            raise WalletError(f"no {SECRET_KEYS} alias named {text}\nCould not parse input.") from None
-
-    def import_secret(self, alias: str, secret: str, *, force: bool) -> Key:
-        """Add a key pair under an alias.
-
-        Args:
-            alias: its name.
-            secret: ``unencrypted:edsk...``
-            force: replace what has that alias.
-
-        Raises:
-            WalletError: the alias is taken, or the key cannot be read.
-        """
-        key = _parsed(alias, secret)
-        values = {
-            PUBLIC_KEYS: f"{UNENCRYPTED}{key.public_key}",
-            SECRET_KEYS: f"{UNENCRYPTED}{key.secret_key}",
-            HASHES: key.pkh,
-        }
-        with self.locked():
-            if not force:
-                self._check_fresh(alias, values)
-            for entity, value in values.items():
-                entries = {**self.aliases(entity), alias: value}
-                content = [{"name": name, "value": entries[name]} for name in sorted(entries)]
-                self._write(self._path(entity), content)
-        return key
-
-    def _check_fresh(self, alias: str, values: dict[str, str]) -> None:
+    def check_fresh(self, alias: str) -> None:
+        """Raise ``WalletError`` if there is a secret key of that alias."""
         current = self.aliases(SECRET_KEYS).get(alias)
         if current is not None:
             raise WalletError(
@@ -136,14 +92,74 @@ class Wallet:
                 f"  The current value is {current}.\n"
                 "  Use --force to update"
             )
-        for entity, value in values.items():
-            for name, known in self.aliases(entity).items():
-                if name == alias and _plain(known) != _plain(value):
-                    raise WalletError(f"another {entity} is already aliased as {name}, use --force to update")
-                if name != alias and _plain(known) == _plain(value):
-                    raise WalletError(
-                        f"this {entity} is already aliased as {name}, use --force to insert duplicate"
-                    )
+
+    def check_pair(self, alias: str, key: Key) -> None:
+        """Raise ``WalletError`` if that alias has the public key of another pair."""
+        current = self.aliases(PUBLIC_KEYS).get(alias)
+        if current is not None and _plain(current) != key.public_key:
+            raise WalletError(f"public and secret keys '{alias}' don't correspond, please don't use --force")
+
+    def add(self, alias: str, key: Key, *, force: bool, with_key: bool = True) -> None:
+        """Add a key pair under an alias: the newest entry of each file.
+
+        Args:
+            alias: its name.
+            key: the pair; its own alias does not matter.
+            force: replace what has that alias, and have other names for the same.
+            with_key: write the public key beside its URI, as upstream does of a key that was imported.
+
+        Raises:
+            WalletError: the alias or the key is there.
+        """
+        uri = f"{UNENCRYPTED}{key.public_key}"
+        values: dict[str, Any] = {
+            PUBLIC_KEYS: {"locator": uri, "key": key.public_key} if with_key else uri,
+            SECRET_KEYS: f"{UNENCRYPTED}{key.secret_key}",
+            HASHES: key.pkh,
+        }
+        with self.locked():
+            for entity, value in values.items():
+                entries = self.aliases(entity)
+                if not force and self._is_known(entity, entries, alias, value):
+                    continue
+                entries.pop(alias, None)
+                self.write_aliases(entity, {alias: value, **entries})
+
+    def _is_known(self, entity: str, entries: Mapping[str, Any], alias: str, value: object) -> bool:
+        """Whether a value is there under its alias. Raises ``WalletError`` for half of it."""
+        for name, known in entries.items():
+            same = _plain(known) == _plain(value)
+            if name == alias and same:
+                return True
+            if name == alias:
+                raise WalletError(f"another {entity} is already aliased as {name}, use --force to update")
+            if same:
+                raise WalletError(
+                    f"this {entity} is already aliased as {name}, use --force to insert duplicate"
+                )
+        return False
+
+    def forget(self, alias: str, *, force: bool) -> None:
+        """Remove what an alias has. Raises ``WalletError`` for one with keys, unless forced."""
+        entities = (SECRET_KEYS, PUBLIC_KEYS, HASHES)
+        if not force and any(alias in self.aliases(entity) for entity in entities[:2]):
+            raise WalletError(f"secret or public key present for {alias}, use --force to delete")
+        with self.locked():
+            for entity in entities:
+                entries = self.aliases(entity)
+                entries.pop(alias, None)
+                self.write_aliases(entity, entries)
+
+    def forget_all(self) -> None:
+        """Remove all keys."""
+        with self.locked():
+            for entity in (PUBLIC_KEYS, SECRET_KEYS, HASHES):
+                self.write_aliases(entity, {})
+
+    def write_aliases(self, entity: str, entries: Mapping[str, Any]) -> None:
+        """Replace a file's values by alias. Raises ``WalletError``."""
+        content = [{"name": name, "value": value} for name, value in entries.items()]
+        self._write(self._path(entity), content)
 
     def may_sign(
         self,
@@ -169,7 +185,7 @@ class Wallet:
             WalletError: the file of the marks cannot be read or written.
         """
         path = self._path(f"{chain[:SHORT_CHAIN]}_highwatermark")
-        with self.locked():
+        with self.locked(LOCK_FILE):
             marks = self._read(path, f"{chain}_highwatermark", {})
             allowed = []
             try:
@@ -190,15 +206,25 @@ class Wallet:
         return list(delegates) if force else allowed
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other clients of this base directory out."""
+    def locked(self, file: str | None = None) -> Iterator[None]:
+        """Keep other clients of this base directory out.
+
+        Args:
+            file: the lock that upstream takes too, which stays; by default the folder itself.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / "wallet_lock", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+            if file is None:
+                lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            else:
+                lock = os.open(self.folder / file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise WalletError(f"could not write in {self.folder}: {error.strerror}") from error
         try:
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+            if file is None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            else:
+                fcntl.lockf(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
@@ -216,37 +242,32 @@ class Wallet:
 
     def _write(self, path: Path, content: object) -> None:
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
-            # Keys are nobody else's business.
-            with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(json.dumps(content, indent=2) + "\n")
+            # Keys are for nobody else's eyes, not even for a moment.
+            with open(os.open(temporary, flags, 0o600), "w") as file:
+                file.write(pretty(content))
             temporary.replace(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise WalletError(f"could not write the {path.name} file: {error.strerror}") from error
 
 
-def _parsed(alias: str, uri: str) -> Key:
-    scheme, separator, _ = str(uri).partition(":")
+def parsed(uri: str, alias: str = "") -> Key:
+    """The key of an unencrypted URI. Raises ``WalletError``, which never holds a key that can be read."""
+    scheme, separator, secret = uri.partition(":")
     if separator and f"{scheme}:" != UNENCRYPTED:
-        raise WalletError(f"uri scheme not supported: {scheme}")
+        raise WalletError(f"The sandbox has no keys of the scheme {scheme}")
     try:
-        return key_of_secret(str(uri), alias)
-    except Base58Error as error:
-        raise WalletError(f"Cannot read the secret key {alias}: {error.reason}") from error
+        return key_of_secret(uri, alias)
+    except Base58Error:
+        shown = secret if separator else uri
+        raise WalletError(
+            f'Failed to read a b58check_encoding data (Signature.Secret_key): "{shown}"'
+        ) from None
 
 
 def _plain(value: object) -> str:
     # Upstream's own files hold public keys as objects, which carry the text in `locator`.
     text = value.get("locator", "") if isinstance(value, dict) else value
     return str(text).removeprefix(UNENCRYPTED)
-
-
-def _checked_hash(text: str) -> str:
-    for kind in _HASH_KINDS:
-        try:
-            decode(kind, text)
-        except Base58Error:
-            continue
-        return text
-    raise WalletError("Could not parse input.")

@@ -189,7 +189,7 @@ class Rpc:
 
     def _decoded(self, method: str, path: str, response: Response, decode: Callable[[object], T]) -> T:
         if response.status not in (200, 201, 202, 204):
-            raise self._refused(method, path, response)
+            raise self.refused(method, path, response)
         if response.status == 204 or not response.body:
             raise self._request_failed(method, path, {"kind": "empty_answer"})
         if (wire := self._wire(method, path, response.media_type)) is None:
@@ -208,7 +208,8 @@ class Rpc:
         }
         return self._request_failed(method, path, error)
 
-    def _refused(self, method: str, path: str, response: Response) -> RpcFailed:
+    def refused(self, method: str, path: str, response: Response) -> RpcFailed:
+        """The failure of a request whose answer has a status of an error."""
         status, body = response.status, response.body
         uri = f"{self._http.url}{path}"
         if status == 400:
