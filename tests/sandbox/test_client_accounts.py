@@ -22,6 +22,7 @@ async def _balance(w: World, who: str) -> str:
 async def test_balances_by_alias_hash_and_kind(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.activate()
+        w.node.synchronisation.is_bootstrapped = True
         assert await _balance(w, "bootstrap1") == "3800000 ṁ\n"
         for text in (ONE.pkh, f"text:{ONE.pkh}", "alias:bootstrap1", "key:bootstrap1"):
             assert await _balance(w, text) == "3800000 ṁ\n"
@@ -34,10 +35,13 @@ async def test_balances_by_alias_hash_and_kind(tmp_path: Path) -> None:
 async def test_a_transfer_is_simulated_injected_and_awaited(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.activate()
+        w.node.synchronisation.is_bootstrapped = True
         outcomes = []
 
         async def transfer() -> None:
-            outcomes.append(await w.run("transfer", "1.5", "from", "bootstrap1", "to", "bootstrap2"))
+            outcomes.append(
+                await w.run("-w", "0", "transfer", "1.5", "from", "bootstrap1", "to", "bootstrap2")
+            )
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transfer)
@@ -59,6 +63,7 @@ async def test_a_transfer_is_simulated_injected_and_awaited(tmp_path: Path) -> N
 async def test_a_transfer_need_not_be_awaited(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.activate()
+        w.node.synchronisation.is_bootstrapped = True
         printed = await w.ok("-w", "none", "transfer", "1", "from", "bootstrap1", "to", TWO.pkh)
         assert "NOT waiting for the operation to be included.\n" in printed
         (operation,) = w.pending()
@@ -80,6 +85,7 @@ async def test_transfers_that_are_refused(tmp_path: Path, words: tuple[str, ...]
     amount, *options = words
     async with world(tmp_path) as w:
         await w.activate()
+        w.node.synchronisation.is_bootstrapped = True
         outcome = await w.run("transfer", amount, "from", "bootstrap1", "to", "bootstrap2", *options)
         assert outcome.status == 1
         assert complaint in outcome.stderr
@@ -89,6 +95,7 @@ async def test_transfers_that_are_refused(tmp_path: Path, words: tuple[str, ...]
 async def test_a_new_account_is_burned_for_and_reveals_itself(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.activate()
+        w.node.synchronisation.is_bootstrapped = True
         await w.ok("gen", "keys", "fresh")
         outcome = await w.run("transfer", "10", "from", "bootstrap1", "to", "fresh")
         assert "will burn ṁ0.06425 which is higher than the configured burn cap (ṁ0)" in outcome.stderr
@@ -106,5 +113,6 @@ async def test_a_new_account_is_burned_for_and_reveals_itself(tmp_path: Path) ->
 async def test_the_time_of_the_head(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.activate()
+        w.node.synchronisation.is_bootstrapped = True
         assert await w.ok("get", "timestamp") == "2025-08-14T11:35:03Z\n"
         assert await w.ok("get", "timestamp", "--seconds") == "1755171303\n"

@@ -69,10 +69,11 @@ async def transfer(
     if counter is None:
         counter = int(await context.get(f"{context.at}/context/contracts/{source}/counter")) + 1
     gas = options.gas_limit or min(
-        int(constants["hard_gas_limit_per_operation"]),
-        int(constants["hard_gas_limit_per_block"]) // len(bodies),
+        int(constants.get("hard_gas_limit_per_operation", 1_040_000)),
+        int(constants.get("hard_gas_limit_per_block", 1_733_333)) // len(bodies),
     )
-    storage = int(constants["hard_storage_limit_per_operation"])
+    # A chain of few parameters does not tell its limits; these are then the usual ones.
+    storage = int(constants.get("hard_storage_limit_per_operation", 60_000))
     tried = tuple(
         Manager(source, options.fee or 0, counter + index, gas, storage, body)
         for index, body in enumerate(bodies)
