@@ -16,6 +16,7 @@ import attrs
 from ..rpc import strict
 from ..rpc.strict import Mismatch, Shape
 from ..rpc.wire import MediaType
+from .global_options import NO_WAIT
 
 DEFAULT_ENDPOINT: Final = "http://localhost:8732"
 DIRECTORY_VARIABLE: Final = "MAVRYK_CLIENT_DIR"
@@ -40,6 +41,8 @@ class ClientConfig:
     """URIs of sinks in place of the default ones."""
     deprecated: bool
     """The node is given by address and port: upstream warns of it."""
+    confirmations: int | None
+    """How many blocks shall follow that of an operation; None for no wait at all."""
 
 
 _EVENTS: Final = strict.record(
@@ -109,7 +112,15 @@ def client_config(
         media_type=options.get("media-type") or fields.get("media_type") or media_type,
         internal_events=None if sinks is None else tuple(sinks),
         deprecated=bool(clash),
+        confirmations=_confirmations(options.get("wait"), fields if path.exists() else None),
     )
+
+
+def _confirmations(given: int | str | None, fields: Mapping[str, Any] | None) -> int | None:
+    if given is not None:
+        return None if given == NO_WAIT else int(given)
+    # A file that does not say it stands for no wait, as upstream; without a file it is 0.
+    return 0 if fields is None else fields.get("confirmations")
 
 
 def config_path(options: Mapping[str, Any], base_dir: Path) -> Path:

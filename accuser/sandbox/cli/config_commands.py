@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .clic import Cli, Exit, Invocation
 from .config import DEFAULT_ENDPOINT, config_path, read_config
-from .global_options import DEFAULT_DIRECTORY
+from .global_options import DEFAULT_DIRECTORY, NO_WAIT
 from .json_text import pretty
 from .usage import Command, Option, words
 
@@ -106,6 +106,8 @@ def run(cli: Cli, invocation: Invocation, options: Mapping[str, Any], base_dir: 
     if name == "config reset":
         return _write(cli, path, _defaults(base_dir))
     current = {**_defaults(base_dir), **(read_config(path) if path.exists() else {}), **_given(options)}
+    if current.get("confirmations") == NO_WAIT:
+        del current["confirmations"]
     if "base-dir" in options and options["base-dir"] is not None:
         current["base_dir"] = str(base_dir)
     if {"node_addr", "node_port", "tls"} & set(_given(options)):
@@ -136,8 +138,9 @@ def _defaults(base_dir: Path) -> dict[str, Any]:
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    # A switch that is not given is False, an option None.
-    return {field: options[name] for name, field in _GIVEN.items() if options.get(name)}
+    # A switch that is not given is False, an option None; 0 is a number like others.
+    values = {field: options.get(name) for name, field in _GIVEN.items()}
+    return {field: value for field, value in values.items() if value is not None and value is not False}
 
 
 def _ordered(fields: Mapping[str, Any]) -> dict[str, Any]:

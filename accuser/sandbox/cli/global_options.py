@@ -18,6 +18,10 @@ from .usage import Option
 MODES: Final = ("client", "light", "mockup", "proxy")
 
 
+NO_WAIT: Final = "none"
+"""The value of ``--wait`` that asks for no wait at all; 0 asks for one until the operation is in a block."""
+
+
 def endpoint(text: str) -> str:
     """An http or https URL without a query, as given."""
     parts = urlsplit(text)
@@ -41,10 +45,10 @@ def port(text: str) -> int:
     return int(text)
 
 
-def confirmations(text: str) -> int | None:
-    """A number of blocks, or ``none``."""
+def confirmations(text: str) -> int | str:
+    """A number of blocks, or ``NO_WAIT``."""
     if text in ("no", "none"):
-        return None
+        return NO_WAIT
     if not re.fullmatch(r"[0-9]+", text, re.ASCII):
         raise Refused(f"Value {text} is not a valid number of confirmation, nor 'none'.")
     return int(text)

@@ -224,7 +224,7 @@ def _context(
         connect_to=connect_to,
         wall=wall,
         outlets=outlets,
-        confirmations=options["wait"],
+        confirmations=config.confirmations,
     )
 
 

@@ -13,10 +13,10 @@ WIDTH: Final = 52
 """Columns of an account and the dots that lead to its change."""
 
 
-def shown_sequence(contents: Sequence[Any]) -> str:
-    """Lines about the contents of an operation, with their metadata. Raises ``Failure``."""
+def shown_sequence(contents: Sequence[Any], head: str = "This sequence of operations was run:") -> str:
+    """Lines about the contents of an operation, with their metadata, under ``head``. Raises ``Failure``."""
     try:
-        lines = ["This sequence of operations was run:"]
+        lines = [head]
         for content in contents:
             lines += [f"  {line}" for line in _content(content)]
         return "\n".join([*lines, ""])

@@ -14,10 +14,12 @@ import attrs
 from ..._mavryk.codec.crypto import Key, Watermark, watermark
 from ..._mavryk.codec.manager import Body, Manager, Reveal, Transaction
 from ..._mavryk.codec.operations import Operation
+from ..rpc.error_text import describe
+from ..rpc.request import RpcFailed
 from .amounts import SYMBOL, amount_text
 from .context import ZERO_SIGNATURE, Context, Failure, unreadable
 from .receipts import shown_sequence
-from .waiting import bootstrapped, included
+from .waiting import bootstrapped, included, recommend
 
 SAFETY_GAS: Final = 100
 FEE_PER_BYTE: Final = 1000
@@ -56,18 +58,28 @@ async def transfer(
     """Give ``amount`` mumav to an account.
 
     Raises:
-        RpcFailed: the node refused something.
-        Failure: it would fail, or cost more than is allowed.
+        Failure: the node refused something, or it would cost more than is allowed.
         WalletError: there is no key to sign with.
     """
     key = context.wallet.key(source)
-    await bootstrapped(context)
-    branch = await context.get(f"{context.at}/hash")
-    bodies = await _bodies(context, key, Transaction(amount, destination))
-    constants = await context.get(f"{context.at}/context/constants")
+    try:
+        await _transfer(context, key, source, Transaction(amount, destination), options)
+    except RpcFailed as error:
+        # As upstream, which reports them as it does those of a script.
+        context.warning("\n".join(describe(one) for one in error.trace))
+        raise Failure("transfer simulation failed") from error
+
+
+async def _transfer(
+    context: Context, key: Key, source: str, transaction: Transaction, options: TransferOptions
+) -> None:
     counter = options.counter
     if counter is None:
         counter = int(await context.get(f"{context.at}/context/contracts/{source}/counter")) + 1
+    bodies = await _bodies(context, key, transaction)
+    await bootstrapped(context)
+    branch = await context.get(f"{context.at}/hash")
+    constants = await context.get(f"{context.at}/context/constants")
     gas = options.gas_limit or min(
         int(constants.get("hard_gas_limit_per_operation", 1_040_000)),
         int(constants.get("hard_gas_limit_per_block", 1_733_333)) // len(bodies),
@@ -86,15 +98,17 @@ async def transfer(
     signed = attrs.evolve(unsigned, signature=signature)
     if options.dry_run or options.simulation:
         context.message(f"Operation: 0x{signed.to_bytes().hex()}\nOperation hash is '{signed.hash}'")
-        context.message(shown_sequence(await _simulated(context, signed)))
+        context.message(shown_sequence(await _simulated(context, signed), "Simulation result:"))
         return
     results = await _simulated(context, signed)
     chain_id = await context.get(f"/chains/{context.chain}/chain_id")
     path = f"/injection/operation?chain={chain_id}"
     injected = str(await context.call("POST", path, signed.to_bytes().hex()))
     context.message(f"Operation successfully injected in the node.\nOperation hash is '{injected}'")
-    await included(context, injected, branch)
+    if (operation := await included(context, injected, branch)) is not None:
+        results = list(operation["contents"])
     context.message(shown_sequence(results))
+    recommend(context, injected, branch)
 
 
 async def _bodies(context: Context, key: Key, body: Body) -> tuple[Body, ...]:
@@ -114,7 +128,7 @@ async def _simulated(context: Context, operation: Operation) -> list[Any]:
     except (KeyError, TypeError) as error:
         raise unreadable("simulate_operation", error) from error
     if not applied:
-        context.message(shown_sequence(contents))
+        context.message(shown_sequence(contents, "This simulation failed:"))
         raise Failure("transfer simulation failed")
     return contents
 

@@ -185,7 +185,7 @@ class Wallet:
             WalletError: the file of the marks cannot be read or written.
         """
         path = self._path(f"{chain[:SHORT_CHAIN]}_highwatermark")
-        with self.locked(LOCK_FILE):
+        with self.locked():
             marks = self._read(path, f"{chain}_highwatermark", {})
             allowed = []
             try:
@@ -206,28 +206,39 @@ class Wallet:
         return list(delegates) if force else allowed
 
     @contextmanager
-    def locked(self, file: str | None = None) -> Iterator[None]:
-        """Keep other clients of this base directory out.
+    def locked(self) -> Iterator[None]:
+        """Keep other clients of this base directory out, by the lock that upstream takes too.
 
-        Args:
-            file: the lock that upstream takes too, which stays; by default the folder itself.
+        Who makes the file removes it. One that is there stays, since its maker counts on it.
         """
+        path = self.folder / LOCK_FILE
+        while True:
+            lock, is_ours = self._opened(path)
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX)
+                # Another one may have removed it while we waited, and somebody made a new one.
+                if not _is_at(lock, path):
+                    continue
+                try:
+                    yield
+                finally:
+                    if is_ours:
+                        path.unlink(missing_ok=True)
+                return
+            finally:
+                os.close(lock)
+
+    def _opened(self, path: Path) -> tuple[int, bool]:
+        """A descriptor of the file, and whether it was made."""
+        flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if file is None:
-                lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            else:
-                lock = os.open(self.folder / file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+            try:
+                return os.open(path, flags | os.O_EXCL, 0o644), True
+            except FileExistsError:
+                return os.open(path, flags, 0o644), False
         except OSError as error:
             raise WalletError(f"could not write in {self.folder}: {error.strerror}") from error
-        try:
-            if file is None:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            else:
-                fcntl.lockf(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
 
     def _path(self, entity: str) -> Path:
         return self.folder / (entity.replace(" ", "_") + "s")
@@ -265,6 +276,13 @@ def parsed(uri: str, alias: str = "") -> Key:
         raise WalletError(
             f'Failed to read a b58check_encoding data (Signature.Secret_key): "{shown}"'
         ) from None
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _plain(value: object) -> str:
