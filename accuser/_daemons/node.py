@@ -49,6 +49,7 @@ class NodeOptions(DaemonOptions, total=False):
     rpc_port: int | None
     net_port: int | None
     metrics_port: int | None
+    rpc_addresses: Sequence[str]
 
 
 class Node(Daemon):
@@ -67,6 +68,8 @@ class Node(Daemon):
         data_dir: the node's folder; by default a temporary one, which lives as long as the
             handle or, if the node was opened by `open_node`, as the block.
         rpc_port, net_port, metrics_port: by default reserved for this process.
+        rpc_addresses: where it answers RPCs besides, as in ``("192.0.2.1:8732",)``. Whoever reaches them
+            may call whatever there is.
         options: those of all daemons, `DaemonOptions`; the default toolchain is what is
             installed.
     """
@@ -89,6 +92,7 @@ class Node(Daemon):
         rpc_port: int | None = None,
         net_port: int | None = None,
         metrics_port: int | None = None,
+        rpc_addresses: Sequence[str] = (),
         **options: Unpack[DaemonOptions],
     ) -> None:
         network = network_file(upgrades, overrides)
@@ -107,6 +111,7 @@ class Node(Daemon):
         )
         self._data_dir = None if data_dir is None else self._host.absolute(data_dir)
         self._config_arguments, self._network = config_arguments, network
+        self._rpc_addresses = tuple(rpc_addresses)
         self._level, self._connections = 0, 0
         self._identity: str | None = None
         self.on_event(self._note)
@@ -146,6 +151,7 @@ class Node(Daemon):
             *("--net-addr", f"{host}:{self.net_port}"),
             *("--metrics-addr", f"{host}:{self.metrics_port}"),
             *("--rpc-addr", rpc, "--max-active-rpc-connections", "500", "--allow-all-rpc", rpc),
+            *(word for also in self._rpc_addresses for word in ("--rpc-addr", also, "--allow-all-rpc", also)),
         )
 
     @classmethod

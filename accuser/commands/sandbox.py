@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import shlex
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 import click
@@ -21,6 +23,7 @@ from .._daemons.client import Client
 from .._daemons.node import Node, open_node
 from .._errors import CommandFailed
 from .._hosts.container.runner import ContainerRunner
+from .._hosts.local.machine import THIS_MACHINE
 from .._hosts.selection import IMAGE, INSTALLED
 from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.accounts import BOOTSTRAP
@@ -32,6 +35,9 @@ from .ending import until_stopped
 from .options import protocol_option, toolchain_option
 from .tally import DENOUNCED
 from .text import compact, printable
+
+_FORBIDDEN: Final = "it is temporarily not allowed to bake"
+"""What a node says of a delegate whose misbehaviour is on the chain."""
 
 _TROUBLE: Final = frozenset(cls.NAME for cls in CLASSES if cls.LEVEL == "error")
 
@@ -49,11 +55,14 @@ class Playground:
     """How many bakers share the accounts."""
     toolchain: Toolchain = SANDBOX
     """What runs."""
+    addresses: tuple[str, ...] = ()
+    """Where the node answers besides."""
     console: Console = attrs.field(factory=lambda: Console(highlight=False, soft_wrap=True), init=False)
 
     async def open(self) -> None:
         """Start everything, tell of it, and go on until cancelled."""
         options: dict[str, Any] = {} if self.rpc_port is None else {"rpc_port": self.rpc_port}
+        options["rpc_addresses"] = self.addresses
         async with open_node(toolchain=self.toolchain, arguments=NODE_ARGUMENTS, **options) as node:
             client = Client(node)
             try:
@@ -86,23 +95,24 @@ class Playground:
     async def _bake(self, client: Client, pace: float) -> None:
         while True:
             await trio.sleep(pace)
-            try:
-                await client.bake_for()
-            except CommandFailed as error:
+            if (complaint := await bake_next(client)) is not None:
                 # As when somebody else has just baked this level.
-                self._say(f"no block: {(error.stderr.strip() or error.stdout.strip()).splitlines()[-1]}")
+                self._say(f"no block: {complaint}")
 
     def _tell(self, node: Node, client: Client, accuser: Accuser, chain_id: str) -> None:
+        program = program_of(client, node.rpc_endpoint)
         for label, text in (
             ("node", node.rpc_endpoint),
+            *(("also at", f"http://{address}") for address in self.addresses),
             ("chain", f"{chain_id}, protocol {self.protocol.long_name}, at level {node.level}"),
             ("accuser", f"{accuser.name}, process {accuser.pid}"),
             ("wallet", f"{client.base_dir}, of {BOOTSTRAP[0].alias} to {BOOTSTRAP[-1].alias}"),
+            ("client", shlex.join(program)),
             ("blocks", self._blocks()),
         ):
             self.console.print(Text.assemble((f"{label:8}", "bold"), text))
         self.console.print("\nIn another terminal:\n")
-        for what, command in examples(node.rpc_endpoint, client, self.protocol):
+        for what, command in examples(node.rpc_endpoint, client, program, self.protocol):
             self.console.print(Text.assemble((f"# {what}\n", "dim"), (f"{command}\n", "cyan")))
         self.console.print("Ctrl-C stops everything. What happens:")
 
@@ -138,12 +148,46 @@ def _word(toolchain: Toolchain) -> str:
     return str(toolchain.bin_dir or INSTALLED)
 
 
-def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str, str]]:
-    """Commands to paste, with what they do. All but the last two end by themselves."""
+async def bake_next(client: Client) -> str | None:
+    """Bake a block by the first account that may; give a complaint if there is none.
+
+    Who was denounced is passed over when its turn comes, as a chain goes on at a later round.
+    """
+    names = [account.alias for account in BOOTSTRAP]
+    while True:
+        try:
+            await client.bake_for(*names)
+        except CommandFailed as error:
+            said = error.stderr.strip() or error.stdout.strip()
+            about = [one.alias for one in BOOTSTRAP if one.pkh in said and one.alias in names]
+            if _FORBIDDEN not in said or not about or names == about:
+                return said.splitlines()[-1]
+            names = [name for name in names if name not in about]
+        else:
+            return None
+
+
+def program_of(client: Client, url: str) -> tuple[str, ...]:
+    """The words that call the client by hand, with its endpoint and its base directory.
+
+    On this machine they are one, ``mavkit-client`` beside the wallet, which is written here.
+    """
     place = client.toolchain.host
     found = client.toolchain.command("mavkit-client")
     words = place.by_hand(found) if isinstance(place, ContainerRunner) else found
     program = (*words, "--endpoint", url, "--base-dir", str(client.base_dir))
+    if isinstance(place, ContainerRunner):
+        return program
+    path = client.base_dir / "mavkit-client"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(program)} "$@"\n')
+    path.chmod(0o755)
+    return (str(path),)
+
+
+def examples(
+    url: str, client: Client, program: tuple[str, ...], protocol: Protocol
+) -> Iterator[tuple[str, str]]:
+    """Commands to paste, with what they do. All but the last two end by themselves."""
 
     def mavkit_client(*words: str) -> str:
         return shlex.join((*program, *words))
@@ -159,6 +203,30 @@ def examples(url: str, client: Client, protocol: Protocol) -> Iterator[tuple[str
     yield "another accuser, which runs until Ctrl-C", shlex.join((sys.executable, "-m", "accuser", *again))
 
 
+def _addresses(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each with a port."""
+    return tuple(map(_address, values))
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(f"//{text}")
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}") from error
+    if not parts.hostname or parts.netloc != text or "@" in text or text.endswith(":") or port == 0:
+        raise click.BadParameter(f"{text!r} is not ADDRESS or ADDRESS:PORT")
+    return text if port is not None else f"{text}:{THIS_MACHINE.reserve_port()}"
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(f"//{address}").hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @click.command(
     short_help="A chain to play with, until Ctrl-C.",
     epilog="""\b
@@ -167,6 +235,7 @@ Examples:
   accuser sandbox --bake 5              a block every five seconds
   accuser sandbox --bakers 3            it lives by itself
   accuser sandbox --rpc-port 8732       where clients look by default
+  accuser sandbox --rpc-addr 192.0.2.1  for other machines too
 
 \b
 Exit status:
@@ -195,6 +264,14 @@ Exit status:
     metavar="PORT",
     help="Port of the node's RPC server; by default a free one.",
 )
+@click.option(
+    "--rpc-addr",
+    "addresses",
+    multiple=True,
+    callback=_addresses,
+    metavar="ADDRESS[:PORT]",
+    help="Let the node answer there too, as for other machines; by default at a free port. Repeatable.",
+)
 @click.option("--keep", is_flag=True, help="Keep the directories, and say where they are.")
 def sandbox(
     toolchain: Toolchain,
@@ -202,6 +279,7 @@ def sandbox(
     pace: float | None,
     bakers: int | None,
     rpc_port: int | None,
+    addresses: tuple[str, ...],
     keep: bool,
 ) -> None:
     """Run a node with an active protocol, and an accuser, until Ctrl-C.
@@ -212,5 +290,13 @@ def sandbox(
     """
     if bakers and pace is not None:
         raise click.UsageError("--bake and --bakers exclude each other: bakers have a pace of their own")
-    stopped = until_stopped(Playground(protocol, rpc_port, pace, keep, bakers or 0, toolchain).open)
+    if others := [address for address in addresses if not _is_loopback(address)]:
+        click.echo(
+            f"warning: whoever reaches {' or '.join(others)} controls this node, and the keys of its "
+            "accounts are public",
+            err=True,
+        )
+    stopped = until_stopped(
+        Playground(protocol, rpc_port, pace, keep, bakers or 0, toolchain, addresses).open
+    )
     click.echo(f"stopped by {stopped}{'' if keep else '; everything was removed'}")

@@ -10,10 +10,24 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
+from accuser import (
+    BOOTSTRAP,
+    CommandFailed,
+    ConsensusOperation,
+    Protocol,
+    open_accuser,
+    open_client,
+    open_node,
+    open_sandbox,
+)
+from accuser.commands.sandbox import bake_next
 from tests.support.cli import Typed, accuser, typing
+
+ALONE = ("--connections 0", "--synchronisation-threshold 0")
 
 UNTIL_STOPPED = 2
 """How many of the examples go on until Ctrl-C; they are the last ones."""
@@ -73,6 +87,54 @@ async def test_it_bakes_regularly_at_the_port_that_was_asked_for() -> None:
         assert await typed.end() == 0
 
 
+async def test_other_addresses_come_with_a_warning() -> None:
+    async with typing("sandbox", "--rpc-addr", "0.0.0.0") as typed:
+        await typed.until("warning: whoever reaches 0.0.0.0:", " controls this node")
+        also = (await typed.until("also at ")).strip()
+        port = int(also.rpartition(":")[2])
+        script = Path((await typed.until("client  ")).strip())
+        await typed.until("Ctrl-C stops everything")
+        answer = await paste(f"curl -s http://127.0.0.1:{port}/chains/main/chain_id")
+        assert (answer.returncode, answer.stdout) == (0, b'"NetXXAAR1wWQhhe"\n')
+        shown = await paste(f"{script} list known addresses")
+        assert (shown.returncode, b"bootstrap1: mv1" in shown.stdout) == (0, True), shown.stderr
+        typed.process.send_signal(signal.SIGTERM)
+        assert await typed.end() == 0
+    assert not script.exists()
+
+
+async def test_the_chain_goes_on_after_a_denunciation() -> None:
+    async with (
+        open_sandbox() as sandbox,
+        open_node(
+            toolchain=sandbox.toolchain, arguments=("--connections 0", "--synchronisation-threshold 0")
+        ) as node,
+        open_client(node) as client,
+    ):
+        await client.activate_protocol(Protocol.BOREAS)
+        async with open_accuser(Protocol.BOREAS, node) as accuser:
+            await accuser.wait_for("daemon_start.v0", since=accuser.start_mark())
+            for _ in range(3):
+                assert await bake_next(client) is None
+            await node.wait_for_level(4)
+            denounced = accuser.expect("double_attestation_denounced.v0")
+            await client.attest_for("bootstrap1", force=True)
+            pending = await node.rpc("get", "/chains/main/mempool/pending_operations")
+            (honest,) = pending["validated"]
+            other = (await node.rpc("get", "/chains/main/blocks/head~1/header"))["payload_hash"]
+            twice = attrs.evolve(
+                ConsensusOperation.from_json(honest, "attestation"), block_payload_hash=other
+            )
+            await twice.inject(node, BOOTSTRAP[0], force=True)
+            await denounced
+        # Its evidence is in the first of these blocks.
+        for level in range(5, 15):
+            assert await bake_next(client) is None
+            assert await node.wait_for_level(level) == level
+            with pytest.raises(CommandFailed, match="temporarily not allowed"):
+                await client.bake_for("bootstrap1")
+
+
 async def test_with_bakers_it_lives_by_itself() -> None:
     async with typing("sandbox", "--bakers", "3") as typed:
         assert await typed.until("blocks  ") == "of 3 bakers, which share the accounts"
@@ -100,6 +162,8 @@ async def test_what_is_kept_is_told() -> None:
         (("--bake", "0"), "0.0 is not in the range x>=0.1"),
         (("--bakers", "6"), "6 is not in the range 1<=x<=5"),
         (("--bakers", "1", "--bake", "1"), "--bake and --bakers exclude each other"),
+        (("--rpc-addr", "http://there"), "'http://there' is not ADDRESS or ADDRESS:PORT"),
+        (("--rpc-addr", "there:70000"), "'there:70000': Port out of range 0-65535"),
         (("--rpc-port", "0"), "0 is not in the range 1<=x<=65535"),
         (("--protocol", "nosuch"), "unknown protocol 'nosuch'"),
     ],

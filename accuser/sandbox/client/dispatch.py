@@ -11,7 +11,7 @@ from ..._mavryk.protocol import GENESIS_PROTOCOL, Protocol
 from ..cli.clic import Cli, Invocation
 from ..cli.usage import usage
 from .context import Context
-from .wallet import HASHES, PUBLIC_KEYS, ROLLUPS, SECRET_KEYS, WalletError, parsed
+from .wallet import HASHES, PUBLIC_KEYS, ROLLUPS, SECRET_KEYS, WalletError
 
 UNDERSTOOD: Final = (GENESIS_PROTOCOL, *(protocol.hash for protocol in Protocol))
 """Hashes of the protocols that this client has commands for."""
@@ -181,12 +181,9 @@ def _import(context: Context, alias: str, uri: str, *, force: bool) -> None:
     if not force:
         wallet.check_fresh(alias)
     known_scheme(uri)
-    key = parsed(uri)
-    if not force:
-        wallet.check_pair(alias, key)
-    # As upstream: said before it is tried.
-    context.message(f"Mavryk address added: {key.pkh}")
-    wallet.add(alias, key, force=force)
+    wallet.import_secret(
+        alias, uri, force=force, tell=lambda key: context.message(f"Mavryk address added: {key.pkh}")
+    )
 
 
 def _generate(context: Context, alias: str, options: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -98,6 +98,22 @@ class Wallet:
         current = self.aliases(PUBLIC_KEYS).get(alias)
         if current is not None and _plain(current) != key.public_key:
             raise WalletError(f"public and secret keys '{alias}' don't correspond, please don't use --force")
+
+    def import_secret(
+        self, alias: str, uri: str, *, force: bool, tell: Callable[[Key], None] = lambda key: None
+    ) -> None:
+        """Add the pair of a secret key; ``tell`` is called before it is tried, as upstream does.
+
+        Raises:
+            WalletError: the URI is none that is known here, or the alias or the key is there.
+        """
+        if not force:
+            self.check_fresh(alias)
+        key = parsed(uri)
+        if not force:
+            self.check_pair(alias, key)
+        tell(key)
+        self.add(alias, key, force=force)
 
     def add(self, alias: str, key: Key, *, force: bool, with_key: bool = True) -> None:
         """Add a key pair under an alias: the newest entry of each file.
