@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import click
@@ -19,11 +20,13 @@ from .._comparison.compare import (
     compare,
 )
 from .._comparison.tracks import LEVELS, CompareRules, Order
-from .._errors import RecordingError
+from .._recording.entries import Happened
+from .._recording.reader import read_entries
+from .file_faults import reading, tell_what_does_not_occur
 
 DIFFERENT: Final = 1
 
-_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE: Final = click.Path(path_type=Path)
 _STYLES: Final = {"-": "red", "+": "green", " ": ""}
 
 
@@ -40,7 +43,7 @@ Examples:
 Exit status:
   0  they are equal
   1  they differ
-  2  a wrong argument, or a file that is no recording""",
+  2  a wrong argument, or a file that cannot be read or is no recording""",
 )
 @click.argument("a", type=_FILE)
 @click.argument("b", type=_FILE)
@@ -96,15 +99,46 @@ def compare_command(
         lines=lines,
         waits=waits,
     )
-    try:
+    with reading(a):
         comparison = compare(a, b, rules)
-    except RecordingError as error:
-        raise click.UsageError(str(error)) from error
+        _tell_what_does_not_occur(a, b, rules)
     if as_json:
         click.echo(json.dumps(_as_json(comparison)))
     else:
         _show(comparison, a, b, context)
     return 0 if comparison.equal else DIFFERENT
+
+
+def _tell_what_does_not_occur(a: Path, b: Path, rules: CompareRules) -> None:
+    patterns = (*rules.apart, *rules.ignore_events)
+    if not (patterns or rules.ignore_sections or rules.ignore_fields):
+        return
+    names: set[str] = set()
+    sections: set[str] = set()
+    fields: set[str] = set()
+    for entry in (entry for path in (a, b) for entry in read_entries(path) if isinstance(entry, Happened)):
+        names.add(entry.event.name or "event")
+        sections.add(".".join(entry.event.section))
+        _add_fields(entry.event.value, fields)
+    where = f"{a} or {b}"
+    unused = [one for one in patterns if not any(fnmatchcase(name, one) for name in names)]
+    tell_what_does_not_occur("event", unused, names, where)
+    unused = [
+        one
+        for one in rules.ignore_sections
+        if not any(
+            there == one or there.startswith(f"{one}.") or fnmatchcase(there, one) for there in sections
+        )
+    ]
+    tell_what_does_not_occur("section", unused, sections, where)
+    tell_what_does_not_occur("field", sorted(rules.ignore_fields - fields), fields, where)
+
+
+def _add_fields(value: Any, fields: set[str]) -> None:
+    if isinstance(value, dict):
+        fields.update(value)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _add_fields(inner, fields)
 
 
 def _as_json(comparison: Comparison) -> dict[str, object]:

@@ -21,7 +21,8 @@ from .._logs import wants_color
 from .._stream.event import Event, Malformed
 from ..events import find
 from .ending import until_stopped
-from .event_files import Entry, Reader
+from .event_files import Entry, Kind, Reader
+from .file_faults import START, Unreadable, guess, reading, tell_what_does_not_occur
 from .text import compact, printable
 
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal")
@@ -29,6 +30,9 @@ READ_SIZE: Final = 256 * 1024
 
 LOOK: Final = 0.25
 """Seconds between two looks at a file that may have grown, which nothing in Python tells of."""
+
+MOST: Final = 10_000
+"""How many names are kept: a file may be endless, and of names alone."""
 
 WIDTH: Final = 140
 """Characters of a value on a line."""
@@ -70,6 +74,48 @@ def _is_called(name: str, wanted: str) -> bool:
 def _is_in(event: Event, section: str) -> bool:
     parts = section.split(".")
     return list(event.section[: len(parts)]) == parts
+
+
+@attrs.define
+class Seen:
+    """What a file has, for those who ask for what it does not have."""
+
+    wanted: Wanted
+    events: int = 0
+    malformed: int = 0
+    names: set[str] = attrs.field(factory=set)
+    sections: set[tuple[str, ...]] = attrs.field(factory=set)
+    daemons: set[str] = attrs.field(factory=set)
+
+    def note(self, entry: Entry) -> None:
+        record = entry.record
+        if entry.daemon is not None and len(self.daemons) < MOST:
+            self.daemons.add(entry.daemon)
+        if isinstance(record, Malformed):
+            self.malformed += 1
+            return
+        self.events += 1
+        # What was asked for is kept however much else there is.
+        if len(self.names) < MOST or any(_is_called(record.name, name) for name in self.wanted.names):
+            self.names.add(record.name)
+        if len(self.sections) < MOST or any(_is_in(record, name) for name in self.wanted.sections):
+            self.sections.add(record.section)
+
+    def tell(self, where: str) -> None:
+        """Say what was asked for and does not occur."""
+        wanted = self.wanted
+        names = [one for one in wanted.names if not any(_is_called(name, one) for name in self.names)]
+        tell_what_does_not_occur("event", names, self.names, where)
+        sections = [
+            one
+            for one in wanted.sections
+            if not any(list(there[: one.count(".") + 1]) == one.split(".") for there in self.sections)
+        ]
+        there = (".".join(section) for section in self.sections)
+        tell_what_does_not_occur("section", sections, there, where)
+        if self.daemons or wanted.daemons:
+            daemons = [one for one in wanted.daemons if one not in self.daemons]
+            tell_what_does_not_occur("daemon", daemons, self.daemons, where)
 
 
 @attrs.frozen
@@ -123,28 +169,37 @@ class Show:
     style: Style
     path: Path = Path("-")
     reader: Reader = attrs.field(init=False)
+    seen: Seen = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.reader = Reader(self.path)
+        self.seen = Seen(self.wanted)
 
     def write(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.seen.note(entry)
         lines = [self.style.text(entry) for entry in entries if self.wanted.admits(entry)]
         if lines:
             click.echo("\n".join(lines), file=sys.stdout, color=wants_color(sys.stdout))
 
     def to_the_end(self, descriptor: int) -> None:
-        """Show everything, up to the end of the file.
+        """Show everything, up to the end of the file, and say which filters name nothing in it.
 
         Raises:
             RecordingError: it is empty, or a recording with a line that is no entry.
+            Unreadable: it has no event, but pieces that are none.
         """
-        read = 0
+        start = b""
         while data := os.read(descriptor, READ_SIZE):
-            read += len(data)
+            start = start or data[:START]
             self.write(self.reader.feed(data))
         self.write(self.reader.finish())
-        if not read:
+        if not start:
             raise RecordingError(self.path, "it is empty: neither a recording nor what a sink wrote")
+        if self.reader.kind is not Kind.RECORDING and self.seen.malformed and not self.seen.events:
+            told = guess(start, self.path) or "it is neither a recording nor what a sink wrote"
+            raise Unreadable(f"there is no event in {self.path}: {told}")
+        self.seen.tell(str(self.path))
 
     async def follow(self, descriptor: int) -> None:
         """Show everything, and go on with what is added, until cancelled.
@@ -218,8 +273,9 @@ item a line, or netstrings. Its beginning tells which.
 \b
 Exit status:
   0  the file was shown to its end, or --follow was stopped
-  1  it cannot be read: the message says why
-  2  a wrong argument, an empty file, or a recording with a line that is no entry""",
+  1  nobody reads the output any more
+  2  a wrong argument, or a file that cannot be read, is empty, has no event but
+     other things, or is a recording with a line that is no entry""",
 )
 @click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
@@ -265,7 +321,7 @@ def events(
 ) -> None:
     """Show the events in a file, or on standard input."""
     show = Show(Wanted(names, level, sections, daemons), Style(as_json, long), file)
-    try:
+    with reading(file):
         if str(file) == "-":
             # The end of a pipe says that nothing will be added.
             show.to_the_end(sys.stdin.fileno())
@@ -278,9 +334,3 @@ def events(
             show.to_the_end(descriptor)
         finally:
             os.close(descriptor)
-    except RecordingError as error:
-        raise click.UsageError(str(error)) from error
-    except BrokenPipeError:
-        raise  # of the output
-    except OSError as error:
-        raise click.ClickException(f"cannot read {file}: {error.strerror}; give a file of events") from error

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from .._errors import RecordingError
 from .._files import writing
 from ..timeline import timeline_page, timeline_trace
+from .file_faults import reading
 
 
 @click.command(
@@ -22,9 +22,9 @@ Examples:
 Exit status:
   0  the page is written
   1  it cannot be written
-  2  a wrong argument, or a file that is no recording""",
+  2  a wrong argument, or a file that cannot be read or is no recording""",
 )
-@click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("recording", type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -39,10 +39,8 @@ def timeline(recording: Path, output: Path | None, trace: bool, title: str | Non
 
     The page is one file, which needs no network: open it in any browser.
     """
-    try:
+    with reading(recording):
         text = timeline_trace(recording) if trace else timeline_page(recording, title)
-    except RecordingError as error:
-        raise click.UsageError(str(error)) from error
     if output == Path("-"):
         click.echo(text, nl=False)
         return

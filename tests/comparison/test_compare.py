@@ -329,7 +329,7 @@ async def test_differences_are_shown_with_what_is_around(tmp_path: Path) -> None
     ("arguments", "text"),
     [
         (("good.jsonl",), "Missing argument 'B'"),
-        (("good.jsonl", "none.jsonl"), "does not exist"),
+        (("good.jsonl", "none.jsonl"), "cannot read none.jsonl: No such file"),
         (("good.jsonl", "bad.jsonl"), "line 1 is no entry of a recording"),
         (("good.jsonl", "good.jsonl", "--order", "none"), "'none' is not one of"),
     ],

@@ -1,0 +1,140 @@
+"""Files that a command cannot read, or cannot make sense of: one exit status and one prefix for all."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+
+from .._errors import RecordingError
+from .._text import printable, printable_lines
+
+UNREADABLE: Final = 2
+SHOWN: Final = 8
+"""How many names are told of those that occur."""
+START: Final = 4096
+"""Bytes from the start of a file by which it is told what it is."""
+
+_MAGIC: Final = (
+    (b"\x1f\x8b", "it is compressed by gzip", "zcat {} | accuser events -"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed by zstd", "zstdcat {} | accuser events -"),
+    (b"\xfd7zXZ\0", "it is compressed by xz", "xzcat {} | accuser events -"),
+    (b"BZh", "it is compressed by bzip2", "bzcat {} | accuser events -"),
+    (b"PK\x03\x04", "it is a ZIP archive", "unzip -p {} | accuser events -"),
+    (b"\x7fELF", "it is an executable", ""),
+    (b"SQLite format 3\0", "it is a database of SQLite", ""),
+)
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_ENGINE: Final = re.compile(rb'\{\s*"log"\s*:\s*"')
+_CRI: Final = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d) std(?:out|err) [FP] ")
+_PRETTY: Final = re.compile(
+    rb"(?:<\d{1,3}>1 \d{4}-\d\d-\d\dT|[A-Z][a-z]{2} [ \d]\d [\d:]{8}\.\d{3}(?:: | [A-Z]+ ?\S* ?\S)"
+    rb"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|-00:00|[+-]\d\d:\d\d) \[[\w.-]+ - \w+\])"
+)
+_JOURNAL: Final = re.compile(rb"[A-Z][a-z]{2} [ \d]\d [\d:]{8} \S+ [^ \[]+\[\d+\]: ")
+
+
+class Unreadable(click.ClickException):
+    """A file cannot be read, or is not what it should be."""
+
+    exit_code = UNREADABLE
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        say(self.message)
+
+
+def say(text: str) -> None:
+    """Tell on standard error what a command has to say beside its output."""
+    click.echo(f"{click.style('accuser: ', fg='red', bold=True)}{printable_lines(text)}", err=True)
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Turn what is wrong with a file into `Unreadable`; a broken pipe is the output's, and is left."""
+    try:
+        yield
+    except RecordingError as error:
+        if isinstance(error.__cause__, OSError):
+            raise Unreadable(_cannot(error.path, error.__cause__)) from error
+        told = guess(_start(error.path), error.path) if (error.line or 1) == 1 else ""
+        raise Unreadable(f"{error}{told and f'; {told}'}") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unreadable(_cannot(path, error)) from error
+
+
+def _cannot(path: Path, error: OSError) -> str:
+    return f"cannot read {printable(str(path))}: {error.strerror or error}"
+
+
+def _start(path: Path) -> bytes:
+    # Of a regular file only: what a pipe had is gone.
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(START)
+    return b""
+
+
+def guess(start: bytes, path: Path) -> str:
+    """What a file without events may be, and what to do then; empty if nothing tells.
+
+    Args:
+        start: its first bytes.
+        path: what advice names.
+    """
+    name = shlex.quote(printable(os.fspath(path)))
+    for magic, what, command in _MAGIC:
+        if start.startswith(magic):
+            return f"{what}: {command.format(name)}" if command else what
+    if start.startswith(_UTF_16) or _is_utf_16(start):
+        return f"it is text in UTF-16: iconv -f UTF-16 -t UTF-8 {name} | accuser events -"
+    line = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _ENGINE.match(line):
+        return f"it is the JSON-file log of a container engine: jq -j .log {name} | accuser events -"
+    if _CRI.match(line):
+        return f"it is the log of a container: cut -d' ' -f4- {name} | accuser events -"
+    if _JOURNAL.match(line):
+        return "it is text of a journal: journalctl --output=cat --unit=UNIT | accuser events -"
+    if _PRETTY.match(line):
+        return (
+            "it is what a sink of format `pp` wrote, for people; "
+            "give the daemon's sink the format one-per-line or netstring"
+        )
+    if line.startswith((b"<!", b"<html", b"<?xml")):
+        return "it is a page of HTML or XML"
+    return "it is binary" if b"\0" in start else ""
+
+
+def _is_utf_16(start: bytes) -> bool:
+    """Whether every second byte is zero, as in Latin text."""
+    even, odd = start[:64:2], start[1:64:2]
+    return len(start) > 8 and any(
+        set(zeros) == {0} and 0 not in others for zeros, others in ((even, odd), (odd, even))
+    )
+
+
+def tell_what_does_not_occur(what: str, wanted: Iterable[str], occurring: Iterable[str], where: str) -> None:
+    """Say of each thing that was asked for, and does not occur, that it does not.
+
+    Args:
+        what: as in "no {what} 'x'".
+        wanted: the things of which nothing came.
+        occurring: what there is in their place.
+        where: the file.
+    """
+    known = sorted(set(occurring))
+    for name in wanted:
+        near = difflib.get_close_matches(name, known, n=3) or known[:SHOWN]
+        more = ", ..." if len(known) > len(near) else ""
+        there = f"; there is {', '.join(near)}{more}" if near else ""
+        say(f"no {what} {name!r} occurs in {where}{there}")
