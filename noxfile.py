@@ -88,6 +88,13 @@ def orphans(session: nox.Session) -> None:
 
 
 @nox.session
+def sweep(session: nox.Session) -> None:
+    """Interrupt and kill an owner at 500 lines each; arguments go to ``tests/tools/sweep.py``."""
+    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.tools.sweep", *session.posargs)
+
+
+@nox.session
 def scenarios(session: nox.Session) -> None:
     """Run every scenario and its twin in both forms, and write the table of the docs."""
     session.install("-q", ".[sandbox]")

@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from accuser import SpawnFailed
+from accuser._hosts.owner import child
 from accuser._hosts.owner.command import run_command
 from accuser._hosts.owner.guardian import GRACE_VARIABLE, guardian
 from accuser._hosts.owner.guardian_main import (
@@ -274,6 +275,24 @@ async def test_a_killed_guardian_is_replaced_by_one_that_knows_everything(tmp_pa
             await owning.kill()
             await all_ended(ends)
     assert not any(Path(directory).exists() for directory in facts["directories"])
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_guardian_that_is_lost_while_daemons_run_is_replaced(
+    tmp_path: Path, signum: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "LOOK", 0.05)
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
+        first = guardian.pid
+        assert first is not None
+        with watched([first]) as ends:
+            os.kill(first, signum)
+            await all_ended(ends)
+            while guardian.pid == first:  # noqa: ASYNC110 - nobody could set an event
+                await trio.sleep(0.01)
+        assert guardian.pid is not None
+        assert process(guardian.pid) is not None
+        assert accuser.running
 
 
 async def test_a_guardian_that_does_not_read_is_replaced_and_harms_nobody(tmp_path: Path) -> None:

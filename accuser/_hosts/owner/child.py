@@ -28,6 +28,9 @@ EXHAUSTED: Final = (OSError, ValueError, RuntimeError, MemoryError)
 """What a system without descriptors, processes or memory raises; `RuntimeError` where no thread can be
 started, in which trio would start the process."""
 
+LOOK: Final = 1.0
+"""Seconds between two looks at the guardian while a daemon runs."""
+
 POLL: Final = 0.02
 """Seconds between two looks whether a child has exited, where the system gives no descriptor for it."""
 
@@ -81,13 +84,16 @@ class Child:
 
     async def wait_exited(self) -> None:
         """Wait until the process has exited, without reaping it. Cancelling is harmless."""
-        if self._pidfd is not None:
-            await trio.lowlevel.wait_readable(self._pidfd)
-            return
+        while self._pidfd is not None:
+            with trio.move_on_after(LOOK):
+                await trio.lowlevel.wait_readable(self._pidfd)
+                return
+            guardian.look_after()
         # Not trio's fallback: it reaps, so that the rest of the group is out of reach, and needs a thread.
         await trio.lowlevel.checkpoint()
         while not self.has_exited():  # noqa: ASYNC110 - nobody could set an event
             await trio.sleep(POLL)
+            guardian.look_after()
 
     def send(self, signum: int) -> None:
         """Signal the whole group; nothing happens when it is gone."""

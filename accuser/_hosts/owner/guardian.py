@@ -107,6 +107,27 @@ class Guardian:
             self._tell(key, b"path %s 0 %s" % (key.encode(), os.fsencode(path)))
         return key
 
+    def look_after(self) -> None:
+        """Replace the guardian if it is gone or was stopped. Cheap: daemons ask for it every second."""
+        with self._lock:
+            if not self._facts or self._is_well():
+                return
+            self._end()
+            # If it cannot be started now, the next look tries again.
+            with contextlib.suppress(OSError, ValueError):
+                self._start()
+
+    def _is_well(self) -> bool:
+        if self._pid is None:
+            return False
+        try:
+            wanted = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self._pid, wanted) is None
+        except ChildProcessError:
+            return False  # somebody else has reaped it
+        except AttributeError:  # there is no waitid: who writes notices
+            return True
+
     def forget(self, key: str) -> None:
         """Say that there is nothing to clear up any more. Does nothing the second time."""
         with self._lock:
