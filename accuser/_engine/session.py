@@ -7,6 +7,8 @@ Invariants:
 2. The histories are closed after the last record is in them; only then do waiters hear of the
    end.
 3. Whatever happens, the group is stopped and reaped, the descriptors closed, the FIFO removed.
+4. Its tasks are protected from a Ctrl-C at any instruction, which would break the nesting of nurseries and
+   cancel scopes; trio gives it to the main task at its next checkpoint.
 """
 
 from __future__ import annotations
@@ -132,6 +134,7 @@ class Session(Transcript):
         self.recorder.signal(signal_name(signum))
         return True
 
+    @trio.lowlevel.enable_ki_protection
     async def _kill_in_time(self, child: Process) -> None:
         while True:
             changed = self._stop_changed
@@ -153,6 +156,7 @@ class Session(Transcript):
         self.fail(AccuserError(text))
         self._waiting.cancel(reason="it cannot be stopped")
 
+    @trio.lowlevel.enable_ki_protection
     async def _stop_when_cancelled(self, until_end: contextlib.ExitStack) -> None:
         try:
             await trio.sleep_forever()
@@ -177,6 +181,7 @@ class Session(Transcript):
             self.end()
         return not self._stop_asked
 
+    @trio.lowlevel.enable_ki_protection
     async def run(
         self,
         host: Host,
@@ -274,6 +279,7 @@ class Session(Transcript):
                 self.exit_reason = await self._explain(self.status)
             self.recorder.exited(self.status)
 
+    @trio.lowlevel.enable_ki_protection
     async def _read_all(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
         try:
             async with trio.open_nursery() as readers:
@@ -283,6 +289,7 @@ class Session(Transcript):
         finally:
             drained.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:
         framer = self.make_framer()
         try:
@@ -302,6 +309,7 @@ class Session(Transcript):
             if block := framer.finish():
                 await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102
 
+    @trio.lowlevel.enable_ki_protection
     async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
         framer = Framer(MAX_LINE)
         try:
@@ -325,7 +333,7 @@ class Session(Transcript):
     def _guarded(self, take: Callable[..., None], *arguments: object) -> None:
         # A fault in what is done with the output must not end its reading.
         try:
-            take(*arguments)
+            _interruptible(take, *arguments)
         except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
             self.fail(error)
 
@@ -341,6 +349,12 @@ class Session(Transcript):
         """Say that nothing more will come, to everybody who waits."""
         self._child = None
         super().end()
+
+
+@trio.lowlevel.disable_ki_protection
+def _interruptible(take: Callable[..., None], *arguments: object) -> None:
+    # Handlers of users may be in an endless loop.
+    take(*arguments)
 
 
 async def _let_others_go_on() -> None:
