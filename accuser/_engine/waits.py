@@ -270,11 +270,14 @@ class TimeLimit:
     error: Callable[[float], EventTimeout]
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
+    # Protected as trio's own scopes are: a Ctrl-C in between would break their nesting.
+    @trio.lowlevel.enable_ki_protection
     def __enter__(self) -> None:
         if self.seconds is not None:
             self._scope = trio.move_on_after(self.seconds)  # noqa: ASYNC122 - since trio 0.27 it counts from entry
         self._scope.__enter__()
 
+    @trio.lowlevel.enable_ki_protection
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
     ) -> None:
