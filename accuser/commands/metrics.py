@@ -32,30 +32,37 @@ class Number:
     value: float
     counts: bool = True
     """Whether it only grows."""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen
+class Measured:
+    """An accuser and what is told of it."""
+
+    accuser: Accuser
+    tally: Tally
+    about: Mapping[str, str]
+    more: Callable[[], Iterable[Number]] = tuple
 
 
 class Metrics:
-    """What ``/metrics`` shows of one accuser and of the process that keeps it.
+    """What ``/metrics`` shows of accusers and of the process that keeps them.
+
+    Where there are several, each number has the label ``protocol``.
 
     Raises:
         click.ClickException: the package ``prometheus-client`` is not installed.
     """
 
-    def __init__(
-        self,
-        accuser: Accuser,
-        tally: Tally,
-        about: Mapping[str, str],
-        more: Callable[[], Iterable[Number]] = tuple,
-    ) -> None:
+    def __init__(self, *measured: Measured, more: Callable[[], Iterable[Number]] = tuple) -> None:
         try:
             from prometheus_client import CollectorRegistry, ProcessCollector
         except ModuleNotFoundError as error:
             raise click.ClickException(
                 "metrics need prometheus-client; install it with: pip install 'accuser[metrics]'"
             ) from error
-        self._accuser, self._tally, self._about, self._more = accuser, tally, about, more
-        self._stats: Stats | None = None
+        self._measured, self._more = measured, more
+        self._stats: list[Stats | None] = [None] * len(measured)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -64,10 +71,11 @@ class Metrics:
         """Give the metrics in the format that the client accepts."""
         from prometheus_client.exposition import choose_encoder
 
-        try:
-            self._stats = await self._accuser.stats()
-        except (NotRunning, StatsUnavailable):
-            self._stats = None
+        for place, one in enumerate(self._measured):
+            try:
+                self._stats[place] = await one.accuser.stats()
+            except (NotRunning, StatsUnavailable):
+                self._stats[place] = None
         encode, content_type = choose_encoder(accepted)
         return Answer(200, encode(self._registry), content_type)
 
@@ -75,36 +83,48 @@ class Metrics:
         """The metrics of this moment; the registry asks for them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-        accuser, tally = self._accuser, self._tally
-
-        def counter(name: str, text: str, value: float) -> Metric:
-            return CounterMetricFamily(f"accuser_{name}", text, value=value)
-
-        def gauge(name: str, text: str, value: float) -> Metric:
-            return GaugeMetricFamily(f"accuser_{name}", text, value=value)
-
-        def counters(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-            family: Any = CounterMetricFamily(f"accuser_{name}", text, labels=[label])
-            for key, value in values.items():
-                family.add_metric([key], value)
-            return family  # type: ignore[no-any-return]
-
-        yield InfoMetricFamily("accuser", "What runs.", value=dict(self._about))
-        yield gauge("up", "1 if the accuser runs and has said that it is ready, else 0.", accuser.ready)
-        yield counter("restarts", "Restarts after unasked exits.", accuser.restarts)
-        yield counters("events", "Events that the accuser wrote, by name.", "event", tally.events)
-        yield counter("malformed_events", "Pieces of its event stream that were no events.", tally.malformed)
-        yield counters(
-            "denunciations", "Denunciations that it injected, by kind.", "kind", tally.denunciations
-        )
-        yield counter("blocks_processed", "Blocks that it processed.", tally.blocks)
-        yield gauge("highest_level", "Highest level of a block that it saw.", tally.level)
-        yield gauge("last_event_timestamp_seconds", "Time of its newest event.", tally.last_event)
+        several = len(self._measured) > 1
+        families: dict[str, Any] = {}
+        for one, stats in zip(self._measured, self._stats, strict=True):
+            labels = {"protocol": one.about["protocol"]} if several else {}
+            family = families.setdefault("", InfoMetricFamily("accuser", "What runs.", labels=list(labels)))
+            about = {key: value for key, value in one.about.items() if key not in labels}
+            family.add_metric(list(labels.values()), about)
+            for number in (*_numbers(one), *one.more(), *_of_process(stats)):
+                kind = CounterMetricFamily if number.counts else GaugeMetricFamily
+                every = {**labels, **dict(number.labels)}
+                family = families.setdefault(
+                    number.name, kind(f"accuser_{number.name}", number.text, labels=list(every))
+                )
+                family.add_metric(list(every.values()), number.value)
+        yield from families.values()
         for number in self._more():
-            yield (counter if number.counts else gauge)(number.name, number.text, number.value)
-        if (stats := self._stats) is not None:
-            started = round(time.time() - stats.uptime, 1)
-            yield counter("process_cpu_seconds", "Processor time of its process group.", stats.cpu_seconds)
-            yield gauge("process_resident_memory_bytes", "Its memory in RAM.", stats.resident_bytes)
-            yield gauge("process_open_fds", "Its open descriptors.", stats.open_descriptors)
-            yield gauge("process_start_time_seconds", "When its process was started.", started)
+            kind = CounterMetricFamily if number.counts else GaugeMetricFamily
+            yield kind(f"accuser_{number.name}", number.text, value=number.value)
+
+
+def _numbers(one: Measured) -> Iterable[Number]:
+    accuser, tally = one.accuser, one.tally
+    text = "1 if the accuser runs and has said that it is ready, else 0."
+    yield Number("up", text, accuser.ready, counts=False)
+    yield Number("restarts", "Restarts after unasked exits.", accuser.restarts)
+    for name, count in tally.events.items():
+        yield Number("events", "Events that the accuser wrote, by name.", count, labels=(("event", name),))
+    yield Number("malformed_events", "Pieces of its event stream that were no events.", tally.malformed)
+    for kind, count in tally.denunciations.items():
+        text = "Denunciations that it injected, by kind."
+        yield Number("denunciations", text, count, labels=(("kind", kind),))
+    yield Number("blocks_processed", "Blocks that it processed.", tally.blocks)
+    yield Number("highest_level", "Highest level of a block that it saw.", tally.level, counts=False)
+    text = "Time of its newest event."
+    yield Number("last_event_timestamp_seconds", text, tally.last_event, counts=False)
+
+
+def _of_process(stats: Stats | None) -> Iterable[Number]:
+    if stats is None:
+        return
+    started = round(time.time() - stats.uptime, 1)
+    yield Number("process_cpu_seconds", "Processor time of its process group.", stats.cpu_seconds)
+    yield Number("process_resident_memory_bytes", "Its memory in RAM.", stats.resident_bytes, counts=False)
+    yield Number("process_open_fds", "Its open descriptors.", stats.open_descriptors, counts=False)
+    yield Number("process_start_time_seconds", "When its process was started.", started, counts=False)

@@ -40,6 +40,26 @@ def toolchain_option(default: str | None, use: str, *, alone: bool = True) -> Ca
     )
 
 
+def protocols_option(use: str) -> Callable[[F], F]:
+    """``--protocol``, which may be given several times and gives the command ``protocols``."""
+    return click.option(
+        "--protocol",
+        "protocols",
+        callback=_protocols,
+        multiple=True,
+        default=[DEFAULT_PROTOCOL],
+        metavar=PROTOCOLS,
+        show_default=True,
+        help=use,
+    )
+
+
+def _protocols(
+    context: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[Protocol, ...]:
+    return tuple(dict.fromkeys(_protocol(context, param, one) for one in value))
+
+
 def protocol_option(use: str) -> Callable[[F], F]:
     """``--protocol``, which gives the command a ``protocol``; ``use`` is what for, in a sentence."""
     return click.option(

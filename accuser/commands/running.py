@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -21,7 +23,7 @@ from .._recording.writer import Recording
 from .ending import until_stopped
 from .exposition import HEALTH, PATH
 from .notify import Notifier
-from .options import address_argument, protocol_option, toolchain_option
+from .options import address_argument, protocols_option, toolchain_option
 from .tally import Tally
 from .view import View
 from .work import Work
@@ -112,7 +114,7 @@ How to run it as a service is told in docs/production.md.""",
     show_default=True,
     help="The RPC server of the node that it watches.",
 )
-@protocol_option("Chooses the executable.")
+@protocols_option("Chooses the executable. Given several times, an accuser runs for each.")
 @click.option(
     "--base-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -209,7 +211,7 @@ def run(
     toolchain: Toolchain,
     path: Path | None,
     endpoint: Endpoint,
-    protocol: Protocol,
+    protocols: tuple[Protocol, ...],
     base_dir: Path | None,
     preserved_levels: int | None,
     event_level: str,
@@ -234,13 +236,14 @@ def run(
         raise click.UsageError("--restart-when-silent needs --max-silence SECONDS")
     notifier = Notifier.taken()  # before anything is started, so that nobody inherits its variables
     recording = None if record is None else Recording(record, required=False)
-    accuser = Accuser(
-        protocol,
-        endpoint,
+    if len(protocols) > 1 and path is not None:
+        raise click.UsageError("--accuser is one executable, and each --protocol has its own")
+    make = partial(
+        Accuser,
+        node=endpoint,
         base_dir=base_dir,
         preserved_levels=preserved_levels,
         arguments=click.get_current_context().meta.get(REST, ()),
-        name=name,
         path=path,
         toolchain=toolchain,
         record=recording,
@@ -248,13 +251,12 @@ def run(
         history=HISTORY,
         stop_grace=grace,
     )
-    view = _viewed(accuser, tally := Tally(), plain=plain, verbose=verbose)
-    about = {"toolchain": toolchain.name, "protocol": protocol.long_name, "endpoint": endpoint.url}
+    views = _views(make, protocols, name, plain=plain, verbose=verbose)
     work = Work(
-        view,
+        views,
         cast(EventLevel, event_level),
         metrics,
-        about,
+        [_about(protocol, toolchain, endpoint) for protocol in protocols],
         recording,
         max_silence,
         restart_when_silent,
@@ -262,9 +264,22 @@ def run(
         notifier,
     )
     work.check()
-    view.say(f"{name}: {protocol.accuser_binary} ({toolchain}), watching {endpoint.url}")
-    stopped = _keep_running(work, record)
-    work.view.finish(f"stopped by {stopped}; blocks processed: {tally.blocks}, restarts: {accuser.restarts}")
+    _begin(views, protocols, f"({toolchain}), watching {endpoint.url}")
+    _finish(views, _keep_running(work, record))
+
+
+def _about(protocol: Protocol, toolchain: Toolchain, endpoint: Endpoint) -> dict[str, str]:
+    return {"toolchain": toolchain.name, "protocol": protocol.long_name, "endpoint": endpoint.url}
+
+
+def _begin(views: list[View], protocols: Sequence[Protocol], what: str) -> None:
+    for view, protocol in zip(views, protocols, strict=True):
+        view.say(f"{view.accuser.name}: {protocol.accuser_binary} {what}")
+
+
+def _finish(views: list[View], stopped: str | None) -> None:
+    blocks, restarts = sum(view.tally.blocks for view in views), sum(view.accuser.restarts for view in views)
+    views[0].finish(f"stopped by {stopped}; blocks processed: {blocks}, restarts: {restarts}")
 
 
 def _policy(
@@ -281,9 +296,21 @@ def _policy(
         raise click.UsageError(str(error)) from error
 
 
-def _viewed(accuser: Accuser, tally: Tally, *, plain: bool, verbose: bool) -> View:
+def _views(
+    make: Callable[..., Accuser], protocols: Sequence[Protocol], name: str, *, plain: bool, verbose: bool
+) -> list[View]:
+    """Make an accuser for each protocol, called ``name``, and as its protocol if there are several."""
+    several, views = len(protocols) > 1, list[View]()
+    for protocol in protocols:
+        accuser = make(protocol, name=f"{name}-{protocol.tag}" if several else name)
+        views.append(_viewed(accuser, views, several=several, plain=plain, verbose=verbose))
+    return views
+
+
+def _viewed(accuser: Accuser, others: list[View], *, several: bool, plain: bool, verbose: bool) -> View:
     """Let a view and a tally see what the accuser does."""
-    view = View(accuser, tally, live=False, verbose=verbose)
+    tally, who = Tally(), f"{accuser.name}: " if several else ""
+    view = View(accuser, tally, False, verbose, others[0] if others else None, who=who)
     accuser.on_event(view.guarded(tally.take))
     accuser.on_malformed(view.guarded(lambda _: tally.note_malformed()))
     view.live = not plain and view.console.is_terminal and not view.console.is_dumb_terminal
@@ -305,5 +332,6 @@ def _keep_running(work: Work, record: Path | None) -> str | None:
     finally:
         work.view.output.settle()
         # Kept for whoever looks at a failed block; a service that fails would fill the disk with them.
-        if (left := work.view.accuser.kept_directory) is not None:
-            shutil.rmtree(left, ignore_errors=True)
+        for view in work.views:
+            if (left := view.accuser.kept_directory) is not None:
+                shutil.rmtree(left, ignore_errors=True)

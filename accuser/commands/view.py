@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 import trio
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -57,11 +58,23 @@ class View:
     """Whether there is a panel; it needs a terminal."""
     verbose: bool
     """Whether every event has a line, and every line that the accuser prints."""
-    guarded: Guarded = attrs.field(factory=Guarded)
-    output: Output = attrs.field(factory=lambda: Output(sys.stdout), init=False)
+    who: str = attrs.field(default="", kw_only=True)
+    """Begins lines that would not say which accuser it is, where there are several."""
+    beside: View | None = None
+    """The view of another accuser in the same process, whose output this one shares."""
+    guarded: Guarded = attrs.field(init=False)
+    output: Output = attrs.field(init=False)
     console: Console = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.beside is not None:
+            self.guarded, self.output, self.console = (
+                self.beside.guarded,
+                self.beside.output,
+                self.beside.console,
+            )
+            return
+        self.guarded, self.output = Guarded(), Output(sys.stdout)
         self.console = Console(file=self.output, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
 
     def listen(self) -> None:
@@ -77,6 +90,8 @@ class View:
                 lambda piece: self.say(f"malformed event: {piece.reason}: {piece.raw[:VALUE]!r}", "yellow")
             )
         )
+        if self.beside is not None:
+            return
         # The lines above say the same, and where they belong.
         logger = logging.getLogger("accuser")
         logger.setLevel(logging.ERROR)
@@ -97,13 +112,13 @@ class View:
         name, value = event.name, compact(event.value, VALUE)
         if kind := DENOUNCED.get(name):
             what = event.value.get("hash") if isinstance(event.value, dict) else value
-            self.say(f"denounced a {kind.replace('_', ' ')}: {what}", "bold green")
+            self.say(f"{self.who}denounced a {kind.replace('_', ' ')}: {what}", "bold green")
         elif name in _TROUBLE:
-            self.say(f"{name} {value}", "red")
+            self.say(f"{self.who}{name} {value}", "red")
         elif name == DaemonStart.NAME:
             self.say(f"{self.accuser.name} watches the chain", "green")
         elif self.verbose:
-            self.say(f"{name} {value}", "dim")
+            self.say(f"{self.who}{name} {value}", "dim")
 
     def _restart(self, restart: Restart) -> None:
         how = "lost" if restart.status is None else f"status {restart.status}"
@@ -114,18 +129,13 @@ class View:
         for line in restart.tail[-3:]:
             self.say(f"  {line}", "dim")
 
-    async def refresh(self) -> None:
-        """Keep the panel up to date until cancelled; return at once if there is none."""
-        if not self.live:
-            return
-        with Live(self._panel(None), console=self.console, auto_refresh=False) as live:
-            while True:
-                try:
-                    stats = await self.accuser.stats()
-                except (NotRunning, StatsUnavailable):
-                    stats = None
-                live.update(self._panel(stats), refresh=True)
-                await trio.sleep(REFRESH)
+    async def look(self) -> Panel:
+        """The panel of this moment."""
+        try:
+            stats = await self.accuser.stats()
+        except (NotRunning, StatsUnavailable):
+            stats = None
+        return self._panel(stats)
 
     def _panel(self, stats: Stats | None) -> Panel:
         accuser, tally = self.accuser, self.tally
@@ -150,3 +160,13 @@ class View:
             table.add_row(label, Text(text, style))
         title = f"{accuser.name}, {accuser.node.rpc_endpoint}"
         return Panel(table, title=Text(title), title_align="left", expand=False)
+
+
+async def refresh(views: Sequence[View]) -> None:
+    """Keep the panels up to date until cancelled; return at once if there are none."""
+    if not views[0].live:
+        return
+    with Live(Group(), console=views[0].console, auto_refresh=False) as live:
+        while True:
+            live.update(Group(*[await view.look() for view in views]), refresh=True)
+            await trio.sleep(REFRESH)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -16,10 +17,10 @@ from .._recording.writer import Recording
 from .alarm import Alarm
 from .exposition import PATH, serve
 from .health import Health
-from .metrics import Metrics, Number
+from .metrics import Measured, Metrics, Number
 from .notify import Notifier
 from .options import split_address
-from .view import View
+from .view import View, refresh
 
 STATUS: Final = 2.0
 """Seconds between two looks at what a service manager is told."""
@@ -30,76 +31,116 @@ _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 @attrs.frozen
 class Work:
-    view: View
+    views: Sequence[View]
+    """One for each accuser."""
     event_level: EventLevel
     address: str | None
     """Where the metrics are served."""
-    about: Mapping[str, str]
+    about: Sequence[Mapping[str, str]]
+    """What is told of each accuser."""
     recording: Recording | None
     max_silence: float | None
     restart_when_silent: bool
     alarm_words: tuple[str, ...]
     notifier: Notifier
 
+    @property
+    def view(self) -> View:
+        """The one that tells of what concerns all of them."""
+        return self.views[0]
+
     def check(self) -> None:
         """Raise `click.ClickException` if a package is missing."""
         if self.address is not None:
-            Metrics(self.view.accuser, self.view.tally, self.about)
+            Metrics()
 
     async def do(self) -> None:
-        """Run the accuser until it is cancelled, or ends for good."""
-        view = self.view
-        health = Health(view.accuser, view.tally, self.max_silence, self.restart_when_silent)
-        alarm = Alarm(self.alarm_words, view.accuser.name, view.say)
+        """Run the accusers until cancelled, or until one of them ends for good."""
+        health = [
+            Health(view.accuser, view.tally, self.max_silence, self.restart_when_silent)
+            for view in self.views
+        ]
+        alarms = [Alarm(self.alarm_words, view.accuser.name, self.view.say) for view in self.views]
         try:
             async with trio.open_nursery() as beside:
                 if self.address is not None:
-                    await self._serve(beside, self.address, health, alarm)
-                if self.alarm_words:
-                    view.accuser.on_event(view.guarded(alarm.take))
-                    beside.start_soon(alarm.run)
-                beside.start_soon(view.refresh)
-                beside.start_soon(health.watch, view.say)
+                    await self._serve(beside, self.address, health, alarms)
+                for view, alarm in zip(self.views, alarms, strict=True):
+                    if self.alarm_words:
+                        view.accuser.on_event(view.guarded(alarm.take))
+                        beside.start_soon(alarm.run)
+                beside.start_soon(refresh, self.views)
+                for one in health:
+                    beside.start_soon(one.watch, self.view.say)
                 beside.start_soon(self.notifier.keep_alive)
                 beside.start_soon(self._tell_status, health)
                 self.notifier.tell("READY=1")
                 try:
-                    await view.accuser.run(event_level=self.event_level)
+                    await self._run_all()
                 finally:
-                    self.notifier.tell("STOPPING=1", f"STATUS={view.accuser.name} is stopped")
+                    names = ", ".join(view.accuser.name for view in self.views)
+                    self.notifier.tell("STOPPING=1", f"STATUS={names} is stopped")
                 beside.cancel_scope.cancel(reason="the accuser ended")
         except trio.Cancelled:
             self.notifier.tell("STOPPING=1")
             raise
 
-    async def _serve(self, beside: trio.Nursery, address: str, health: Health, alarm: Alarm) -> None:
-        def more() -> Iterator[Number]:
-            return self._numbers(health, alarm)
+    async def _run_all(self) -> None:
+        failures: list[Exception] = []
 
-        page = Metrics(self.view.accuser, self.view.tally, self.about, more).page
+        async def run(view: View) -> None:
+            try:
+                await view.accuser.run(event_level=self.event_level)
+            except Exception as error:
+                # The first one is the reason; what it makes of the others says nothing more.
+                failures.append(error)
+                running.cancel_scope.cancel(reason=f"{view.accuser.name} ended")
+
+        async with trio.open_nursery() as running:
+            for view in self.views:
+                running.start_soon(run, view)
+        if failures:
+            raise failures[0]
+
+    async def _serve(
+        self, beside: trio.Nursery, address: str, health: Sequence[Health], alarms: Sequence[Alarm]
+    ) -> None:
+        measured = [
+            Measured(view.accuser, view.tally, about, partial(_numbers, one, alarm))
+            for view, about, one, alarm in zip(self.views, self.about, health, alarms, strict=True)
+        ]
+        page = Metrics(*measured, more=self._numbers).page
         listeners = await listen(address)
-        beside.start_soon(serve, listeners, page, lambda: health.trouble)
+        beside.start_soon(serve, listeners, page, lambda: trouble(health))
         for listener in listeners:
             host, port = listener.socket.getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             self.view.say(f"metrics: {url}{PATH}")
 
-    def _numbers(self, health: Health, alarm: Alarm) -> Iterator[Number]:
-        yield Number("deaf", "1 if no block came for --max-silence, else 0.", health.deaf, counts=False)
-        yield Number("silences", "How often it went deaf.", health.deaf_times)
+    def _numbers(self) -> Iterator[Number]:
         lost = 0 if self.recording is None else self.recording.lost
         yield Number("recording_lost_entries", "Entries that the recording lacks, as on a full disk.", lost)
         yield Number("output_dropped_lines", "Lines that nobody read in time.", self.view.output.dropped)
         yield Number("handler_faults", "Events that could not be shown or counted.", self.view.guarded.faults)
-        yield Number("alarms_failed", "Commands for denunciations that failed.", alarm.failed)
-        yield Number("alarms_dropped", "Denunciations without a command, as too many came.", alarm.dropped)
 
-    async def _tell_status(self, health: Health) -> None:
+    async def _tell_status(self, health: Sequence[Health]) -> None:
         while True:
-            tally = self.view.tally
-            trouble = health.trouble
-            self.notifier.status(trouble or f"watching; level {tally.level}, {tally.blocks} blocks processed")
+            tallies = [view.tally for view in self.views]
+            level, blocks = max(one.level for one in tallies), sum(one.blocks for one in tallies)
+            self.notifier.status(trouble(health) or f"watching; level {level}, {blocks} blocks processed")
             await trio.sleep(STATUS)
+
+
+def trouble(health: Sequence[Health]) -> str | None:
+    """What is wrong with any of them; None if nothing is."""
+    return "; ".join(said for one in health if (said := one.trouble)) or None
+
+
+def _numbers(health: Health, alarm: Alarm) -> Iterator[Number]:
+    yield Number("deaf", "1 if no block came for --max-silence, else 0.", health.deaf, counts=False)
+    yield Number("silences", "How often it went deaf.", health.deaf_times)
+    yield Number("alarms_failed", "Commands for denunciations that failed.", alarm.failed)
+    yield Number("alarms_dropped", "Denunciations without a command, as too many came.", alarm.dropped)
 
 
 async def listen(address: str) -> list[trio.SocketListener]:

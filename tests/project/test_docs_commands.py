@@ -100,7 +100,7 @@ async def test_the_unit_is_valid(tmp_path: Path) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     with command.make_context(name, words) as context:
-        assert context.params["protocol"] is Protocol.BOREAS
+        assert context.params["protocols"] == (Protocol.BOREAS,)
         grace = context.params["grace"]
     assert int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.M)[0]) > grace
     if analyze := shutil.which("systemd-analyze"):
