@@ -95,6 +95,13 @@ def sweep(session: nox.Session) -> None:
 
 
 @nox.session
+def abuse(session: nox.Session) -> None:
+    """Abuse ``accuser run`` for 15 minutes; arguments go to ``tests/tools/abuse.py``."""
+    session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", "tests.tools.abuse", *session.posargs)
+
+
+@nox.session
 def scenarios(session: nox.Session) -> None:
     """Run every scenario and its twin in both forms, and write the table of the docs."""
     session.install("-q", ".[sandbox]")
