@@ -14,10 +14,10 @@ from pathlib import Path
 import attrs
 
 from ._report import RunnerFault, WaitReport, describe_status, short_command, words_of_failure
-from ._text import printable, printable_lines, secrets
+from ._text import VisibleError, printable, secrets, shortened
 
 
-class AccuserError(Exception):
+class AccuserError(VisibleError):
     """Root of the exceptions of this package."""
 
 
@@ -163,7 +163,7 @@ class DirectoryError(AccuserError):
         places = (os.environ.get("TMPDIR") or "/tmp", os.fsdecode(tempfile.tempdir or "/tmp"))
         in_tmpdir = any(self.path.is_relative_to(place) for place in places)
         advice = "; the environment variable TMPDIR chooses the place" if in_tmpdir else ""
-        return f"cannot write {printable(str(self.path))}: {self.reason}{advice}"
+        return f"cannot write {self.path}: {self.reason}{advice}"
 
 
 @attrs.define(eq=False, str=False)
@@ -215,7 +215,7 @@ class DaemonExited(AccuserError):
         return f"{self.daemon} ended unasked{after}: {self.reason or describe_status(self.status)}"
 
     def __str__(self) -> str:
-        said = "".join(f"\n  {secrets.hide(printable(line))}" for line in self.tail)
+        said = "".join(f"\n  {printable(secrets.hide(line))}" for line in self.tail)
         return f"{self.headline}; {f'its last output:{said}' if said else 'it printed nothing'}"
 
 
@@ -355,7 +355,7 @@ class RpcError(AccuserError):
     body: str
 
     def __str__(self) -> str:
-        body = printable_lines(self.body.strip()) or "(empty answer)"
+        body = shortened(self.body.strip()) or "(empty answer)"
         return f"{self.method} {self.url} returned {self.status}: {body}"
 
 

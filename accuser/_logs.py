@@ -16,7 +16,7 @@ from typing import Final, TextIO
 
 import attrs
 
-from ._text import printable, secrets
+from ._text import printable, printable_lines, secrets
 
 logger: Final = logging.getLogger("accuser")
 
@@ -92,7 +92,8 @@ class LogFormatter(logging.Formatter):
         self._color = color
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        # Of tracebacks too, and of what others log.
+        text = printable_lines(super().format(record))
         color = getattr(record, "color", "")
         return f"{color}{text}{RESET}" if self._color and color else text
 

@@ -5,9 +5,10 @@ And what must not be read there: passwords, tokens and secret keys.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -119,3 +120,32 @@ class Secrets:
 
 secrets: Final = Secrets()
 """Those of this process."""
+
+
+def shortened(text: str, limit: int = 4000) -> str:
+    """Leave out what is beyond so many characters, and say so."""
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+class VisibleError(Exception):
+    """An error in whose text and notes control characters are made visible, whoever said them."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if (text := cls.__dict__.get("__str__")) is not None:
+            cls.__str__ = _made_visible(text)  # type: ignore[method-assign]
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
+
+    def add_note(self, note: str, /) -> None:
+        """Add a note, as to any exception."""
+        super().add_note(printable_lines(note))
+
+
+def _made_visible(text: Callable[[VisibleError], str]) -> Callable[[VisibleError], str]:
+    @functools.wraps(text)
+    def made_visible(error: VisibleError) -> str:
+        return printable_lines(text(error))
+
+    return made_visible

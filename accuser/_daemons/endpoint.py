@@ -13,6 +13,7 @@ import trio
 from .._engine.waits import DEFAULT, Default
 from .._errors import EventTimeout, HttpError, RpcError
 from .._recording.doings import request_told
+from .._stream.nesting import MAX_DEPTH, too_deep
 from .._text import without_credentials
 from .waits import WAIT_TIMEOUT
 
@@ -35,8 +36,8 @@ async def call_rpc(
 
     Raises:
         NodeUnreachable: nothing listens there.
-        RpcError: any status but a 2xx one, or an answer that is not JSON.
-        HttpError: the connection broke.
+        RpcError: any status but a 2xx one, or an answer that is not JSON, or nested too deeply.
+        HttpError: the connection broke, or the answer is larger than 256 MiB.
     """
     from .._http.client import HttpClient  # h11 costs what many programs never use
 
@@ -53,11 +54,15 @@ async def call_rpc(
         raise RpcError(method.upper(), shown, response.status, text)
     if not text.strip():
         return None
+    unreadable = RpcError(method.upper(), shown, response.status, text)
+    if too_deep(response.body):
+        unreadable.add_note(f"the answer is nested in more than {MAX_DEPTH} levels")
+        raise unreadable
     try:
         return response.json()
-    except (ValueError, RecursionError) as error:
-        # A RecursionError is of an answer that is nested too deeply.
-        raise RpcError(method.upper(), shown, response.status, text) from error
+    except ValueError as error:
+        unreadable.add_note(f"the answer is no JSON: {error}")
+        raise unreadable from error
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from .._text import printable_lines
 from .lazy import LazyGroup
 from .output import escape_what_cannot_be_written
 
@@ -68,6 +69,8 @@ def run() -> int:
     try:
         status = cli.main(prog_name="accuser", standalone_mode=False)
     except click.ClickException as error:
+        # A name of a file may be an argument that is none.
+        vars(error)["message"] = printable_lines(error.message)
         error.show()
         return error.exit_code
     except BaseException as error:

@@ -22,6 +22,7 @@ from .._comparison.compare import (
 from .._comparison.tracks import LEVELS, CompareRules, Order
 from .._recording.entries import Happened
 from .._recording.reader import read_entries
+from .._text import printable
 from .file_faults import reading, tell_what_does_not_occur
 
 DIFFERENT: Final = 1
@@ -161,19 +162,25 @@ def _show(comparison: Comparison, a: Path, b: Path, context: int) -> None:
     if comparison.equal:
         console.print(Text(f"equal: {said}", "bold green"))
         return
-    console.print(Text(f"- {a}", "red"))
-    console.print(Text(f"+ {b}", "green"))
-    different = [track for track in comparison.tracks if track.differences]
+    console.print(Text(f"- {printable(str(a))}", "red"))
+    console.print(Text(f"+ {printable(str(b))}", "green"))
+    different = [_visible(track) for track in comparison.tracks if track.differences]
     for track in different:
         console.print()
         plural = "s" if track.differences > 1 else ""
-        title = f"{track.daemon}, session {track.session}, {track.part}"
+        title = printable(f"{track.daemon}, session {track.session}, {track.part}")
         console.print(Text.assemble((title, "bold"), f": {track.differences} difference{plural}"))
         for line in _excerpt(track, context):
             console.print(line)
     console.print()
     text = f"different: {comparison.differences} of {said}, in {len(different)} of them"
     console.print(Text(text, "bold red"))
+
+
+def _visible(track: Track) -> Track:
+    """With the control characters of what daemons wrote made visible."""
+    lines = tuple(attrs.evolve(line, text=printable(line.text)) for line in track.lines)
+    return attrs.evolve(track, lines=lines)
 
 
 def _excerpt(track: Track, context: int) -> Iterator[Text]:

@@ -15,8 +15,9 @@ from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .containers import containers
 from .ending import unless_terminated
 from .findings import Finding, binaries, forking, limits, places, python, ssh
-from .leftovers import leftovers
+from .leftovers import clear, leftovers
 from .options import toolchain_option
+from .text import printable
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -62,13 +63,22 @@ Exit status:
     help="That each binary may take to tell its version.",
 )
 @click.option("--remove", is_flag=True, help="Remove containers that have lost their owner.")
+@click.option(
+    "--clear",
+    "clearing",
+    is_flag=True,
+    help="Kill and remove what killed runs left, and look at nothing else.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, as_json: bool) -> int:
+def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, clearing: bool, as_json: bool) -> int:
     """Look for what daemons need on this machine, and for what killed runs left.
 
-    Nothing is changed, but for --remove: every warning and every problem comes with its fix.
+    Nothing is changed without --clear or --remove: every warning and every problem comes with its fix.
     """
-    found = trio.run(unless_terminated, partial(examine, toolchain, seconds, remove))
+    if clearing:
+        found = [*clear(), *(containers(remove) if remove else ())]
+    else:
+        found = trio.run(unless_terminated, partial(examine, toolchain, seconds, remove))
     problems = sum(finding.grade == "problem" for finding in found)
     warnings = sum(finding.grade == "warning" for finding in found)
     if as_json:
@@ -79,9 +89,9 @@ def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, as_json: b
         width = max(len(finding.subject) for finding in found)
         for finding in found:
             grade = Text(f"{finding.grade:8}", _STYLES[finding.grade])
-            console.print(Text.assemble(grade, f"{finding.subject:{width}}  {finding.text}"))
+            console.print(Text.assemble(grade, f"{finding.subject:{width}}  {printable(finding.text)}"))
             if finding.fix:
-                console.print(Text(f"{'':{8 + width}}  fix: {finding.fix}", "dim"))
+                console.print(Text(f"{'':{8 + width}}  fix: {printable(finding.fix)}", "dim"))
         console.print(f"{_number(problems, 'problem')}, {_number(warnings, 'warning')}")
     return 1 if problems else 0
 

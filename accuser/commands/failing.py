@@ -31,6 +31,7 @@ def told(error: BaseException) -> int:
     except OSError as fault:
         return _fail(f"{fault}", FAILED)
     except click.ClickException as usage:
+        vars(usage)["message"] = printable_lines(usage.message)
         usage.show()
         return usage.exit_code
     except AccuserError as fault:

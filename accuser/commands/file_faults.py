@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import shlex
+import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import IO, Any, Final
 import click
 
 from .._errors import RecordingError
+from .._logs import wants_color
 from .._text import printable, printable_lines
 
 UNREADABLE: Final = 2
@@ -53,7 +55,8 @@ class Unreadable(click.ClickException):
 
 def say(text: str) -> None:
     """Tell on standard error what a command has to say beside its output."""
-    click.echo(f"{click.style('accuser: ', fg='red', bold=True)}{printable_lines(text)}", err=True)
+    line = f"{click.style('accuser: ', fg='red', bold=True)}{printable_lines(text)}"
+    click.echo(line, file=sys.stderr, color=wants_color(sys.stderr))
 
 
 @contextmanager

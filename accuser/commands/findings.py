@@ -89,8 +89,13 @@ def limits() -> Iterator[Finding]:
 
 def places() -> Iterator[Finding]:
     """The folders for temporary files: FIFOs, free space, the lock of the ports."""
-    folder = Path(tempfile.gettempdir())
     fix = "set TMPDIR to a folder that you can write to, with a path of A-Z a-z 0-9 . _ / + - alone"
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError as error:
+        text = f"no folder for temporary files can be written to: {printable(error.strerror or str(error))}"
+        yield Finding("TMPDIR", "problem", text, fix)
+        return
     if (wanted := os.environ.get("TMPDIR")) and Path(wanted).absolute() != folder:
         yield Finding("TMPDIR", "problem", f"{printable(wanted)} is no folder to write to", fix)
     elif is_expressible(folder):
@@ -232,7 +237,7 @@ async def _version(name: str, command: Iterable[str], seconds: float) -> tuple[F
 async def forking(seconds: float) -> Finding:
     """Whether processes of the sandbox are forked, which costs a tenth of executing them."""
     words = (*SANDBOX.command("mavkit-node"), "--version")
-    with trio.move_on_after(seconds), contextlib.suppress(AccuserError):
+    with trio.move_on_after(seconds), contextlib.suppress(AccuserError, OSError):
         await THIS_MACHINE.run(words, name="doctor", color="")
     if forks.refusal is None:
         return Finding("forks", "ok", "processes of the sandbox are forked from one that is loaded")

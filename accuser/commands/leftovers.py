@@ -15,6 +15,8 @@ import math
 import os
 import re
 import shlex
+import shutil
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +46,8 @@ class Process:
     """In seconds since the Unix epoch."""
     command: bytes
     environment: bytes
+    start: str = ""
+    """As the kernel tells it."""
 
     @property
     def is_guarded(self) -> bool:
@@ -61,7 +65,8 @@ def processes() -> list[Process]:
             if one.living:
                 command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
                 started = boot + int(one.start) / ticks
-                found.append(Process(one.pid, one.parent, one.group, started, command, environment))
+                mine = (started, command, environment, one.start)
+                found.append(Process(one.pid, one.parent, one.group, *mine))
     return found
 
 
@@ -91,7 +96,10 @@ def unused_directories(running: list[Process]) -> list[Path]:
     begun = min((process.started for process in running if process.pid in owners), default=math.inf) - 1
     used = b"\0".join(part for process in running for part in (process.command, process.environment))
     found = []
-    for place in dict.fromkeys((Path(tempfile.gettempdir()), *PLACES)):
+    places = [*PLACES]
+    with contextlib.suppress(OSError):  # no folder can be written to
+        places.insert(0, Path(tempfile.gettempdir()))
+    for place in dict.fromkeys(places):
         with contextlib.suppress(OSError):
             for path in sorted(place.iterdir()):
                 told = path.lstat()
@@ -107,22 +115,40 @@ def leftovers() -> Iterator[Finding]:
         yield Finding("leftovers", "warning", "cannot be looked for without /proc", "Linux has it")
         return
     running = processes()
-    left = orphans(running)
-    for process in left[:SHOWN]:
-        words = printable(process.command.replace(b"\0", b" ").decode("utf-8", "replace").strip())
-        yield Finding(
-            "leftovers",
-            "warning",
-            f"process {process.pid} has lost its owner: {words[:100]}",
-            f"a guardian may be stopping it, for 10 s; else: kill -- -{process.group}",
-        )
-    directories = unused_directories(running)
-    for path in directories[:SHOWN]:
-        text = (
-            f"{printable(str(path))} is of no running daemon: kept by a failed run, or left by a killed one"
-        )
-        yield Finding("leftovers", "warning", text, f"rm -r {shlex.quote(printable(str(path)))}")
-    if (more := max(0, len(left) - SHOWN) + max(0, len(directories) - SHOWN)) > 0:
-        yield Finding("leftovers", "warning", f"and {more} more", "look again when these are gone")
+    left, directories = orphans(running), unused_directories(running)
     if not left and not directories:
         yield Finding("leftovers", "ok", "none: no process without owner, no directory of ended runs")
+        return
+    named = [_named(process) for process in left[:SHOWN]]
+    named += [f"{printable(str(path))} is of no running daemon" for path in directories[:SHOWN]]
+    if (more := max(0, len(left) - SHOWN) + max(0, len(directories) - SHOWN)) > 0:
+        named.append(f"and {more} more")
+    fix = "accuser doctor --clear, once nobody wants to look at them; a guardian takes 10 s for a process"
+    yield Finding("leftovers", "warning", "; ".join(named), fix)
+
+
+def _named(process: Process) -> str:
+    words = printable(process.command.replace(b"\0", b" ").decode("utf-8", "replace").strip())
+    return f"process {process.pid} has lost its owner: {words[:100]}"
+
+
+def clear() -> Iterator[Finding]:
+    """Kill the processes and remove the directories that are left, and tell what was not possible."""
+    running = processes() if HAS_PROC else []
+    left, directories = orphans(running), unused_directories(running)
+    for process in left:
+        with contextlib.suppress(ProcessLookupError):
+            try:
+                # Looked at again: it may have ended meanwhile, and its id be somebody's.
+                if any(one.pid == process.pid and one.start == process.start for one in read_stats()):
+                    os.killpg(process.group, signal.SIGKILL)
+            except PermissionError as error:
+                text = f"process {process.pid} cannot be killed: {error.strerror}"
+                yield Finding("leftovers", "warning", text, f"as its user: kill -KILL -- -{process.group}")
+    for path in directories:
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            text = f"{printable(str(path))} cannot be removed"
+            yield Finding("leftovers", "warning", text, f"rm -r {shlex.quote(printable(str(path)))}")
+    text = f"cleared: processes {len(left)}, directories {len(directories)}"
+    yield Finding("leftovers", "ok", text)

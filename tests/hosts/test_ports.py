@@ -54,3 +54,22 @@ def test_a_lock_that_is_not_ours_is_left_alone(tmp_path: Path, monkeypatch: pyte
     foreign = common / usual.name.replace(str(uid), str(uid + 1))
     foreign.write_text("")
     assert ports.lock_file() == other / foreign.name
+
+
+def test_a_lock_that_cannot_be_opened_is_made_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another user prepared, also between the look and the opening."""
+    common, other = tmp_path / "common", tmp_path / "other"
+    common.mkdir()
+    other.mkdir()
+    monkeypatch.setattr(ports, "COMMON", common)
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+    name = ports.lock_file().name
+    for prepare in (lambda path: path.mkdir(), lambda path: path.symlink_to("precious"), os.mkfifo):
+        prepare(common / name)
+        descriptor = ports._open_lock()
+        assert os.path.samestat(os.fstat(descriptor), (other / name).stat())
+        os.close(descriptor)
+        (common / name).rmdir() if (common / name).is_dir() else (common / name).unlink()
+    assert not (common / "precious").exists()

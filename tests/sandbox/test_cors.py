@@ -11,11 +11,11 @@ import pytest
 import trio
 
 from accuser._http.client import HttpClient
-from accuser._http.server import Feed
+from accuser._http.server import Answer, Feed, Request
 from accuser.sandbox.node.arguments import parse
 from accuser.sandbox.node.config import Config, ConfigError
 from accuser.sandbox.node.cors import Cors
-from accuser.sandbox.node.router import Router
+from accuser.sandbox.node.router import Router, get
 from tests.support.nodes import serve_memory
 
 ANY = Cors.of(["*"], [])
@@ -79,6 +79,30 @@ async def test_requests_for_another_host_are_refused() -> None:
         assert response.headers["x-ocaml-resto-cors-error"] == "invalid host"
     async with serving(Cors.of(["node"], [])) as client:
         assert (await client.request("GET", "/value")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 403),
+        ("evil.example:8732", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example.", 403),
+        ("127.0.0.1:8732", 200),
+        ("[::1]:8732", 200),
+        ("localhost:8732", 200),
+        ("node:8732", 200),
+        ("node.accusers.svc.cluster.local", 200),
+        ("host.docker.internal:8732", 200),
+    ],
+)
+async def test_no_page_whose_name_leads_here_is_answered(host: str, status: int) -> None:
+    router = Router()
+    router.serve([get("/value", lambda call: 1)])
+    request = Request("GET", ("value",), {}, b"", {"host": host})
+    answer = await router(request)
+    assert isinstance(answer, Answer)
+    assert answer.status == status
 
 
 async def test_what_a_browser_asks_first() -> None:

@@ -161,3 +161,12 @@ async def test_a_node(tmp_path: Path) -> None:
             await process.wait()
     assert names(new)[-1] == "bye.v0"
     assert b"bye.v0" not in events.data
+
+
+@pytest.mark.parametrize("header", [("origin", "http://page.example"), ("sec-fetch-site", "same-origin")])
+async def test_pages_choose_no_sink(header: tuple[str, str], tmp_path: Path) -> None:
+    async with serving() as server:
+        body = json.dumps({"active_sinks": [f"file-descriptor-path://{tmp_path}/log"]}).encode()
+        answer = await server.client.request("PUT", "/config/logging", body=body, headers=(header,))
+        assert answer.status == 403
+    assert not list(tmp_path.iterdir())

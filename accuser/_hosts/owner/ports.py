@@ -7,6 +7,8 @@ lives: parallel test workers never meet.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import random
@@ -38,9 +40,7 @@ def reserve_port() -> int:
         NoFreePort: several thousand candidates were all taken.
     """
     if not _locks:
-        path = lock_file()
-        with writing(path):
-            _locks.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        _locks.append(_open_lock())
     candidates = list(range(LOWEST, _ephemeral_start()))
     random.SystemRandom().shuffle(candidates)
     for port in candidates[:5_000]:
@@ -49,24 +49,53 @@ def reserve_port() -> int:
     raise NoFreePort(f"no free TCP port among 5000 tried between {LOWEST} and {_ephemeral_start()}")
 
 
+def lock_files() -> list[Path]:
+    """Where the one of this user may be, the best first: a place that processes of any TMPDIR share."""
+    folders = [COMMON] if os.access(COMMON, os.W_OK | os.X_OK) else []
+    with contextlib.suppress(FileNotFoundError):  # no folder for temporary files can be written to
+        folders.append(Path(tempfile.gettempdir()))
+    with contextlib.suppress(RuntimeError):  # nobody's home
+        folders.append(Path.home())
+    return list(dict.fromkeys(folder / f"accuser-ports-{os.getuid()}.lock" for folder in folders or [COMMON]))
+
+
 def lock_file() -> Path:
-    """The one of this user, for processes of any TMPDIR."""
-    folder = COMMON if os.access(COMMON, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
-    usual = folder / f"accuser-ports-{os.getuid()}.lock"
-    # Another user may have put something there, to keep us from every port or to have a file of ours
-    # opened; where it cannot be removed, we go elsewhere.
-    if _may_be_ours(usual):
-        return usual
-    elsewhere = Path(tempfile.gettempdir())
-    return (Path.home() if elsewhere == folder else elsewhere) / usual.name
+    """The one that is there, or would be made."""
+    places = lock_files()
+    return next((path for path in places if _may_be_ours(path)), places[0])
+
+
+def _open_lock() -> int:
+    """Open the first that can be opened and is ours: another user may have prepared one of them."""
+    failed: tuple[Path, OSError] | None = None
+    for path in lock_files():
+        try:
+            descriptor = os.open(
+                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600
+            )
+        except OSError as error:
+            failed = path, error
+            continue
+        if _is_ours(os.fstat(descriptor)):
+            return descriptor
+        os.close(descriptor)
+        failed = path, PermissionError(errno.EPERM, "it is another user's")
+    assert failed is not None
+    with writing(failed[0]):
+        raise failed[1]
 
 
 def _may_be_ours(path: Path) -> bool:
     """Whether there is nothing at ``path``, or a plain file of this user."""
     try:
-        found = path.lstat()
+        return _is_ours(path.lstat())
     except FileNotFoundError:
         return True
+    except OSError:
+        return False
+
+
+def _is_ours(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -11,6 +14,35 @@ Headers = tuple[tuple[str, str], ...]
 
 DEFAULT_HEADERS: Final = ("Content-Type",)
 """What pages may send unless the configuration says other things."""
+
+
+_PRIVATE: Final = ("localhost", "local", "internal", "test", "arpa")
+"""Last parts of names that nobody can register for a page."""
+
+
+def is_rebound(host: str) -> bool:
+    """Whether a page whose name was made to lead here asks, by the header ``Host``.
+
+    Its browser asks for the page's own name. Addresses, names without a dot and names of networks that are
+    nobody's on the internet are asked for by those who mean this node. Not upstream's: a node of theirs is
+    to be protected by what is before it.
+    """
+    name = host.strip().lower()
+    name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        return False
+    parts = name.rstrip(".").split(".")
+    return len(parts) > 1 and parts[-1] not in _PRIVATE and name != socket.gethostname().lower()
+
+
+def is_of_a_page(request: Mapping[str, str]) -> bool:
+    """Whether a browser sent a request for a page, which cannot keep it from saying so.
+
+    Args:
+        request: its headers, by names in lower case.
+    """
+    return "origin" in request or "sec-fetch-site" in request
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ from ..chain.chain import UnknownBlock
 from ..chain.trace import NodeError
 from ..sink.descriptor import say
 from . import query
-from .cors import Cors
+from .cors import Cors, is_rebound
 from .media import Voice
 from .query import Parameter, Type, Unreadable
 
@@ -170,6 +170,9 @@ class Router:
 
     async def __call__(self, request: Request) -> Answer | Feed:
         """Answer a request; the handler of an HTTP server."""
+        if not self.cors.origins and is_rebound(request.headers.get("host", "")):
+            text = b"This node is asked by its address, and not by the name of a page.\n"
+            return Answer(403, text, "text/plain; charset=utf-8")
         if request.method == "OPTIONS":
             return self._options(request)
         if request.method not in _METHODS:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from ..._http.server import HttpFailure
 from ..._mavryk.codec.fields import Fields, ForgeError
 from ..chain.trace import (
     PERMANENT,
@@ -15,6 +16,7 @@ from ..chain.trace import (
     shell_error,
 )
 from ..sink.uri import SinkUriError, UnknownScheme
+from .cors import is_of_a_page
 from .router import Call, Router
 
 Reconfigure = Callable[[Sequence[str]], Awaitable[None]]
@@ -25,6 +27,9 @@ def register(routes: Router, reconfigure: Reconfigure) -> None:
     """Add the RPC. There is none to read the configuration, as upstream has none."""
 
     async def configure(call: Call) -> object:
+        if is_of_a_page(call.request.headers):
+            # It names files to be written.
+            raise HttpFailure(403, "Pages do not choose where this node writes.\n")
         fields = Fields(call.request.json())
         # The former name stands alone, as the new one does: no body has both.
         name = "activate" if fields.has("activate") else "active_sinks"
