@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from accuser import (
     CommandFailed,
@@ -24,8 +27,8 @@ from accuser import (
 from accuser._hosts.proc import Stat
 from accuser._report import RunnerFault
 from accuser.commands import leftovers
-from accuser.commands.doctor import examine
-from accuser.commands.findings import places
+from accuser.commands.doctor import doctor, examine
+from accuser.commands.findings import Finding, places
 from accuser.commands.leftovers import Process
 from accuser.testing import FaultyDaemon, event, ready
 from tests.support.cli import accuser
@@ -133,3 +136,20 @@ def test_what_is_left_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (found,) = leftovers.clear()
     assert found.text == "cleared: processes 2, directories 1"
     assert (left.exists(), other.exists(), killed) == (False, True, [7])
+
+
+@pytest.mark.parametrize(("words", "subjects"), [((), ["left"]), (("--remove",), ["left", "box"])])
+def test_clearing_looks_at_nothing_that_is_not_asked_for(
+    words: tuple[str, ...], subjects: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def containers(remove: bool) -> Iterator[Finding]:
+        assert remove
+        yield Finding("box", "ok", EVIL)
+
+    module = sys.modules["accuser.commands.doctor"]
+    monkeypatch.setattr(module, "clear", lambda: iter([Finding("left", "ok", EVIL)]))
+    monkeypatch.setattr(module, "containers", containers)
+    done = CliRunner().invoke(doctor, ["--clear", *words])
+    lines = done.output.splitlines()[:-1]
+    assert [line.split()[1] for line in lines] == subjects
+    assert all(line.endswith(SHOWN) for line in lines)

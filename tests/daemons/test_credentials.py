@@ -65,11 +65,19 @@ async def test_they_are_shown_in_no_error_and_no_repr() -> None:
     assert SECRET not in str(wrong.value)
 
 
-@pytest.mark.parametrize("body", [b"[" * 200_000 + b"]" * 200_000, b"{"])
-async def test_an_answer_that_cannot_be_read_is_the_nodes_fault(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        (b"[" * 200_000 + b"]" * 200_000, "the answer is nested in more than 256 levels"),
+        (b"{", "the answer is no JSON: "),
+    ],
+)
+async def test_an_answer_that_cannot_be_read_is_the_nodes_fault(body: bytes, note: str) -> None:
     async with serving(200, body) as (place, _):
-        with pytest.raises(RpcError):
+        with pytest.raises(RpcError) as failed:
             await Endpoint(f"http://{place}").rpc("GET", "/x")
+    (said,) = failed.value.__notes__
+    assert said.startswith(note)
 
 
 async def test_a_request_that_gets_no_answer_ends() -> None:
