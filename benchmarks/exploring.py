@@ -13,10 +13,10 @@ from pathlib import Path
 from standins import Writer
 from table import Row
 
+from accuser._explore.examining import Judged
+from accuser._explore.schedule import Bake
+from accuser._explore.searching import Results, search
 from accuser.explore import Schedule, Watcher, play
-from accuser.explore.examining import Judged
-from accuser.explore.schedule import Bake
-from accuser.explore.searching import Results, search
 
 BLOCKS = 100
 NODES = 3
@@ -33,7 +33,7 @@ PARTS = {
     "trio": ("trio/", "outcome"),
     "chain and nodes": ("sandbox/chain/", "sandbox/node/", "_mavryk/"),
     "the accuser": ("sandbox/accuser/", "sandbox/rpc/", "sandbox/sink/", "sandbox/surroundings/"),
-    "explorer and judge": ("accuser/explore/",),
+    "explorer and judge": ("accuser/_explore/",),
 }
 """Of processor time, by what stands in the path of a function."""
 

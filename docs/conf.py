@@ -53,7 +53,7 @@ nitpick_ignore_regex = [
     # Of annotations in strings, as they are written there.
     (
         r"py:.*",
-        r"(Path|Host|Connect|accuser\._hosts\.host\.\w+|accuser\._daemons\.waits\.\w+|accuser\._recording\.(entries|doings)\.\w+|accuser\._comparison\.compare\.\w+)",
+        r"(Path|PurePosixPath|Host|Connect|accuser\._hosts\.host\.\w+|accuser\._daemons\.waits\.\w+|accuser\._recording\.(entries|doings)\.\w+|accuser\._comparison\.compare\.\w+)",
     ),
 ]
 # Annotations that say bytes, where events have fields of that name too.

@@ -73,9 +73,9 @@ def run() -> int:
         vars(error)["message"] = printable_lines(error.message)
         error.show()
         return error.exit_code
-    except BaseException as error:
+    except BaseException as error:  # noqa: ASYNC103 - `told` raises again what is a fault of ours
         # Only now: what knows the errors takes longer to load than the help takes to print.
         from .failing import told
 
-        return told(error)
+        return told(error)  # noqa: ASYNC104
     return status if isinstance(status, int) else 0

@@ -12,14 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from .._errors import UnknownProtocol
+from .._explore.cluster import ClusterUnavailable, search_on
+from .._explore.examining import Judged, Result, case_of
+from .._explore.playing import play
+from .._explore.reporting import PAGE, to_json, write_cases, write_page
+from .._explore.schedule import Schedule
+from .._explore.searching import OtherSearch, Results, search
 from .._hosts.selection import DEFAULT_PROTOCOL, PROTOCOLS, TOOLCHAINS
 from .._mavryk.protocol import Protocol
-from ..explore.cluster import ClusterUnavailable, search_on
-from ..explore.examining import Judged, Result, case_of
-from ..explore.playing import play
-from ..explore.reporting import PAGE, to_json, write_cases, write_page
-from ..explore.schedule import Schedule
-from ..explore.searching import OtherSearch, Results, search
 
 SEEDS: Final = 1000
 _VIOLATED: Final = 1

@@ -1,21 +1,31 @@
-"""Looks for what can go wrong: whole networks drawn from seeds, each accuser of which is judged.
+"""Explore whole networks that are drawn from seeds, in tests of your own; see `accuser explore`.
 
-A `Schedule` is plain data; `draw` makes one from a seed, and `play` runs it on nodes of the sandbox
-and says what was violated. `explore` makes a test of many networks; ``strategies`` draws schedules
-with Hypothesis. May import the public names of ``accuser``, and the sandbox, whose nodes and chain it
-plays with.
+`explore` makes a test of many networks; ``strategies`` draws schedules with Hypothesis. A `Schedule` is
+plain data; `draw` makes one from a seed, and `play` runs it on nodes of the sandbox and says what was
+violated. May import `_explore`.
 """
 
 from __future__ import annotations
 
-from .drawing import draw as draw
-from .playing import Executable as Executable
-from .playing import Outcome as Outcome
-from .playing import play as play
-from .printing import program as program
-from .schedule import Schedule as Schedule
-from .schedule import Step as Step
-from .schedule import Watcher as Watcher
-from .shrinking import shrink as shrink
-from .suites import Violated as Violated
-from .suites import explore as explore
+from .._explore.drawing import draw as draw
+from .._explore.playing import Executable as Executable
+from .._explore.playing import Outcome as Outcome
+from .._explore.playing import play as play
+from .._explore.printing import program as program
+from .._explore.schedule import Again as Again
+from .._explore.schedule import Bake as Bake
+from .._explore.schedule import Cut as Cut
+from .._explore.schedule import Down as Down
+from .._explore.schedule import Fault as Fault
+from .._explore.schedule import Link as Link
+from .._explore.schedule import Pass as Pass
+from .._explore.schedule import Schedule as Schedule
+from .._explore.schedule import Start as Start
+from .._explore.schedule import Step as Step
+from .._explore.schedule import Stop as Stop
+from .._explore.schedule import Up as Up
+from .._explore.schedule import Vote as Vote
+from .._explore.schedule import Watcher as Watcher
+from .._explore.shrinking import shrink as shrink
+from .._explore.suites import Violated as Violated
+from .._explore.suites import explore as explore

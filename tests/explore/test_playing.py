@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
+from accuser._explore.schedule import Bake, Cut, Down, Fault, Link, Pass, Start, Stop, Up, Vote
 from accuser.explore import Schedule, Watcher, draw, play
-from accuser.explore.schedule import Bake, Cut, Down, Fault, Link, Pass, Start, Stop, Up, Vote
 
 TWINS = (Bake(), Bake(), Bake(back=1, flavour=1))
 

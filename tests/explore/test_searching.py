@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from accuser._explore.examining import Judged
+from accuser._explore.reporting import summary
+from accuser._explore.searching import RESULTS, OtherSearch, Results, search
 from accuser.commands import cli
-from accuser.explore.examining import Judged
-from accuser.explore.reporting import summary
-from accuser.explore.searching import RESULTS, OtherSearch, Results, search
 
 ACCUSER = (sys.executable, "-m", "accuser", "explore")
 

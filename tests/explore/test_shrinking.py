@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from accuser._explore.schedule import Bake, Vote
+from accuser._explore.shrinking import kind_of
 from accuser.explore import Executable, Schedule, draw, play, program, shrink
-from accuser.explore.schedule import Bake, Vote
-from accuser.explore.shrinking import kind_of
 from accuser.sandbox.accuser.denunciation import Denunciator
 from tests.explore import faulty
 

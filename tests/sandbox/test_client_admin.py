@@ -82,7 +82,7 @@ async def with_peer(w: World) -> AsyncGenerator[str]:
         other = Node(encode(Kind.PEER, bytes(16)), clock=w.wall)
         network = PeerNetwork(other, nursery, 9733, False)
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        nursery.start_soon(trio.serve_listeners, network.accept, [listener])
+        nursery.start_soon(trio.serve_listeners, network.accept, [listener])  # noqa: ASYNC113 - bound already
         await admin(w, "connect", "address", f"127.0.0.1:{listener.socket.getsockname()[1]}")
         yield other.peer_id
         nursery.cancel_scope.cancel()
@@ -133,7 +133,7 @@ async def test_blocks_that_were_rejected(tmp_path: Path, monkeypatch: pytest.Mon
         assert await admin(w, "list", "rejected", "blocks") == "No invalid blocks.\n"
         block = w.head.hash
 
-        async def answer(self: Context, path: str) -> object:
+        async def answer(self: Context, path: str) -> object:  # noqa: ASYNC124
             # The sandbox's own node forgets what it has refused.
             assert path == "/chains/main/invalid_blocks"
             errors = [{"kind": "permanent", "id": "proto.002-PtBoreas.invalid_fitness"}]

@@ -101,8 +101,8 @@ def _words(target: ModuleType, mutant: Mutant, seeds: int) -> str:
             outcome = play(draw(seed))
             if outcome.violations:
                 return f"{seed} {outcome.violations[0]}"
-    except BaseException as error:
-        return f"{seed} {type(error).__name__}: {error}"
+    except BaseException as error:  # noqa: ASYNC103
+        return f"{seed} {type(error).__name__}: {error}"  # noqa: ASYNC104
     return "- "
 
 

@@ -143,7 +143,7 @@ def _live(folder: Path, trace: Callable[..., Any], tell: Callable[[], object]) -
             sys.settrace(None)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             tell()
-    except BaseException:
+    except BaseException:  # noqa: ASYNC103 - told by the status
         status = 1
     finally:
         with contextlib.suppress(BaseException):

@@ -59,7 +59,7 @@ class ContainerRunner(Runner):
     name: str | None = attrs.field(default=None, kw_only=True)
     """Name of the container; by default one that nobody else has."""
     network: str = attrs.field(default=HOST_NETWORK, kw_only=True)
-    """``host``, which is this machine's network, or the name of one of the engine's, as of `open_network`."""
+    """``host``, which is this machine's network, or the name of one of the engine's."""
     mounts: Sequence[str] = attrs.field(default=(), kw_only=True)
     """Further folders, as in ``("/data", "/here:/there", "/here:/there:ro")``."""
     memory: str | None = attrs.field(default=None, kw_only=True)
@@ -99,7 +99,7 @@ class ContainerRunner(Runner):
             user=self.user,
         )
         # Neither refers to the runner, so that it goes, with its folder, when nobody refers to it any more.
-        self.transport = Container(plan, partial(_shared_folder, self._volume), self._ports)
+        self.transport: Container = Container(plan, partial(_shared_folder, self._volume), self._ports)
 
     @property
     def _container(self) -> Container:

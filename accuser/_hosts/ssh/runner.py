@@ -55,7 +55,9 @@ class SSHRunner(Runner):
             *(() if self.identity is None else ("-i", str(self.identity))),
         ]
         alive = max(1, int(self.lost_after / 3))
-        self.transport = Connection(destination, self.address, tuple(words), self.connect_timeout, alive)
+        self.transport: Connection = Connection(
+            destination, self.address, tuple(words), self.connect_timeout, alive
+        )
 
     def __str__(self) -> str:
         return self.alias or self.address

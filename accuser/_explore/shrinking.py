@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 import msgspec
 
+from .._mavryk.base58_patterns import BLOCK, OPERATION
 from .playing import Executable, Outcome, play
 from .schedule import Schedule, Step, Watcher
 
@@ -21,7 +22,7 @@ PLAYS = 400
 
 PLAYS_OF_PROCESSES = 120
 
-_HASH = re.compile(r"\b(?:B[KLM]|o[no]?)[1-9A-HJ-NP-Za-km-z]{20,}\b|\d+")
+_HASH = re.compile(rf"\b(?:{BLOCK}|{OPERATION})\b|\d+")
 
 
 def kind_of(violation: str) -> str:
