@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 
@@ -103,7 +103,7 @@ class ContainerRunner(Runner):
 
     @property
     def _container(self) -> Container:
-        return cast(Container, self.transport)
+        return self.transport
 
     def __str__(self) -> str:
         return f"in {self._container.label}"
