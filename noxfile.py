@@ -159,7 +159,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documents as HTML, into ``docs/_build/html``; a warning is an error."""
-    session.install("-q", ".[sandbox,cli,pytest]", *nox.project.dependency_groups(PROJECT, "docs"))
+    session.install("-q", ".[sandbox,cli,pytest,explore]", *nox.project.dependency_groups(PROJECT, "docs"))
     options = ("-E", "-W", "--keep-going", "-b", "html", *session.posargs)
     session.run("sphinx-build", *options, "docs", "docs/_build/html")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS: Final = {character: value for value, character in enumerate(_ALPHABET)}
@@ -101,8 +101,9 @@ class Kind(enum.Enum):
     BLS_SIGNATURE = (b"\x28\xab\x40\xcf", 96)
     """BLS12-381 signature, ``BLsig...``."""
 
-    # Enum's own is written in Python, and would be called for each text that is remembered.
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:
+        # Enum's own is written in Python, and would be called for each text that is remembered.
+        __hash__ = object.__hash__
 
     def __init__(self, prefix: bytes, size: int) -> None:
         self.prefix: Final = prefix
