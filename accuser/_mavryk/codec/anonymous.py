@@ -33,8 +33,8 @@ _VDF_SIZE: Final = 100
 class SeedNonceRevelation:
     """The nonce that the baker of a block had committed to."""
 
-    kind: ClassVar = "seed_nonce_revelation"
-    tag: ClassVar = 1
+    kind: ClassVar[str] = "seed_nonce_revelation"
+    tag: ClassVar[int] = 1
     level: int
     """Of the block with the commitment."""
     nonce: bytes
@@ -64,8 +64,8 @@ class SeedNonceRevelation:
 class VdfRevelation:
     """A solution of the verifiable delay function of a cycle."""
 
-    kind: ClassVar = "vdf_revelation"
-    tag: ClassVar = 8
+    kind: ClassVar[str] = "vdf_revelation"
+    tag: ClassVar[int] = 8
     solution: tuple[bytes, bytes]
 
     def to_json(self) -> dict[str, Any]:
@@ -97,8 +97,8 @@ class VdfRevelation:
 class ActivateAccount:
     """Claim what was set aside for an account before the chain began."""
 
-    kind: ClassVar = "activate_account"
-    tag: ClassVar = 4
+    kind: ClassVar[str] = "activate_account"
+    tag: ClassVar[int] = 4
     pkh: str
     """``mv1...``"""
     secret: bytes
@@ -128,8 +128,8 @@ class ActivateAccount:
 class DrainDelegate:
     """What the holder of a consensus key may take of the delegate's money."""
 
-    kind: ClassVar = "drain_delegate"
-    tag: ClassVar = 9
+    kind: ClassVar[str] = "drain_delegate"
+    tag: ClassVar[int] = 9
     consensus_key: str
     delegate: str
     destination: str
@@ -159,8 +159,8 @@ class DrainDelegate:
 class FailingNoop:
     """Something to sign that no block takes."""
 
-    kind: ClassVar = "failing_noop"
-    tag: ClassVar = 17
+    kind: ClassVar[str] = "failing_noop"
+    tag: ClassVar[int] = 17
     arbitrary: bytes
 
     def to_json(self) -> dict[str, Any]:

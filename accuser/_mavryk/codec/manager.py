@@ -60,8 +60,8 @@ _MOST: Final = 2 ** (7 * 10) - 1
 class Reveal:
     """Make the public key of an account known."""
 
-    kind: ClassVar = "reveal"
-    tag: ClassVar = 107
+    kind: ClassVar[str] = "reveal"
+    tag: ClassVar[int] = 107
     public_key: str
 
     def to_json(self) -> dict[str, Any]:
@@ -140,8 +140,8 @@ class Call:
 class Transaction:
     """Give to an account, or call an entrypoint."""
 
-    kind: ClassVar = "transaction"
-    tag: ClassVar = 108
+    kind: ClassVar[str] = "transaction"
+    tag: ClassVar[int] = 108
     amount: int
     """In mumav."""
     destination: str
@@ -188,8 +188,8 @@ class Transaction:
 class Delegation:
     """Choose a delegate, or none; whoever chooses itself becomes one."""
 
-    kind: ClassVar = "delegation"
-    tag: ClassVar = 110
+    kind: ClassVar[str] = "delegation"
+    tag: ClassVar[int] = 110
     delegate: str | None
 
     def to_json(self) -> dict[str, Any]:
@@ -215,8 +215,8 @@ class Delegation:
 class SetDepositsLimit:
     """Limit what a delegate freezes by itself."""
 
-    kind: ClassVar = "set_deposits_limit"
-    tag: ClassVar = 112
+    kind: ClassVar[str] = "set_deposits_limit"
+    tag: ClassVar[int] = 112
     limit: int | None
 
     def to_json(self) -> dict[str, Any]:
@@ -242,8 +242,8 @@ class SetDepositsLimit:
 class UpdateConsensusKey:
     """Let another key bake and attest for a delegate."""
 
-    kind: ClassVar = "update_consensus_key"
-    tag: ClassVar = 114
+    kind: ClassVar[str] = "update_consensus_key"
+    tag: ClassVar[int] = 114
     pk: str
 
     def to_json(self) -> dict[str, Any]:

@@ -31,8 +31,8 @@ from .numbers import natural_bytes, natural_field, number_bytes, number_field, r
 class Origination:
     """Make a contract."""
 
-    kind: ClassVar = "origination"
-    tag: ClassVar = 109
+    kind: ClassVar[str] = "origination"
+    tag: ClassVar[int] = 109
     balance: int
     delegate: str | None
     code: bytes
@@ -71,8 +71,8 @@ class Origination:
 class RegisterGlobalConstant:
     """Keep an expression for all scripts."""
 
-    kind: ClassVar = "register_global_constant"
-    tag: ClassVar = 111
+    kind: ClassVar[str] = "register_global_constant"
+    tag: ClassVar[int] = 111
     value: bytes
     """An expression, in binary."""
 
@@ -99,8 +99,8 @@ class RegisterGlobalConstant:
 class IncreasePaidStorage:
     """Pay for storage of a contract."""
 
-    kind: ClassVar = "increase_paid_storage"
-    tag: ClassVar = 113
+    kind: ClassVar[str] = "increase_paid_storage"
+    tag: ClassVar[int] = 113
     amount: int
     """In bytes; a negative one has a form too."""
     destination: str
