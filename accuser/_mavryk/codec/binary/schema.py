@@ -30,7 +30,7 @@ class Source:
 
     def __init__(self, data: bytes, protocol: str = "") -> None:
         self.data: Final = data
-        self.position = 0
+        self.position: int = 0
         self.end = len(data)
         self.protocol: Final = protocol
 
