@@ -31,7 +31,7 @@ class Source:
     def __init__(self, data: bytes, protocol: str = "") -> None:
         self.data: Final = data
         self.position: int = 0
-        self.end = len(data)
+        self.end: int = len(data)
         self.protocol: Final = protocol
 
     def take(self, size: int) -> bytes:
