@@ -45,6 +45,8 @@ def protocols_option(use: str) -> Callable[[F], F]:
     return click.option(
         "--protocol",
         "protocols",
+        # By the option's name, not by the parameter's, of which there are several.
+        envvar="ACCUSER_RUN_PROTOCOL",
         callback=_protocols,
         multiple=True,
         default=[DEFAULT_PROTOCOL],

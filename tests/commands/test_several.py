@@ -6,10 +6,12 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from accuser import Protocol
 from accuser._http.client import HttpClient
+from accuser.commands.running import run
 from accuser.testing import FaultyDaemon, Step, event, exit_with, ready
 from tests.support.cli import accuser, typing
 
@@ -72,3 +74,10 @@ async def test_one_executable_is_of_one_protocol(tmp_path: Path) -> None:
     done = await accuser("run", "--accuser", str(path), *BOTH)
     assert done.returncode == 2
     assert "--accuser is one executable" in done.stderr
+
+
+def test_the_variable_of_the_environment_may_name_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCUSER_RUN_PROTOCOL", "atlas boreas")
+    words = ["--endpoint", "http://127.0.0.1:1"]
+    with run.make_context("run", words, auto_envvar_prefix="ACCUSER_RUN") as context:
+        assert context.params["protocols"] == (Protocol.ATLAS, Protocol.BOREAS)
