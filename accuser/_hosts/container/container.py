@@ -203,7 +203,7 @@ class Container(Transport):
         words = (self.engine.name, *self._run_words(self.engine, self.known))
         script = (_SCRIPTS / "lifeline.sh").read_text()
         self._lifeline = await spawn(
-            ("sh", "-c", script, "sh", self.engine.name, self.name, *words), os.environ
+            ("sh", "-c", script, "sh", self.engine.name, self.name, str(self.volume()), *words), os.environ
         )
         self._reports = Reports(self._lifeline.stdout, self._token)
         try:

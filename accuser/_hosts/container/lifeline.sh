@@ -1,13 +1,15 @@
 # Runs a container as long as standard input is open, and removes it, whatever becomes of its owner.
 #
-# Arguments: the engine, the container's name, and the words that run it. What the engine says, and at last
+# Arguments: the engine, the container's name, a folder, and the words that run it. What the engine says, and at last
 # how the container ended, goes to standard error.
 
 # The guardian of an owner that is gone sends SIGTERM, and nobody reads any more; the removal is still to come.
 trap '' HUP INT PIPE TERM
 engine=$1
 name=$2
-shift 2
+# Where memory was lacking, the engine's monitor leaves a file in its working directory.
+cd "$3" || cd /
+shift 3
 "$@"
 status=$?
 exec >&2 </dev/null
