@@ -20,6 +20,12 @@ from tests.support.proc import children, descriptors
 ACCEPTED = (NEEDS_MAVKIT, NEEDS_ENGINE)
 
 
+def pytest_configure() -> None:
+    """Hear of Ctrl-C, and so do programs started here, where a shell has put the tests into the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """In CI only what needs the real binaries may be skipped, or an engine that runs containers there.
