@@ -21,7 +21,7 @@ ACCEPTED = (NEEDS_MAVKIT, NEEDS_ENGINE)
 
 
 def pytest_configure() -> None:
-    """Hear of Ctrl-C, and so do programs started here, where a shell has put the tests into the background."""
+    """Hear of Ctrl-C where a shell has put the tests into the background; programs inherit it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
