@@ -13,6 +13,7 @@ from accuser._mavryk.codec.binary import frames
 from accuser._mavryk.codec.binary.schema import BinaryError, Schema
 from accuser._mavryk.codec.binary.services import service
 from accuser._mavryk.codec.binary.words import ERRORS
+from accuser._mavryk.codec.operations import Operation
 
 from .conftest import VECTORS
 
@@ -63,3 +64,20 @@ def test_vectors_cut_short_or_prolonged_are_refused(name: str) -> None:
             # A part may be a value of its own where something is optional, but never any other error.
             with contextlib.suppress(BinaryError):
                 schema.from_bytes(data[:end], PROTOCOL)
+
+
+def test_operations_are_forged_and_read_as_upstream_does() -> None:
+    seen = 0
+    for entry in _vectors("requests"):
+        value, data = entry["json"], bytes.fromhex(entry["binary_hex"])
+        if entry["rpc"].endswith("forge/operations"):
+            # A tag byte goes before.
+            assert b"\0" + Operation.from_json(value).unsigned_bytes() == data
+            assert Operation.from_bytes(data[1:], signed=False) == Operation.from_json(value)
+        elif entry["rpc"].endswith("injection/operation") and len(value) > 200:
+            operation = Operation.from_bytes(data[4:])
+            assert operation.to_bytes() == data[4:] == bytes.fromhex(value)
+        else:
+            continue
+        seen += 1
+    assert seen > 50

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +23,6 @@ from accuser._mavryk.codec.manager import Call, Delegation, Manager, Reveal, Tra
 from accuser._mavryk.codec.operations import Operation
 from tests.support.drawn import KINDS, Drawn
 
-VECTORS = Path(os.environ.get("BINARY_VECTORS", Path(__file__).parents[2] / "shared" / "binary-vectors"))
 BRANCH = "BLockGenesisGenesisGenesisGenesisGenesis23a82evMK9F"
 SOURCE, OTHER = BOOTSTRAP[0], BOOTSTRAP[1]
 
@@ -133,28 +129,6 @@ def test_json_that_stands_for_nothing(change: dict[str, Any], where: str) -> Non
     with pytest.raises(ForgeError) as caught:
         Operation.from_json({"branch": BRANCH, "contents": [content]})
     assert where in caught.value.what
-
-
-# Upstream's vectors
-
-
-@pytest.mark.skipif(not VECTORS.is_dir(), reason="upstream's vectors are not beside the checkout")
-def test_upstreams_vectors_of_operations() -> None:
-    seen = 0
-    for line in (VECTORS / "requests.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        value, data = entry["json"], bytes.fromhex(entry["binary_hex"])
-        if entry["rpc"].endswith("forge/operations"):
-            # A tag byte goes before.
-            assert b"\0" + Operation.from_json(value).unsigned_bytes() == data
-            assert Operation.from_bytes(data[1:], signed=False) == Operation.from_json(value)
-        elif entry["rpc"].endswith("injection/operation") and len(value) > 200:
-            operation = Operation.from_bytes(data[4:])
-            assert operation.to_bytes() == data[4:] == bytes.fromhex(value)
-        else:
-            continue
-        seen += 1
-    assert seen > 50
 
 
 # Keys of the other curves
