@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,7 @@ from ..._errors import RunnerError
 from ..._report import RunnerFault
 from ..owner.child import Child, spawn
 from ..remote.script import Reports
-from ..remote.transport import LAST_WORDS, LOOPBACK, Shell, Transport, spawn_shell
+from ..remote.transport import LAST_WORDS, LOOPBACK, SharedTransport, Shell, spawn_shell
 from .engine import LABEL, Engine, EngineName, Image, Pull, meaning, owner
 from .pipes import Pipes
 
@@ -55,7 +54,7 @@ class Facts:
 
 
 @attrs.define(eq=False)
-class Container(Transport):
+class Container(SharedTransport):
     """The container, counted by its users."""
 
     plan: Plan
@@ -71,8 +70,6 @@ class Container(Transport):
     engine: Engine | None = attrs.field(default=None, init=False)
     address_there: str = attrs.field(default=LOOPBACK, init=False)
     """Its address on its network."""
-    _users: int = attrs.field(default=0, init=False)
-    _changing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _asking: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _lifeline: Child | None = attrs.field(default=None, init=False)
     _reports: Reports | None = attrs.field(default=None, init=False)
@@ -103,22 +100,6 @@ class Container(Transport):
         """By what the engine says."""
         return meaning(text, RunnerFault.LOST)
 
-    @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[None]:
-        """Hold the container for the length of a block; the last block ends it. Raises `RunnerError`."""
-        async with self._changing:
-            if self._users == 0:
-                await self._open()
-            self._users += 1
-        try:
-            yield
-        finally:
-            with trio.CancelScope(shield=True):
-                async with self._changing:
-                    self._users -= 1
-                    if self._users == 0:
-                        await self._close()
-
     @property
     def alive(self) -> bool:
         """Whether it runs, as far as is known."""
@@ -127,10 +108,7 @@ class Container(Transport):
     @trio.lowlevel.enable_ki_protection
     async def shell(self, script: str) -> Shell:
         """Start a shell there: by process 1 if that can be, else by the engine; anew if it has died."""
-        async with self._changing:
-            if not self.alive:
-                await self._close()
-                await self._open()
+        await self.revive()
         assert self.engine is not None
         if not (self.facts.has_setsid and self.engine.is_local):
             return await spawn_shell(self.command(), script)

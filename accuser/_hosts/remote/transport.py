@@ -5,10 +5,11 @@ from __future__ import annotations
 import abc
 import contextlib
 import os
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
+import attrs
 import trio
 
 from ..._errors import RunnerError
@@ -104,6 +105,45 @@ class Transport(abc.ABC):
             detail: what it said itself, if anything.
         """
         return RunnerError(self.label, self.meaning(detail), detail.strip())
+
+
+@attrs.define(eq=False)
+class SharedTransport(Transport):
+    """A transport whose shells share what the first user opens and the last one closes."""
+
+    _users: int = attrs.field(default=0, init=False)
+    _changing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    @abc.abstractmethod
+    async def _open(self) -> None:
+        """Open what is shared. Raises `RunnerError`."""
+
+    @abc.abstractmethod
+    async def _close(self) -> None:
+        """Close it, as far as it is open."""
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """Hold it for the length of a block; the last block closes it. Raises `RunnerError`."""
+        async with self._changing:
+            if self._users == 0:
+                await self._open()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with trio.CancelScope(shield=True):
+                async with self._changing:
+                    self._users -= 1
+                    if self._users == 0:
+                        await self._close()
+
+    async def revive(self) -> None:
+        """Open it anew if it was lost. Raises `RunnerError`."""
+        async with self._changing:
+            if not self.alive:
+                await self._close()
+                await self._open()
 
 
 async def spawn_shell(

@@ -13,8 +13,6 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +25,7 @@ from ..._report import RunnerFault
 from ..owner.child import Child, spawn
 from ..owner.guardian import guardian
 from ..paths import expressible_place, is_expressible
-from ..remote.transport import Shell, Transport, spawn_shell
+from ..remote.transport import SharedTransport, Shell, spawn_shell
 
 CLOSE_GRACE: Final = 2.0
 """Seconds that a master gets to take leave; then it is killed."""
@@ -47,7 +45,7 @@ _FAULTS: Final = (
 
 
 @attrs.define(eq=False)
-class Connection(Transport):
+class Connection(SharedTransport):
     """The connection to one machine, counted by its users."""
 
     label: str
@@ -59,8 +57,6 @@ class Connection(Transport):
     connect_timeout: float
     alive_interval: int
     """Seconds of silence after which the server is asked for a sign of life, three times."""
-    _users: int = attrs.field(default=0, init=False)
-    _changing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _master: Child | None = attrs.field(default=None, init=False)
     _folder: Path | None = attrs.field(default=None, init=False)
     _key: str = attrs.field(default="", init=False)
@@ -70,26 +66,6 @@ class Connection(Transport):
     def address(self) -> str:
         """As told."""
         return self.host
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[None]:
-        """Hold the connection for the length of a block; the last block closes it.
-
-        Raises:
-            RunnerError: there is no connection to be had.
-        """
-        async with self._changing:
-            if self._users == 0:
-                await self._open()
-            self._users += 1
-        try:
-            yield
-        finally:
-            with trio.CancelScope(shield=True):
-                async with self._changing:
-                    self._users -= 1
-                    if self._users == 0:
-                        await self._close()
 
     @property
     def alive(self) -> bool:
@@ -106,10 +82,7 @@ class Connection(Transport):
     @trio.lowlevel.enable_ki_protection
     async def shell(self, script: str) -> Shell:
         """Start a shell there that runs ``script``, by a new connection if this one is lost."""
-        async with self._changing:
-            if not self.alive:
-                await self._close()
-                await self._open()
+        await self.revive()
         return await spawn_shell(self.command(), script)
 
     async def fault(self, detail: str = "") -> RunnerError:
