@@ -15,10 +15,10 @@ from .observed import Observed
 from .waits import WAIT_TIMEOUT
 
 T = TypeVar("T")
-O = TypeVar("O", bound=Observed)  # noqa: E741
+D = TypeVar("D", bound=Observed)
 
 
-async def wait_for_any(waits: Mapping[O, Any], *, timeout: float | None = WAIT_TIMEOUT) -> tuple[O, Any]:
+async def wait_for_any(waits: Mapping[D, Any], *, timeout: float | None = WAIT_TIMEOUT) -> tuple[D, Any]:
     """Wait for the first of several daemons; return which one it was, and what it gave.
 
     ``await wait_for_any({node: "head_increment.v0", accuser: accuser.expect("daemon_start.v0")})``
@@ -41,10 +41,10 @@ async def wait_for_any(waits: Mapping[O, Any], *, timeout: float | None = WAIT_T
     }
     if not expectations:
         raise ValueError("give at least one daemon to wait for")
-    found: list[tuple[O, Any]] = []
+    found: list[tuple[D, Any]] = []
     ends: list[TerminatedBeforeEvent] = []
 
-    async def wait(daemon: O, expectation: Expectation[Any]) -> None:
+    async def wait(daemon: D, expectation: Expectation[Any]) -> None:
         try:
             value = await expectation
         except TerminatedBeforeEvent as error:

@@ -64,13 +64,13 @@ class Door:
     _shut: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def serve(
-        self, listeners: list[trio.abc.Listener[Any]], *, task_status: trio.TaskStatus[None]
+        self, listeners: list[trio.SocketListener], *, task_status: trio.TaskStatus[list[trio.SocketListener]]
     ) -> None:
         """Serve until the door is shut."""
         self._shut = trio.Event()
         try:
             with trio.CancelScope() as self._scope:
-                await trio.serve_listeners(self._one, listeners, task_status=task_status)  # type: ignore[arg-type]
+                await trio.serve_listeners(self._one, listeners, task_status=task_status)
         finally:
             self._shut.set()
 

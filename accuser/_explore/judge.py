@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 
 from .._mavryk.codec.base58 import Kind, decode
-from .._mavryk.codec.consensus import Consensus, InlinedConsensus, kind_of
+from .._mavryk.codec.consensus import CONSENSUS_TAGS, Consensus, InlinedConsensus, kind_of
 from .._mavryk.codec.fields import Fields
 from .._mavryk.codec.forge import BlockHeader, fitness_round, full_header_from_json
 from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
@@ -23,7 +23,6 @@ from .doors import Call
 from .memory import Memory, Recorded
 from .words import Said, differences
 
-_VOTES: Final = ("attestation", "preattestation", "attestation_with_dal")
 _ANCHOR: Final = 5
 _AHEAD: Final = 2
 
@@ -340,10 +339,11 @@ def consensus_operations(operations: Sequence[Any]) -> Iterator[InlinedConsensus
             continue
         content = {name: value for name, value in contents[0].items() if name != "metadata"}
         fields = Fields(content)
-        kind = kind_of(fields)
-        if kind in _VOTES:
+        word = kind_of(fields)
+        kind = next((one for one in CONSENSUS_TAGS if one == word), None)
+        if kind is not None:
             signature = Fields(operation).signature()
-            yield InlinedConsensus(operation["branch"], Consensus.from_fields(kind, fields), signature)  # type: ignore[arg-type]
+            yield InlinedConsensus(operation["branch"], Consensus.from_fields(kind, fields), signature)
 
 
 def _differ(one: InlinedConsensus, other: InlinedConsensus) -> bool:

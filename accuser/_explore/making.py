@@ -20,7 +20,7 @@ from .._mavryk.codec.crypto import (
     watermark,
 )
 from .._mavryk.codec.forge import BlockHeader, ProtocolData, fitness
-from .._mavryk.codec.operations import Consensus, InlinedConsensus, Operation
+from .._mavryk.codec.operations import Consensus, ConsensusKind, InlinedConsensus, Operation
 from .._mavryk.protocol import Protocol
 from ..sandbox.chain.activation import Activation
 from ..sandbox.chain.block import Block, Operations
@@ -36,7 +36,7 @@ ACTIVATED: Final = GENESIS_TIME + 1000
 _BALANCE: Final = "4000000000000"
 _SIGNATURE: Final = bytes(64)
 _VOTES: Final = ("pass", "on", "off")
-_ON_ATTESTATION: Final = {"attestation": "attestation_with_dal"}
+_ON_ATTESTATION: Final[dict[ConsensusKind, ConsensusKind]] = {"attestation": "attestation_with_dal"}
 
 
 def activation(chain: Chain, protocol: Protocol) -> BlockHeader:
@@ -143,7 +143,7 @@ def _signed(
     chain: Chain,
     key: Key,
     branch: str,
-    kind: str,
+    kind: ConsensusKind,
     slot: int,
     level: int,
     at_round: int,
@@ -152,7 +152,7 @@ def _signed(
 ) -> Operation:
     if dal is not None:
         kind = _ON_ATTESTATION.get(kind, kind)
-    content = Consensus(kind, slot, level, at_round, payload, dal)  # type: ignore[arg-type]
+    content = Consensus(kind, slot, level, at_round, payload, dal)
     unsigned = InlinedConsensus(branch, content, _SIGNATURE)
     mark = watermark(content.watermark, chain.network.chain_id)
     return Operation(branch, (content,), key.sign(unsigned.unsigned_bytes(), watermark=mark))

@@ -26,7 +26,21 @@ if __name__ == "__main__":
     test_{name}()
 '''
 
-_AS_PROCESS: Final = '''"""{title}"""
+_ON_ACCUSER: Final = '''SCHEDULE = Schedule.from_json("""
+{schedule}""")
+
+
+def test_{name}() -> None:
+    violations = play(SCHEDULE, ACCUSER).violations
+    assert not violations, "\\n".join(violations)
+
+
+if __name__ == "__main__":
+    test_{name}()
+'''
+
+_AS_PROCESS: Final = (
+    '''"""{title}"""
 
 import os
 from pathlib import Path
@@ -34,37 +48,20 @@ from pathlib import Path
 from accuser.explore import Executable, Schedule, play
 
 ACCUSER = Executable(path=Path(os.environ.get({variable!r}, {path!r})))
-SCHEDULE = Schedule.from_json("""
-{schedule}""")
-
-
-def test_{name}() -> None:
-    violations = play(SCHEDULE, ACCUSER).violations
-    assert not violations, "\\n".join(violations)
-
-
-if __name__ == "__main__":
-    test_{name}()
 '''
+    + _ON_ACCUSER
+)
 
-_OF_TOOLCHAIN: Final = '''"""{title}"""
+_OF_TOOLCHAIN: Final = (
+    '''"""{title}"""
 
 from accuser import installed
 from accuser.explore import Executable, Schedule, play
 
 ACCUSER = Executable(toolchain={toolchain})
-SCHEDULE = Schedule.from_json("""
-{schedule}""")
-
-
-def test_{name}() -> None:
-    violations = play(SCHEDULE, ACCUSER).violations
-    assert not violations, "\\n".join(violations)
-
-
-if __name__ == "__main__":
-    test_{name}()
 '''
+    + _ON_ACCUSER
+)
 
 
 def program(outcome: Outcome, name: str, executable: Executable | None = None) -> str:

@@ -139,7 +139,7 @@ def shared_by_workers(place: Path) -> Iterator[str]:
         if not left and not found.startswith(NEEDS_ENGINE):
             outcome.unlink()
             # The driver overlay leaves a mount behind.
-            command = ["umount", "--lazy", f"{found}/root/overlay"]
+            command = ["umount", "--lazy", str(Path(found, "root", "overlay"))]
             subprocess.run(command, check=False, capture_output=True)
             shutil.rmtree(Path(found).parent, ignore_errors=True)
 
