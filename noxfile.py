@@ -52,11 +52,16 @@ def nightly(session: nox.Session) -> None:
     session.run("pytest", *tests, "-o", "faulthandler_timeout=0", *session.posargs, env=env)
 
 
+def _run_tool(session: nox.Session, module: str, extras: str = "sandbox") -> None:
+    """Run a module of the tests as a program, with the arguments of the session."""
+    session.install("-q", f".[{extras}]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "-m", module, *session.posargs)
+
+
 @nox.session
 def mutation(session: nox.Session) -> None:
     """Change each decision of the accuser's algorithm; arguments go to ``tests/tools/mutate.py``."""
-    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.mutate", *session.posargs)
+    _run_tool(session, "tests.tools.mutate")
 
 
 @nox.session
@@ -69,36 +74,31 @@ def forging(session: nox.Session) -> None:
 @nox.session
 def explored_mutants(session: nox.Session) -> None:
     """Let ``accuser explore`` look for faults put into the accuser, and print which it finds, and when."""
-    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.explored_mutants", *session.posargs)
+    _run_tool(session, "tests.tools.explored_mutants")
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Meet 500 faults drawn at random; arguments go to ``tests/tools/soak.py``."""
-    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.soak", *session.posargs)
+    _run_tool(session, "tests.tools.soak")
 
 
 @nox.session
 def orphans(session: nox.Session) -> None:
     """Kill 200 owners of containers at random moments; arguments go to ``tests/tools/orphans.py``."""
-    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.orphans", *session.posargs)
+    _run_tool(session, "tests.tools.orphans")
 
 
 @nox.session
 def sweep(session: nox.Session) -> None:
     """Interrupt and kill an owner at 500 lines each; arguments go to ``tests/tools/sweep.py``."""
-    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.sweep", *session.posargs)
+    _run_tool(session, "tests.tools.sweep")
 
 
 @nox.session
 def abuse(session: nox.Session) -> None:
     """Abuse ``accuser run`` for 15 minutes; arguments go to ``tests/tools/abuse.py``."""
-    session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.abuse", *session.posargs)
+    _run_tool(session, "tests.tools.abuse", "sandbox,cli,metrics")
 
 
 @nox.session
@@ -111,22 +111,19 @@ def scenarios(session: nox.Session) -> None:
 @nox.session
 def failures(session: nox.Session) -> None:
     """Run thirty failing tests, and write what they print into the docs."""
-    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.failing_tests")
+    _run_tool(session, "tests.tools.failing_tests")
 
 
 @nox.session
 def openapi(session: nox.Session) -> None:
     """Judge a sandbox node by upstream's specifications in DIR, and write the table of the docs."""
-    session.install("-q", ".[sandbox]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.openapi", *session.posargs)
+    _run_tool(session, "tests.tools.openapi")
 
 
 @nox.session
 def endurance(session: nox.Session) -> None:
     """Keep an accuser running beside a node that is killed; arguments go to ``tests/tools/endurance.py``."""
-    session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("python", "-m", "tests.tools.endurance", *session.posargs)
+    _run_tool(session, "tests.tools.endurance", "sandbox,cli,metrics")
 
 
 @nox.session

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from .base58 import (
@@ -56,20 +57,21 @@ _CURVES: Final = {curve.tag: curve for curve in Curve}
 
 def curve_of_hash(pkh: str) -> Curve:
     """The curve of the key that a text is the hash of. Raises ``Base58Error`` if it is none."""
-    curve = next((one for one in Curve if pkh.startswith(one.name_of_hash)), None)
-    if curve is None:
-        raise Base58Error(pkh, "no public key hash")
-    decode(curve.hash, pkh)
-    return curve
+    return _curve_of(pkh, "no public key hash", lambda curve: (curve.name_of_hash, curve.hash))
 
 
 def curve_of_key(public_key: str) -> Curve:
     """The curve of a public key. Raises ``Base58Error`` if it is none."""
-    curve = next((one for one in Curve if public_key.startswith(one.name_of_key)), None)
-    if curve is None:
-        raise Base58Error(public_key, "no public key")
-    decode(curve.public, public_key)
-    return curve
+    return _curve_of(public_key, "no public key", lambda curve: (curve.name_of_key, curve.public))
+
+
+def _curve_of(text: str, complaint: str, form: Callable[[Curve], tuple[str, Kind]]) -> Curve:
+    for curve in Curve:
+        beginning, kind = form(curve)
+        if text.startswith(beginning):
+            decode(kind, text)
+            return curve
+    raise Base58Error(text, complaint)
 
 
 def hash_of_key(public_key: str) -> str:

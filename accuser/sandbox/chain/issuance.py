@@ -36,13 +36,17 @@ _WEIGHTS: Final = {
 _OF_ATLAS: Final = {_BASE: 85_007_812, _SUBSIDY: 1280}
 """Atlas pays the subsidy as a part of what is issued, its successors besides."""
 
-_REWARDS: Final[Mapping[str, Any]] = {
+RATIOS: Final[Mapping[str, Any]] = {
     "issuance_ratio_final_min": {"numerator": "1", "denominator": "400"},
     "issuance_ratio_final_max": {"numerator": "1", "denominator": "10"},
     "issuance_ratio_initial_min": {"numerator": "1", "denominator": "40"},
     "issuance_ratio_initial_max": {"numerator": "7", "denominator": "200"},
     "initial_period": 130,
     "transition_period": 70,
+}
+"""Constants that Boreas has and Atlas had not."""
+_REWARDS: Final[Mapping[str, Any]] = {
+    **RATIOS,
     "max_bonus": "50000000000000",
     "growth_rate": {"numerator": "1", "denominator": "100"},
     "center_dz": {"numerator": "33", "denominator": "100"},

@@ -13,6 +13,7 @@ import attrs
 
 from ..._mavryk.protocol import Protocol
 from .block import Network
+from .issuance import RATIOS
 from .parameters import Parameters
 from .state import State
 from .trace import (
@@ -129,7 +130,7 @@ def constants_after_atlas(parameters: Parameters, level: int) -> dict[str, Any]:
         rewards = dict(raw["adaptive_rewards_params"])
         for replaced in ("issuance_ratio_min", "issuance_ratio_max"):
             rewards.pop(replaced, None)
-        changed["adaptive_rewards_params"] = {**rewards, **_REWARDS}
+        changed["adaptive_rewards_params"] = {**rewards, **RATIOS}
     return {**raw, **changed}
 
 
@@ -143,13 +144,4 @@ _DAL: Final[Mapping[str, object]] = {
     "page_size": 3967,
     "slot_size": 126_944,
     "number_of_shards": 512,
-}
-
-_REWARDS: Final[Mapping[str, object]] = {
-    "issuance_ratio_final_min": {"numerator": "1", "denominator": "400"},
-    "issuance_ratio_final_max": {"numerator": "1", "denominator": "10"},
-    "issuance_ratio_initial_min": {"numerator": "1", "denominator": "40"},
-    "issuance_ratio_initial_max": {"numerator": "7", "denominator": "200"},
-    "initial_period": 130,
-    "transition_period": 70,
 }

@@ -57,30 +57,31 @@ async def connect(context: Context, where: Address) -> None:
         context.message(f"Connection to {point} established.")
 
 
-async def _patch(context: Context, where: Address, acl: str) -> None:
-    await context.call("PATCH", f"/network/points/{point_text(where)}", {"acl": acl})
+async def _set_rule(context: Context, path: str, acl: str, told: str) -> None:
+    await context.call("PATCH", f"/network/{path}", {"acl": acl})
+    context.message(told)
 
 
 async def trust(context: Context, where: Address) -> None:
     """Let the node trust a point."""
-    await _patch(context, where, "trust")
-    context.message(f"Address {point_text(where)} is now trusted.")
+    point = point_text(where)
+    await _set_rule(context, f"points/{point}", "trust", f"Address {point} is now trusted.")
 
 
 async def untrust(context: Context, where: Address) -> None:
-    await _patch(context, where, "open")
-    context.message(f"Address {point_text(where)} is now untrusted.")
+    point = point_text(where)
+    await _set_rule(context, f"points/{point}", "open", f"Address {point} is now untrusted.")
 
 
 async def ban(context: Context, where: Address) -> None:
     """Refuse an address, whatever its port, and leave it."""
-    await _patch(context, (where[0], 0), "ban")
-    context.message(f"Address {_host(where)}:* is now banned.")
+    point = point_text((where[0], 0))
+    await _set_rule(context, f"points/{point}", "ban", f"Address {_host(where)}:* is now banned.")
 
 
 async def unban(context: Context, where: Address) -> None:
-    await _patch(context, (where[0], 0), "open")
-    context.message(f"Address {_host(where)}:* is now unbanned.")
+    point = point_text((where[0], 0))
+    await _set_rule(context, f"points/{point}", "open", f"Address {_host(where)}:* is now unbanned.")
 
 
 async def is_banned(context: Context, where: Address) -> None:
@@ -89,38 +90,32 @@ async def is_banned(context: Context, where: Address) -> None:
     context.message(f"The given ip address is {'banned' if banned else 'not banned'}")
 
 
+async def _set_rule_of_peer(context: Context, peer: str, acl: str, told: str) -> None:
+    await _set_rule(context, f"peers/{peer}", acl, f"The peer {peer[:SHORT_PEER]} is now {told}.")
+
+
 async def trust_peer(context: Context, peer: str) -> None:
     """Let the node trust a peer wherever it is."""
-    await _patch_peer(context, peer, "trust")
-    context.message(f"The peer {peer[:SHORT_PEER]} is now trusted.")
+    await _set_rule_of_peer(context, peer, "trust", "trusted")
 
 
 async def untrust_peer(context: Context, peer: str) -> None:
-    """Undo `trust_peer`."""
-    await _patch_peer(context, peer, "open")
-    context.message(f"The peer {peer[:SHORT_PEER]} is now untrusted.")
+    await _set_rule_of_peer(context, peer, "open", "untrusted")
 
 
 async def ban_peer(context: Context, peer: str) -> None:
     """Refuse a peer wherever it is, and leave it."""
-    await _patch_peer(context, peer, "ban")
-    context.message(f"The peer {peer[:SHORT_PEER]} is now banned.")
+    await _set_rule_of_peer(context, peer, "ban", "banned")
 
 
 async def unban_peer(context: Context, peer: str) -> None:
-    """Undo `ban_peer`."""
-    await _patch_peer(context, peer, "open")
-    context.message(f"The peer {peer[:SHORT_PEER]} is now unbanned.")
+    await _set_rule_of_peer(context, peer, "open", "unbanned")
 
 
 async def is_peer_banned(context: Context, peer: str) -> None:
     """Say whether a peer is banned."""
     banned = await context.get(f"/network/peers/{peer}/banned")
     context.message(f"The given peer ID is {'banned' if banned else 'not banned'}")
-
-
-async def _patch_peer(context: Context, peer: str, acl: str) -> None:
-    await context.call("PATCH", f"/network/peers/{peer}", {"acl": acl})
 
 
 async def kick(context: Context, peer: str) -> None:

@@ -6,7 +6,8 @@ argument that means nothing is told with each way in which it was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,13 +25,18 @@ _FOREIGN: Final = ("encrypted", "ledger", "remote", "http", "https", "tcp", "uni
 """Schemes of keys that upstream has, and the sandbox has not."""
 
 
+def is_one_of(kinds: Iterable[Kind], text: str) -> bool:
+    """Whether a text is of one of those kinds, its checksum included."""
+    for kind in kinds:
+        with contextlib.suppress(Base58Error):
+            decode(kind, text)
+            return True
+    return False
+
+
 def public_key_hash(text: str) -> str:
     """The hash of a public key. Raises ``WalletError``."""
-    for kind in HASH_KINDS:
-        try:
-            decode(kind, text)
-        except Base58Error:
-            continue
+    if is_one_of(HASH_KINDS, text):
         return text
     raise WalletError(f'Failed to read a b58check_encoding data (Signature.Public_key_hash): "{text}"')
 
@@ -95,11 +101,7 @@ def contract(wallet: Wallet, text: str) -> str:
 
 
 def _contract_hash(text: str) -> str:
-    for kind in (*HASH_KINDS, Kind.CONTRACT):
-        try:
-            decode(kind, text)
-        except Base58Error:
-            continue
+    if is_one_of((*HASH_KINDS, Kind.CONTRACT), text):
         return text
     raise WalletError(f'bad contract notation\nInvalid contract notation "{text}"')
 
