@@ -21,9 +21,14 @@ ACCEPTED = (NEEDS_MAVKIT, NEEDS_ENGINE)
 
 
 def pytest_configure() -> None:
-    """Hear of Ctrl-C where a shell has put the tests into the background; programs inherit it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Hear of signals that the shell (in the background) or ``nohup`` ignores; programs inherit that."""
+    for signum, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, usual)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,7 +81,8 @@ def test_a_stranger_finds_the_failed_command(
     browser: Browser, tmp_path: Path, width: int, dark: bool
 ) -> None:
     browser.open(page_of(tmp_path / "run.jsonl", failed()), size=(width, 800), dark=dark)
-    # It opens at the failure, which is in sight in the list, not at its edge.
+    # It opens at the failure, which is in sight in the list, not at its edge, once the list is drawn.
+    browser.painted()
     assert chosen(browser) == "failure"
     assert seen(browser, "#rows [aria-selected=true]")
     assert "CommandFailed" in text_of(browser, "details")
