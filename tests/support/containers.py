@@ -63,6 +63,11 @@ class TestEngine:
         """The names of all containers, those that have ended too."""
         return self.run("ps", "--all", "--format", "{{.Names}}").split()
 
+    def owned_by(self, *pids: int) -> list[str]:
+        """The names of those that these processes own: the engine is shared with other workers of a run."""
+        lines = self.run("ps", "--all", "--format", "{{.Names}} {{.Labels}}").splitlines()
+        return [line.split()[0] for line in lines if any(f"/{pid}/" in line for pid in pids)]
+
 
 def mounts() -> tuple[str, ...]:
     """What a script of this Python needs to run in the image."""

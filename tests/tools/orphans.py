@@ -38,20 +38,23 @@ def kill_owners(engine: TestEngine, number: int, chance: random.Random) -> list[
     program = OWNER.format(root=str(ROOT), image=IMAGE)
     with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
         environment = {**os.environ, **engine.variables, "TMPDIR": folder}
+        pids = []
         for _ in range(number):
             with subprocess.Popen([sys.executable, "-c", program], env=environment) as owner:
+                pids.append(owner.pid)
                 time.sleep(chance.uniform(0, LONGEST))
                 owner.kill()
         end = time.monotonic() + GONE
-        while (left := remains(engine, Path(folder))) and time.monotonic() < end:
+        while (left := remains(engine, pids, Path(folder))) and time.monotonic() < end:
             # No event tells the end of what is nobody's.
             time.sleep(0.1)
     return left
 
 
-def remains(engine: TestEngine, folder: Path) -> list[str]:
+def remains(engine: TestEngine, pids: list[int], folder: Path) -> list[str]:
     """Containers, volumes and directories."""
-    return [*engine.containers(), *engine.run("volume", "ls", "--quiet").split(), *map(str, folder.iterdir())]
+    volumes = engine.run("volume", "ls", "--quiet").split()
+    return [*engine.owned_by(*pids), *volumes, *map(str, folder.iterdir())]
 
 
 def main(number: int = 200, seed: int | None = None) -> int:
