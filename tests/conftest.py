@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import accuser
 from accuser._hosts.owner.ports import lock_file
@@ -18,6 +19,11 @@ from tests.support.containers import NEEDS_ENGINE
 from tests.support.proc import children, descriptors
 
 ACCEPTED = (NEEDS_MAVKIT, NEEDS_ENGINE)
+
+# How many examples the property tests try. They differ in each run, so that few are enough in one of them.
+settings.register_profile("default", max_examples=40, deadline=None)
+settings.register_profile("nightly", max_examples=10_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_configure() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accuser._mavryk.codec.base58 import Kind, encode
@@ -30,7 +30,6 @@ from accuser._mavryk.codec.binary.schema import (
 from accuser._mavryk.codec.binary.services import service
 
 PROTOCOL: Final = "PtBoreasK2KPuKbeYtXeEdudEHS7YcMFHE9amwheUc4kejTxgRi"
-SMALL: Final = settings(max_examples=100, deadline=None, database=None)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,6 @@ def test_fields_that_may_be_absent() -> None:
 
 
 @given(st.integers())
-@SMALL
 def test_numbers_of_any_size(number: int) -> None:
     assert SIGNED.from_bytes(SIGNED.to_bytes(number)) == number
     assert NATURAL.from_bytes(NATURAL.to_bytes(abs(number))) == abs(number)
@@ -132,7 +130,6 @@ _JSON: Final = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.text("abk", min_size=1), _JSON, min_size=1), min_size=1, max_size=12))
-@SMALL
 def test_errors_are_json_as_bson(trace: list[dict[str, Any]]) -> None:
     assert frames.unframed_errors(frames.framed_errors(trace)) == trace
 
@@ -144,7 +141,6 @@ def test_what_is_no_trace_becomes_one(value: object) -> None:
 
 
 @given(st.binary(max_size=80))
-@SMALL
 def test_no_bytes_break_a_reader(data: bytes) -> None:
     for path in ("/monitor/heads/main", "/monitor/applied_blocks", "/chains/main/blocks/head"):
         found = service("GET", path)

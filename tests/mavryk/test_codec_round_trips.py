@@ -29,7 +29,6 @@ from accuser._mavryk.codec.operations import (
     Operation,
 )
 from tests.support.codec import (
-    SMALL,
     full_headers,
     operations,
     protocol_data,
@@ -38,7 +37,6 @@ from tests.support.codec import (
 
 
 @given(shells, st.binary(max_size=40))
-@SMALL
 def test_any_header_round_trips(shell: ShellHeader, data: bytes) -> None:
     header = BlockHeader(shell, data)
     assert BlockHeader.from_bytes(header.to_bytes()) == header
@@ -48,7 +46,6 @@ def test_any_header_round_trips(shell: ShellHeader, data: bytes) -> None:
 
 
 @given(protocol_data)
-@SMALL
 def test_any_protocol_data_round_trips(data: ProtocolData) -> None:
     assert ProtocolData.from_bytes(data.to_bytes()) == data
     assert ProtocolData.from_json(json.loads(json.dumps(data.to_json()))) == data
@@ -56,13 +53,11 @@ def test_any_protocol_data_round_trips(data: ProtocolData) -> None:
 
 
 @given(full_headers)
-@SMALL
 def test_any_full_header_round_trips(header: BlockHeader) -> None:
     assert full_header_from_json(json.loads(json.dumps(full_header_json(header)))) == header
 
 
 @given(operations)
-@SMALL
 def test_any_operation_round_trips(operation: Operation) -> None:
     data = operation.to_bytes()
     assert Operation.from_bytes(data) == operation
@@ -75,7 +70,6 @@ def test_any_operation_round_trips(operation: Operation) -> None:
 
 
 @given(operations, st.data())
-@SMALL
 def test_a_cut_operation_is_refused(operation: Operation, data: st.DataObject) -> None:
     whole = operation.to_bytes()
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -87,7 +81,6 @@ def test_a_cut_operation_is_refused(operation: Operation, data: st.DataObject) -
 
 
 @given(operations, st.data())
-@SMALL
 def test_changed_bytes_are_refused_or_kept(operation: Operation, data: st.DataObject) -> None:
     whole = bytearray(operation.to_bytes())
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
@@ -100,7 +93,6 @@ def test_changed_bytes_are_refused_or_kept(operation: Operation, data: st.DataOb
 
 
 @given(st.binary(max_size=300))
-@SMALL
 def test_noise_is_refused_or_kept(data: bytes) -> None:
     for read in (Operation.from_bytes, InlinedConsensus.from_bytes, ProtocolData.from_bytes):
         with contextlib.suppress(ForgeError):
@@ -115,7 +107,6 @@ json_values = st.recursive(
 
 
 @given(operations, json_values, st.data())
-@SMALL
 def test_any_json_in_place_of_a_part_is_refused_or_read(
     operation: Operation, noise: Any, data: st.DataObject
 ) -> None:

@@ -33,7 +33,6 @@ from accuser._mavryk.codec.forge import (
 )
 from tests.support.codec import (
     KEYS,
-    SMALL,
     ZEROS,
 )
 
@@ -164,7 +163,6 @@ def test_base58_texts_look_as_upstream_declares(kind: Kind, fill: bytes) -> None
     assert decode(kind, text) == fill * kind.size
 
 
-@SMALL
 @given(st.sampled_from(list(Kind)), st.data())
 def test_base58_round_trip_and_one_wrong_character(kind: Kind, data: st.DataObject) -> None:
     raw = data.draw(st.binary(min_size=kind.size, max_size=kind.size))
@@ -271,7 +269,6 @@ def test_parse_timestamp_refuses(text: str) -> None:
 
 
 @given(st.integers(-(2**63), 2**63 - 1) | st.integers(-(10**12), 10**12))
-@SMALL
 def test_time_round_trip(seconds: int) -> None:
     assert parse_timestamp(rfc3339(seconds)) == seconds
 

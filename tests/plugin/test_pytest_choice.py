@@ -54,26 +54,24 @@ def test_the_marker_multiplies_tests(project: Project, tmp_path: Path) -> None:
     assert "atlas" not in ended.output
 
 
+MARKERS = {
+    "import pytest\n@pytest.mark.mavryk(protocols=['babylon'])\ndef test(protocol): pass": (
+        "unknown protocol 'babylon'"
+    ),
+    "import pytest\n@pytest.mark.mavryk(toolchains=['octez'])\ndef test(toolchain): pass": (
+        "a toolchain is 'memory', 'sandbox' or 'mavkit', not 'octez'"
+    ),
+    "import pytest\n@pytest.mark.mavryk(protocol='alpha')\ndef test(): pass": (
+        "the marker is mavryk(protocols=[...], toolchains=[...])"
+    ),
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "text", "said"),
     [
         (("--mavkit=/no/such",), "", "--mavkit /no/such: '/no/such' is neither 'sandbox' nor 'memory' nor"),
         (("--mavryk-protocol=babylon",), "def test(protocol): pass", "unknown protocol 'babylon'"),
-        (
-            (),
-            "import pytest\n@pytest.mark.mavryk(protocols=['babylon'])\ndef test(protocol): pass",
-            "unknown protocol 'babylon'",
-        ),
-        (
-            (),
-            "import pytest\n@pytest.mark.mavryk(toolchains=['octez'])\ndef test(toolchain): pass",
-            "a toolchain is 'memory', 'sandbox' or 'mavkit', not 'octez'",
-        ),
-        (
-            (),
-            "import pytest\n@pytest.mark.mavryk(protocol='alpha')\ndef test(): pass",
-            "the marker is mavryk(protocols=[...], toolchains=[...])",
-        ),
         (("-o", "trio_mode=false"), "async def test(node): pass", "are for asynchronous tests under pytest"),
         ((), "def test(node): pass", "are for asynchronous tests under pytest-trio: write `async def`"),
         (("-p", "no:trio"), "async def test(node): pass", "need pytest-trio: pip install 'accuser[pytest]'"),
@@ -84,6 +82,15 @@ def test_what_is_wrong_is_said(project: Project, arguments: tuple[str, ...], tex
     ended = project.pytest(*arguments)
     assert ended.status != 0
     assert said in ended.output
+
+
+def test_wrong_markers_are_told_each_with_its_file(project: Project) -> None:
+    project.write(**{f"test_wrong_{number}": text for number, text in enumerate(MARKERS)})
+    ended = project.pytest("--continue-on-collection-errors")
+    assert ended.status != 0
+    for number, said in enumerate(MARKERS.values()):
+        assert said in ended.output
+        assert f"ERROR test_wrong_{number}.py" in ended.output
 
 
 def executables(folder: Path, *protocols: Protocol) -> Path:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import trio
 
 from accuser import events
+from tests.support.projects import without_hypothesis
 from tests.support.sshd import SSHD, serve
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,9 +36,11 @@ PROGRAMS = [
 ]
 
 
-async def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+async def run(
+    *command: str, cwd: Path, env: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[bytes]:
     process = partial(trio.run_process, capture_stdout=True, capture_stderr=True, check=False)
-    return await process([sys.executable, *command], cwd=cwd, env=os.environ)
+    return await process([sys.executable, *command], cwd=cwd, env=env)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -61,7 +65,8 @@ async def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
 
 async def see_that_its_tests_pass(program: str, folder: Path) -> None:
     (folder / "test_it.py").write_text(program)
-    done = await run(*PYTEST, "test_it.py", cwd=folder)
+    environment = os.environ if "hypothesis" in program else without_hypothesis(folder / "site", os.environ)
+    done = await run(*PYTEST, "test_it.py", cwd=folder, env=environment)
     assert done.returncode == 0, done.stdout.decode()
 
 
@@ -81,7 +86,8 @@ def test_there_are_programs_in_the_documents() -> None:
 async def test_the_test_in_the_readme(tmp_path: Path) -> None:
     (test,) = blocks("README.md", "python")
     (tmp_path / "test_readme.py").write_text(test)
-    done = await run(*PYTEST, "test_readme.py", cwd=tmp_path)
+    environment = without_hypothesis(tmp_path / "site", os.environ)
+    done = await run(*PYTEST, "test_readme.py", cwd=tmp_path, env=environment)
     assert "1 passed" in done.stdout.decode()
     assert len([line for line in test.splitlines() if line.strip()]) <= 12
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from accuser._mavryk.codec.base58 import (
@@ -37,8 +36,6 @@ RUNS = Path(__file__).parent.parent / "data" / "recorded-runs"
 ANSWER_FIELDS = ("protocol", "chain_id", "hash")
 
 ZEROS = bytes(64)
-
-SMALL = settings(max_examples=60, deadline=None, database=None)
 
 KEYS = pytest.mark.parametrize("key", [*BOOTSTRAP, ACTIVATOR], ids=lambda key: key.alias)
 

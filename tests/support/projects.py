@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -91,9 +92,25 @@ def project_in(folder: Path) -> Project:
         "PYTEST_DEBUG_TEMPROOT": str(temporary),
         "COLUMNS": "200",
     }
+    site = folder.parent / "site"
     if not any(point.name == PLUGIN for point in entry_points(group="pytest11")):
-        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{_installation(folder.parent / 'site')}"
-    return Project(folder, environment)
+        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{_installation(site)}"
+    return Project(folder, without_hypothesis(site, environment))
+
+
+def without_hypothesis(site: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a pytest for which hypothesis is not installed.
+
+    pytest-trio imports it where it is, which takes longer than everything else that such a pytest does.
+    """
+    site.mkdir(parents=True, exist_ok=True)
+    (site / "hypothesis.py").write_text("raise ModuleNotFoundError('hidden', name='hypothesis')\n")
+    path = environment.get("PYTHONPATH")
+    return {
+        **environment,
+        "PYTHONPATH": str(site) if path is None else f"{path}{os.pathsep}{site}",
+        "PYTEST_ADDOPTS": "-p no:hypothesispytest",
+    }
 
 
 def _installation(site: Path) -> Path:
