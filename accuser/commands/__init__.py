@@ -15,7 +15,7 @@ import click
 
 from .._text import printable_lines
 from .lazy import LazyGroup
-from .output import escape_what_cannot_be_written
+from .output import escape_what_cannot_be_written, hold_standard_streams
 
 # Where each command is, and its line of help. What a command needs, trio for one, takes longer to load
 # than the help takes to print.
@@ -65,6 +65,7 @@ def cli() -> None:
 
 def run() -> int:
     """Run the command that the arguments name; return the exit status."""
+    hold_standard_streams()
     escape_what_cannot_be_written()
     try:
         status = cli.main(prog_name="accuser", standalone_mode=False)

@@ -39,7 +39,9 @@ class Output:
     _queue: deque[bytes] = attrs.field(factory=deque, init=False)
     _size: int = attrs.field(default=0, init=False)
     _gone: bool = attrs.field(default=False, init=False)
-    """Whether the reader has left for good."""
+    """Whether the stream was closed, after which nothing can be written."""
+    _torn: bool = attrs.field(default=False, init=False)
+    """Whether the last text was written in part."""
     _changed: threading.Condition = attrs.field(factory=threading.Condition, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
 
@@ -97,24 +99,52 @@ class Output:
             with self._changed:
                 self._size -= len(data)
                 if not written:
-                    self.dropped += 1 + len(self._queue)
+                    self.dropped += 1
+                if self._gone:
+                    self.dropped += len(self._queue)
                     self._queue.clear()
-                    self._size, self._gone = 0, True
+                    self._size = 0
                 self._changed.notify_all()
-            if not written:
+            if self._gone:
                 return
 
     def _write(self, data: bytes) -> bool:
-        rest = memoryview(data)
+        """Write a text; whether it could be. The next one may find a disk with room, or a new reader."""
+        rest = memoryview(b"\n" + data if self._torn else data)
+        whole = len(rest)
         while rest:
             try:
                 rest = rest[os.write(self.stream.fileno(), rest) :]
             except BlockingIOError:
                 # Somebody who shares the descriptor made it non-blocking.
                 time.sleep(0.05)
-            except (OSError, ValueError):
+            except OSError:
+                self._torn = self._torn or len(rest) < whole
                 return False
+            except ValueError:
+                self._gone = True
+                return False
+        self._torn = False
         return True
+
+
+def hold_standard_streams() -> None:
+    """Let those of the three standard descriptors that are closed, as by ``>&-``, lead to nothing.
+
+    Else the next file that is opened would be taken for one of them, and daemons would write into it.
+    """
+    for name, descriptor, mode in (
+        ("stdin", 0, os.O_RDONLY),
+        ("stdout", 1, os.O_WRONLY),
+        ("stderr", 2, os.O_WRONLY),
+    ):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free one is taken, and those below are open by now.
+            os.open(os.devnull, mode)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w", closefd=False))
 
 
 def escape_what_cannot_be_written() -> None:
