@@ -211,6 +211,8 @@ class RunnerFault(enum.Enum):
     UNKNOWN_KEY = "unknown host key"
     CHANGED_KEY = "changed host key"
     NO_PERMISSION = "no permission"
+    NOT_CONNECTED = "no connection"
+    UNKNOWN = "no connection, for an unknown reason"
     LOST = "connection lost"
     UNUSABLE = "no usable shell"
     NO_ENGINE = "no engine for containers"
@@ -238,6 +240,8 @@ _ADVICE: Final = {
     RunnerFault.CHANGED_KEY: "somebody may be in between; if the change is known, "
     "remove the old key with `ssh-keygen -R`",
     RunnerFault.NO_PERMISSION: "check user= and identity=; a password is never asked for",
+    RunnerFault.NOT_CONNECTED: "`ssh` says why; try the same by hand, with `-v`",
+    RunnerFault.UNKNOWN: "`ssh` does not say why; try the same by hand, with `-v`",
     RunnerFault.LOST: "the daemon there stops by itself",
     RunnerFault.UNUSABLE: "a POSIX shell, reached as `sh`, and OpenSSH's server are needed there",
     RunnerFault.NO_ENGINE: "install podman or docker, which must be in the PATH",

@@ -93,6 +93,54 @@ async def test_no_permission_and_no_question(server: Server, tmp_path: Path) -> 
     assert "publickey" in error.detail
 
 
+async def test_a_server_that_agrees_to_nothing_is_told_in_the_words_of_ssh(
+    server: Server, tmp_path: Path
+) -> None:
+    with (server.folder / "config").open("a") as config:
+        config.write("HostKeyAlgorithms ecdsa-sha2-nistp256\n")
+    error = await fails(server.runner(), RunnerFault.NOT_CONNECTED, tmp_path)
+    assert "no matching host key type found" in error.detail
+    config_text = (server.folder / "config").read_text()
+    (server.folder / "config").write_text(
+        config_text.replace("HostKeyAlgorithms ecdsa-sha2-nistp256", "Nonsense yes")
+    )
+    error = await fails(server.runner(), RunnerFault.NOT_CONNECTED, tmp_path)
+    assert "ad configuration option: nonsense" in error.detail
+
+
+async def test_a_server_of_something_else(server: Server, tmp_path: Path) -> None:
+    async def speak(stream: trio.SocketStream) -> None:
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, speak, 0)
+        port = listeners[0].socket.getsockname()[1]
+        error = await fails(server.runner(port=port), RunnerFault.NOT_CONNECTED, tmp_path)
+        assert "kex_exchange_identification" in error.detail
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reason_that_nobody_tells_is_called_unknown(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ssh").write_text("#!/bin/sh\nexit 255\n")
+    (tmp_path / "bin" / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    error = await fails(server.runner(), RunnerFault.UNKNOWN, tmp_path)
+    assert "for an unknown reason" in str(error)
+
+
+@pytest.mark.parametrize("said", ["This account is not available.", "x: Permission denied (for you)", ""])
+async def test_no_usable_shell_though_the_connection_stands(
+    server: Server, tmp_path: Path, said: str
+) -> None:
+    authorized = server.folder / "authorized"
+    authorized.write_text(f"command=\"echo '{said}' >&2; exit 1\" {authorized.read_text()}")
+    error = await fails(server.runner(), RunnerFault.UNUSABLE, tmp_path)
+    assert error.detail == said
+
+
 async def test_no_ssh_here(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     await fails(server.runner(), RunnerFault.NO_CLIENT, tmp_path)

@@ -251,13 +251,14 @@ def table(abused: Abuse, seconds: float, seed: int) -> str:
     for what in (*OUTPUTS, "kept"):
         took = abused.ends.get(what, [])
         lines.append(f"| {what} | {len(took)} | {max(took, default=0):.2f} s |")
+    took_all = [took for what in abused.ends.values() for took in what]
     each = "; ".join(f"{one.name}: {one.processed} processed, {one.explained} not" for one in abused.kept)
-    total = sum(map(len, abused.ends.values()))
     lines += [
         "",
         f"{seconds / 60:.1f} minutes with seed {seed}, {os.cpu_count()} processors. {abused.blocks} blocks "
-        f"were baked. Of those that were waited for: {each}, each of these for a restart. {total} were ended by "
-        f"SIGTERM, none later than its grace of {GRACE:g} s. No process and no directory was left.",
+        f"were baked. Of those that were waited for: {each}, each of these for a restart. {len(took_all)} "
+        f"were ended by SIGTERM, none later than {max(took_all):.2f} s, of a grace of {GRACE:g} s. "
+        "No process and no directory was left.",
     ]
     return "\n".join(lines)
 

@@ -124,7 +124,7 @@ async def run_there(transport: Transport, command: tuple[str, ...], environment:
         raise BinaryNotFound(command[0], (f"{command[0]} (on {transport.label})",))
     said, ended, status = rest.removeprefix("begin\n").rpartition(f"{token} status ")
     if not (begun and ended):
-        raise await transport.fault(stderr)
+        raise await (transport.fault(stderr) if begun else transport.refused((stderr or stdout).strip()))
     if int(status):
         raise CommandFailed(command, int(status), said, stderr)
     return said

@@ -106,6 +106,14 @@ class Transport(abc.ABC):
         """
         return RunnerError(self.label, self.meaning(detail), detail.strip())
 
+    async def refused(self, detail: str = "") -> RunnerError:
+        """Why a shell ended before it answered; as `fault`, unless there is more to tell.
+
+        Args:
+            detail: what it said itself, if anything.
+        """
+        return await self.fault(detail)
+
 
 @attrs.define(eq=False)
 class SharedTransport(Transport):
@@ -178,4 +186,4 @@ async def refusal(transport: Transport, shell: Shell, said: str = "") -> RunnerE
     ):
         while len(text) < 65536 and (data := await shell.stderr.receive_some()):
             text += data
-    return await transport.fault(text.decode("utf-8", "replace").strip() or said)
+    return await transport.refused(text.decode("utf-8", "replace").strip() or said)

@@ -39,9 +39,13 @@ _FAULTS: Final = (
     (RunnerFault.UNKNOWN_HOST, "Could not resolve hostname"),
     (RunnerFault.REFUSED, "Connection refused"),
     (RunnerFault.TIMED_OUT, "timed out"),
-    (RunnerFault.UNREACHABLE, "No route to host|Network is unreachable"),
-    (RunnerFault.NO_PERMISSION, r"Permission denied|Too many authentication failures"),
+    (RunnerFault.UNREACHABLE, "No route to host|(Network|Host) is (unreachable|down)"),
+    # With the methods that were tried: files may be denied as well, and firewalls deny connections.
+    (RunnerFault.NO_PERMISSION, r"Permission denied \(|Too many authentication failures"),
+    (RunnerFault.NOT_CONNECTED, "[a-z]+_exchange_identification|[Bb]anner exchange|Unable to negotiate"),
+    (RunnerFault.LOST, "closed by remote host|[Rr]eset by peer|client_loop|not responding|Broken pipe"),
 )
+"""By the words of ``ssh`` alone: what a shell there says may hold the same ones."""
 
 
 @attrs.define(eq=False)
@@ -87,8 +91,16 @@ class Connection(SharedTransport):
 
     async def fault(self, detail: str = "") -> RunnerError:
         """What the last sessions say about the end of the connection."""
-        text = self._log() or detail
-        return RunnerError(self.label, self.meaning(text), text)
+        text = self._log()
+        return RunnerError(self.label, self.meaning(text), text or detail)
+
+    async def refused(self, detail: str = "") -> RunnerError:
+        """Why a shell did not answer: as ``ssh`` says; if the connection stands, it is of no use."""
+        if not self.alive:
+            return await self.fault(detail)
+        text = self._log()
+        fault = self._classify(text, RunnerFault.UNUSABLE)
+        return RunnerError(self.label, fault, "\n".join(part for part in (text, detail) if part))
 
     def meaning(self, text: str) -> RunnerFault:
         """By what ``ssh`` says."""
@@ -125,7 +137,9 @@ class Connection(SharedTransport):
                 await child.wait_exited()
         if b"connected" not in said:
             text = self._log()
-            fault = RunnerFault.TIMED_OUT if scope.cancelled_caught else RunnerFault.UNUSABLE
+            fault = RunnerFault.NOT_CONNECTED if text else RunnerFault.UNKNOWN
+            if scope.cancelled_caught:
+                fault = RunnerFault.TIMED_OUT
             raise RunnerError(self.label, self._classify(text, fault), text)
 
     async def _close(self) -> None:
