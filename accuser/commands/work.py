@@ -20,6 +20,7 @@ from .health import Health
 from .metrics import Measured, Metrics, Number
 from .notify import Notifier
 from .options import split_address
+from .process1 import reap_orphans
 from .view import View, refresh
 
 STATUS: Final = 2.0
@@ -72,6 +73,7 @@ class Work:
                 beside.start_soon(refresh, self.views)
                 for one in health:
                     beside.start_soon(one.watch, self.view.say)
+                beside.start_soon(reap_orphans)
                 beside.start_soon(self.notifier.keep_alive)
                 beside.start_soon(self._tell_status, health)
                 self.notifier.tell("READY=1")

@@ -268,6 +268,46 @@ trio.run(main)
 """
 
 
+BETWEEN = """\
+import sys, trio
+sys.path.insert(0, {root!r})
+from accuser import RestartPolicy, SSHRunner
+from accuser.testing import FaultyDaemon, await_go, exit_with, go, ready
+
+async def before_the_first(runner):
+    async with runner:
+        workspace = runner.workspace("daemon")
+        await runner.make_folder(workspace.folder("base"))
+        print(workspace.path, flush=True)
+        await trio.sleep_forever()
+
+async def between_two(runner):
+    daemon = FaultyDaemon(ready(), await_go(), exit_with(1))
+    policy = RestartPolicy(first_delay=1000)
+    async with daemon.open(folder={folder!r}, runner=runner, restart=policy) as accuser:
+        accuser.on_restart(lambda restart: print(accuser.directory, flush=True))
+        go(accuser)
+        await trio.sleep_forever()
+
+trio.run({when}, SSHRunner("127.0.0.1", config={config!r}, temp_dir={temp!r}))
+"""
+
+
+@pytest.mark.parametrize("when", ["before_the_first", "between_two"])
+def test_no_directory_there_outlives_an_owner_that_is_killed_while_no_session_runs(
+    runner: SSHRunner, server: Server, tmp_path: Path, when: str
+) -> None:
+    root, config = Path(__file__).resolve().parents[2], server.folder / "config"
+    text = BETWEEN.format(
+        root=str(root), config=str(config), temp=str(runner.temp_dir), folder=str(tmp_path), when=when
+    )
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        assert Path(owner.stdout.readline().strip(), "" if when == "between_two" else "base").is_dir()
+        owner.kill()
+    # That nothing is left is seen when the runner of the test has ended.
+
+
 def test_a_daemon_there_does_not_outlive_its_owner(runner: SSHRunner, server: Server, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parent.parent.parent
     text = OWNER.format(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,8 @@ class Keeper:
     reader: trio.abc.ReceiveStream
     """The events, which the keeper copies to its standard error."""
     _shell: Shell
+    before_leaving: Callable[[], Awaitable[object]] | None = attrs.field(default=None, init=False)
+    """Has somebody else hold the temporary directory, as long as the connection stands."""
 
     @classmethod
     async def make(
@@ -90,6 +93,8 @@ class Keeper:
 
     async def aclose(self) -> None:
         """Let the keeper remove the pipe, for a while, and close everything here."""
+        if self.before_leaving is not None and self.transport.alive:
+            await self.before_leaving()
         self.tell("forget")
         with trio.move_on_after(LEAVE):
             await self._shell.wait_exited()

@@ -7,12 +7,15 @@ import logging
 import secrets
 import shlex
 import time
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+import weakref
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
 
 import attrs
+import trio
 
 from ..._errors import CommandFailed, DirectoryError, RunnerError
 from ..._logs import log
@@ -23,6 +26,7 @@ from .keeper import Keeper
 from .process import RemoteProcess
 from .script import run_there
 from .transport import LOOPBACK, Transport
+from .warden import Warden
 from .workspace import RemoteWorkspace
 
 if TYPE_CHECKING:
@@ -47,6 +51,9 @@ class Runner:
     transport: Transport = attrs.field(init=False)
     """The way there."""
     _holding: list[AbstractAsyncContextManager[None]] = attrs.field(factory=list, init=False)
+    _connected: int = attrs.field(default=0, init=False)
+    _warden: Warden | None = attrs.field(default=None, init=False)
+    _workspaces: weakref.WeakSet[RemoteWorkspace] = attrs.field(factory=weakref.WeakSet, init=False)
 
     def _check(self) -> None:
         if not (PurePosixPath(self.temp_dir).is_absolute() and is_expressible(Path(self.temp_dir))):
@@ -84,7 +91,9 @@ class Runner:
 
     def workspace(self, name: str) -> Workspace:
         """A directory in ``temp_dir``."""
-        return RemoteWorkspace(name, PurePosixPath(self.temp_dir))
+        workspace = RemoteWorkspace(name, PurePosixPath(self.temp_dir))
+        self._workspaces.add(workspace)
+        return workspace
 
     def now(self) -> float:
         """By the clock here, which the one there is taken to agree with."""
@@ -112,9 +121,36 @@ class Runner:
         """Where keepers have what they need."""
         return Path(self.temp_dir)
 
-    def connected(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def connected(self) -> AsyncGenerator[None]:
         """Stay connected for the length of a block. Raises `RunnerError`."""
-        return self.transport.opened()
+        async with self.transport.opened():
+            self._connected += 1
+            try:
+                yield
+            finally:
+                self._connected -= 1
+                if self._warden is not None and not self._connected:
+                    warden, self._warden = self._warden, None
+                    with trio.CancelScope(shield=True):
+                        await warden.aclose()
+
+    async def _hold_all(self) -> None:
+        """Have the temporary directories that may be made now removed there if we are lost."""
+        for workspace in tuple(self._workspaces):
+            path = workspace.made
+            if path is not None and workspace.loose and not workspace.kept:
+                warden = self._warden = self._warden or Warden(self.transport)
+                await warden.hold(path)
+                workspace.when_dropped(partial(warden.drop, path))
+
+    async def _relieve(self, workspace: Workspace) -> None:
+        """Have the warden hold the directory of a session that is about to end."""
+        path, warden = workspace.made, self._warden
+        if not isinstance(workspace, RemoteWorkspace) or path is None or workspace.kept:
+            return
+        if warden is not None and await warden.hold_again(path):
+            workspace.when_dropped(partial(warden.drop, path))
 
     async def make_folder(self, path: Path) -> None:
         """Make a folder there."""
@@ -139,6 +175,7 @@ class Runner:
     ) -> str:
         """Run a command there."""
         log(logging.DEBUG, name, color, shlex.join(command), bold=True)
+        await self._hold_all()
         output = await run_there(self.transport, command, environment or {})
         for line in output.splitlines():
             log(logging.DEBUG, name, color, line)
@@ -149,10 +186,12 @@ class Runner:
     ) -> Running:
         """Start the daemon there, and before it a keeper with its pipe."""
         check_expressible(events)
+        await self._hold_all()
         doomed = None if workspace.kept else workspace.made
         folder = self._scratch() / f"accuser-pipe-{secrets.token_hex(4)}"
         pipe = await Keeper.make(self.transport, events, folder, doomed, self.lost_after)
-        workspace.when_kept(lambda: pipe.tell("keep"))
+        pipe.before_leaving = partial(self._relieve, workspace)
+        workspace.when_kept(partial(pipe.tell, "keep"))
         return await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
 
     async def discard(self, workspace: Workspace) -> None:
@@ -166,6 +205,7 @@ class Runner:
         try:
             # What is written may be secret keys, and makes the temporary directory on the way.
             line = f"umask 077; {line}"
+            await self._hold_all()
             await run_there(self.transport, ("sh", "-c", line, "sh", str(path), *more), {})
         except CommandFailed as error:
             raise DirectoryError(path, error.stderr.strip(), str(self)) from None

@@ -18,9 +18,11 @@ class RemoteWorkspace:
     name: str
     root: PurePosixPath
     kept: bool = attrs.field(default=False, init=False)
+    loose: bool = attrs.field(default=True, init=False)
+    """Whether no keeper of a session has it, who removes it if we are lost."""
     _path: Path | None = attrs.field(default=None, init=False)
     _tell: Callable[[], object] | None = attrs.field(default=None, init=False)
-    """Tells the keeper of the last session, who removes the directory if we are lost."""
+    """Tells whoever removes the directory if we are lost to leave it alone."""
 
     @property
     def path(self) -> Path:
@@ -50,12 +52,24 @@ class RemoteWorkspace:
         return self
 
     def when_kept(self, tell: Callable[[], object]) -> None:
-        """Call ``tell`` when it is to be kept, at once if it is already."""
-        self._tell = tell
+        """Have the keeper of a session hold it, who is told by ``tell`` to leave it alone."""
+        self._held_by(tell, loose=False)
+
+    def when_dropped(self, tell: Callable[[], object]) -> None:
+        """Have the warden hold it, who is told by ``tell`` to leave it alone."""
+        self._held_by(tell, loose=True)
+
+    def _held_by(self, tell: Callable[[], object], *, loose: bool) -> None:
+        before, was_loose = self._tell, self.loose
+        self._tell, self.loose = tell, loose
+        if before is not None and was_loose is not loose:
+            before()
         if self.kept:
             tell()
 
     def remove(self) -> None:
         """Forget the directory, unless it was kept; the runner has removed it."""
         if not self.kept:
-            self._path = None
+            if self._tell is not None and self.loose:
+                self._tell()
+            self._path, self._tell, self.loose = None, None, True
