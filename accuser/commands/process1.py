@@ -26,6 +26,6 @@ async def reap_orphans() -> None:
         zombies = {stat.pid for stat in read_stats() if stat.state == "Z" and stat.parent == 1}
         for pid in zombies & seen:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+                os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
         seen = zombies - seen
         await trio.sleep(LOOK)

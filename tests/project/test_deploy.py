@@ -108,6 +108,8 @@ def test_the_rules_are_rules() -> None:
     (rules,) = documents("alerts.yaml")
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
     assert len({rule["alert"] for rule in alerts}) == len(alerts)
+    if (promtool := shutil.which("promtool")) is not None:
+        subprocess.run([promtool, "check", "rules", str(DEPLOY / "alerts.yaml")], check=True)
     for rule in alerts:
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
         assert rule["annotations"]["summary"]

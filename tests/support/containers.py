@@ -52,12 +52,17 @@ class TestEngine:
 
     def run(self, *words: str) -> str:
         """Run one of its commands; return what it prints."""
+        done = self.try_(*words)
+        done.check_returncode()
+        return done.stdout
+
+    def try_(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one of its commands, which may fail."""
         environment = {**os.environ, **self.variables}
         command = (self.name, *words)
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=SECONDS, check=True
+        return subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=SECONDS, check=False
         )
-        return done.stdout
 
     def containers(self) -> list[str]:
         """The names of all containers, those that have ended too."""

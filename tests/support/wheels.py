@@ -36,7 +36,11 @@ def write_wheel(found: Distribution, folder: Path) -> Path:
         for file in found.files or ():
             source = Path(str(found.locate_file(file)))
             inner = f"{about}/{file.name}" if ".dist-info/" in str(file) else str(file)
-            if ".." in file.parts or file.suffix in (".pyc", ".pth") or file.name in ("RECORD", "direct_url.json"):
+            if (
+                ".." in file.parts
+                or file.suffix in (".pyc", ".pth")
+                or file.name in ("RECORD", "direct_url.json")
+            ):
                 continue
             if source.is_file() and not file.name.startswith("__editable__"):
                 archive.write(source, inner)

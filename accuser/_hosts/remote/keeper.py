@@ -19,6 +19,7 @@ from ..._errors import DirectoryError, EventPipeError, RunnerError
 from ..._report import RunnerFault
 from .script import Remainder, Reports, script
 from .transport import Shell, Transport, refusal
+from .warden import Warden
 
 GRACE: Final = 10
 """Seconds between SIGTERM and SIGKILL for a daemon that lost its owner."""
@@ -40,6 +41,8 @@ class Keeper:
     _shell: Shell
     before_leaving: Callable[[], Awaitable[object]] | None = attrs.field(default=None, init=False)
     """Has somebody else hold the temporary directory, as long as the connection stands."""
+    beside: Warden | None = attrs.field(default=None, init=False)
+    """Who is to hold it then."""
 
     @classmethod
     async def make(
@@ -80,6 +83,12 @@ class Keeper:
                 await shell.aclose()
             raise
         return cls(path, folder, transport, reports, Remainder(events.rest, shell.stderr), shell)
+
+    def ping(self) -> None:
+        """Ask for an answer; silence would be taken for our loss."""
+        self.tell("ping")
+        if self.beside is not None:
+            self.beside.ping()
 
     def tell(self, *words: str) -> None:
         """Tell the keeper something; it may be gone."""

@@ -109,7 +109,7 @@ class RemoteProcess:
                     await self._take(None)
                     return
                 self._unanswered += 1
-                self._keeper.tell("ping")
+                self._keeper.ping()
                 self._next_ping = trio.current_time() + self._heartbeat
 
     async def _take(self, report: str | None) -> None:

@@ -140,7 +140,7 @@ class Runner:
         for workspace in tuple(self._workspaces):
             path = workspace.made
             if path is not None and workspace.loose and not workspace.kept:
-                warden = self._warden = self._warden or Warden(self.transport)
+                warden = self._warden = self._warden or Warden(self.transport, self.lost_after)
                 await warden.hold(path)
                 workspace.when_dropped(partial(warden.drop, path))
 
@@ -191,6 +191,7 @@ class Runner:
         folder = self._scratch() / f"accuser-pipe-{secrets.token_hex(4)}"
         pipe = await Keeper.make(self.transport, events, folder, doomed, self.lost_after)
         pipe.before_leaving = partial(self._relieve, workspace)
+        pipe.beside = self._warden
         workspace.when_kept(partial(pipe.tell, "keep"))
         return await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
 

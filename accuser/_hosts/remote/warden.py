@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 import trio
 
+from ..._errors import RunnerError
 from .script import Reports, script
 from .transport import Shell, Transport, refusal
 
@@ -26,6 +27,8 @@ class Warden:
     """The warden of a runner; it is started when there is something to hold."""
 
     transport: Transport
+    patience: float
+    """Seconds of silence after which it ends there if it holds nothing."""
     _shell: Shell | None = attrs.field(default=None, init=False)
     _reports: Reports | None = attrs.field(default=None, init=False)
     _held: set[Path] = attrs.field(factory=set, init=False)
@@ -42,11 +45,15 @@ class Warden:
                     raise await self.transport.fault()
 
     async def hold_again(self, path: Path) -> bool:
-        """The same, if the warden is still there, and answers in a while; whether it does."""
-        with trio.move_on_after(LEAVE):
-            async with self._asking:
-                return await self._is_told(path)
+        """The same, unless that takes long or cannot be; whether it could."""
+        with trio.move_on_after(LEAVE), contextlib.suppress(RunnerError):
+            await self.hold(path)
+            return True
         return False
+
+    def ping(self) -> None:
+        """Have it stay, though it may hold nothing."""
+        self._tell("ping")
 
     def drop(self, path: Path) -> None:
         """Have a directory left alone."""
@@ -71,7 +78,8 @@ class Warden:
         with trio.CancelScope(shield=True):
             await self._close()
         token = secrets.token_hex(8)
-        shell = await self.transport.shell(script("warden", {"token": token}, {}, ()))
+        settings = {"token": token, "patience": round(self.patience)}
+        shell = await self.transport.shell(script("warden", settings, {}, ()))
         try:
             reports = Reports(shell.stdout, token)
             if await reports.next() != "ready":
