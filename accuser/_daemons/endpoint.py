@@ -27,7 +27,13 @@ def _without_slash(url: str) -> str:
 
 
 async def call_rpc(
-    url: str, method: str, path: str, data: object = None, *, connect: Connect | None = None
+    url: str,
+    method: str,
+    path: str,
+    data: object = None,
+    *,
+    connect: Connect | None = None,
+    timeout: float | Default | None = DEFAULT,
 ) -> Any:
     """Send one request to the node at ``url``, by TCP or ``connect``; return the decoded JSON answer.
 
@@ -37,8 +43,17 @@ async def call_rpc(
     Raises:
         NodeUnreachable: nothing listens there.
         RpcError: any status but a 2xx one, or an answer that is not JSON, or nested too deeply.
-        HttpError: the connection broke, or the answer is larger than 256 MiB.
+        HttpError: the connection broke, the answer is larger than 256 MiB, or not whole within ``timeout``
+            seconds, 60 by default; None for no limit.
     """
+    seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
+    with trio.move_on_after(math.inf if seconds is None else seconds):
+        return await _call_rpc(url, method, path, data, connect)
+    shown = without_credentials(url + path)
+    raise HttpError(f"{method.upper()} {shown}: no whole answer within {seconds:g} s")
+
+
+async def _call_rpc(url: str, method: str, path: str, data: object, connect: Connect | None) -> Any:
     from .._http.client import HttpClient  # h11 costs what many programs never use
 
     body = None if data is None else json.dumps(data).encode()
@@ -143,11 +158,7 @@ class Endpoint:
         Raises:
             HttpError: also if the whole answer has not come in time.
         """
-        seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
-        with trio.move_on_after(math.inf if seconds is None else seconds) as scope:
-            return await call_rpc(self._given, method, path, data)
-        assert scope.cancelled_caught
-        raise HttpError(f"{method.upper()} {self.url}{path}: no whole answer within {seconds:g} s")
+        return await call_rpc(self._given, method, path, data, timeout=timeout)
 
 
 def node_of(given: Node | Endpoint | str) -> Node | Endpoint:

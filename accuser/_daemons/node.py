@@ -186,16 +186,21 @@ class Node(Daemon):
         """Address for nodes on the machine of ``runner``; None is this one."""
         return f"{address_from(runner, self.runner)}:{self.net_port}"
 
-    async def rpc(self, method: str, path: str, data: object = None) -> Any:
+    async def rpc(
+        self, method: str, path: str, data: object = None, *, timeout: float | Default | None = DEFAULT
+    ) -> Any:
         """Send one request to its RPC server; return the decoded JSON, None if it is empty.
+
+        Args:
+            timeout: seconds, 60 by default; None for no limit.
 
         Raises:
             NodeUnreachable: it does not listen.
-            RpcError: any status but a 2xx one.
-            HttpError: the connection broke.
+            RpcError: any status but a 2xx one, or an answer that is no JSON, or nested too deeply.
+            HttpError: the connection broke, the whole answer has not come in time, or is beyond 256 MiB.
         """
         connect = self._host.connect_to(self.rpc_endpoint)
-        return await call_rpc(self.rpc_endpoint, method, path, data, connect=connect)
+        return await call_rpc(self.rpc_endpoint, method, path, data, connect=connect, timeout=timeout)
 
     @property
     def level(self) -> int:

@@ -30,7 +30,7 @@ class OnThisDisk:
         """Write a file, unless it is there. Raises `DirectoryError`."""
         with writing(path):
             if not path.exists():  # noqa: ASYNC240
-                path.write_text(text)  # noqa: ASYNC240
+                path.write_text(text, encoding="utf-8")  # noqa: ASYNC240
 
     async def discard(self, workspace: Workspace) -> None:
         """Remove a temporary directory, unless it was kept."""

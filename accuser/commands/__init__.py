@@ -9,6 +9,7 @@ May import everything but `pytest`.
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import click
@@ -72,7 +73,7 @@ def run() -> int:
     except click.ClickException as error:
         # A name of a file may be an argument that is none.
         vars(error)["message"] = printable_lines(error.message)
-        error.show()
+        error.show(sys.stderr)
         return error.exit_code
     except BaseException as error:  # noqa: ASYNC103 - `told` raises again what is a fault of ours
         # Only now: what knows the errors takes longer to load than the help takes to print.

@@ -24,6 +24,7 @@ from .._recording.entries import Happened
 from .._recording.reader import read_entries
 from .._text import printable
 from .file_faults import reading, tell_what_does_not_occur
+from .output import echo
 
 DIFFERENT: Final = 1
 
@@ -104,7 +105,7 @@ def compare_command(
         comparison = compare(a, b, rules)
         _tell_what_does_not_occur(a, b, rules)
     if as_json:
-        click.echo(json.dumps(_as_json(comparison)))
+        echo(json.dumps(_as_json(comparison)))
     else:
         _show(comparison, a, b, context)
     return 0 if comparison.equal else DIFFERENT

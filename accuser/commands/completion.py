@@ -7,6 +7,8 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
+from .output import echo
+
 SHELLS: Final = ("bash", "zsh", "fish")
 
 
@@ -25,4 +27,4 @@ def completion(context: click.Context, shell: str) -> None:
     cls = get_completion_class(shell)
     assert cls is not None
     root = context.find_root()
-    click.echo(cls(root.command, {}, "accuser", "_ACCUSER_COMPLETE").source())
+    echo(cls(root.command, {}, "accuser", "_ACCUSER_COMPLETE").source())

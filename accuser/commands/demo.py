@@ -23,6 +23,7 @@ from .._recording.writer import Recording
 from ..scenarios import SCENARIOS
 from .ending import unless_terminated
 from .options import protocol_option, toolchain_option
+from .output import echo
 
 FLAGSHIP: Final = "double-baking"
 
@@ -36,7 +37,7 @@ def _list(context: click.Context, param: click.Parameter, value: bool) -> None:
         width = max(map(len, SCENARIOS))
         for name, scenario in SCENARIOS.items():
             only = "" if len(scenario.protocols) == len(Protocol) else f" ({_names(scenario.protocols)} only)"
-            click.echo(f"{name:{width}}  {scenario.summary}{only}")
+            echo(f"{name:{width}}  {scenario.summary}{only}")
         context.exit()
 
 
@@ -126,6 +127,6 @@ def demo(
     record = None if record_path is None else Recording(record_path)
     result = trio.run(unless_terminated, partial(runs, record=record, report=report))
     if as_json:
-        click.echo(json.dumps(attrs.asdict(result)))
+        echo(json.dumps(attrs.asdict(result)))
     else:
         console.print(Text(f"{result.outcome}, in {result.seconds:.2f} s", "bold green"))

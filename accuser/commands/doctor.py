@@ -17,6 +17,7 @@ from .ending import unless_terminated
 from .findings import Finding, binaries, forking, limits, places, python, ssh
 from .leftovers import clear, leftovers
 from .options import toolchain_option
+from .output import echo
 from .text import printable
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
@@ -83,7 +84,7 @@ def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, clearing: 
     warnings = sum(finding.grade == "warning" for finding in found)
     if as_json:
         findings = [attrs.asdict(finding) for finding in found]
-        click.echo(json.dumps({"findings": findings, "problems": problems, "warnings": warnings}, indent=2))
+        echo(json.dumps({"findings": findings, "problems": problems, "warnings": warnings}, indent=2))
     else:
         console = Console(highlight=False, soft_wrap=True)
         width = max(len(finding.subject) for finding in found)

@@ -20,6 +20,7 @@ from .._explore.schedule import Schedule
 from .._explore.searching import OtherSearch, Results, search
 from .._hosts.selection import DEFAULT_PROTOCOL, PROTOCOLS, TOOLCHAINS
 from .._mavryk.protocol import Protocol
+from .output import echo
 
 SEEDS: Final = 1000
 _VIOLATED: Final = 1
@@ -116,7 +117,7 @@ def explore(
         if done:
             write_page(out / PAGE, done, _about(judged))
     if as_json:
-        click.echo(to_json(done))
+        echo(to_json(done))
     bad = [result for result in done if result.violations]
     verdict = (
         f"{len(bad)} of {len(done)} seeds violate something" if bad else f"{len(done)} seeds, no violation"

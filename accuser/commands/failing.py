@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import Final
 
 import click
@@ -32,7 +33,7 @@ def told(error: BaseException) -> int:
         return _fail(f"{fault}", FAILED)
     except click.ClickException as usage:
         vars(usage)["message"] = printable_lines(usage.message)
-        usage.show()
+        usage.show(sys.stderr)
         return usage.exit_code
     except AccuserError as fault:
         notes = "".join(f"\n{note}" for note in getattr(fault, "__notes__", ()))

@@ -156,7 +156,7 @@ def _ports() -> Finding:
 def _holders(inode: int) -> set[int]:
     """The processes that hold locks of a file, by ``/proc/locks``; see proc_locks(5)."""
     try:
-        lines = Path("/proc/locks").read_text().splitlines()
+        lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
     except OSError:
         return set()
     rows = [line.split() for line in lines if "->" not in line]

@@ -71,7 +71,11 @@ def processes() -> list[Process]:
 
 
 def _boot_time() -> float:
-    (line,) = (line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    (line,) = (
+        line
+        for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+        if line.startswith("btime ")
+    )
     return float(line.split()[1])
 
 

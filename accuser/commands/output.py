@@ -15,6 +15,7 @@ from collections import deque
 from typing import Final, TextIO
 
 import attrs
+import click
 
 LIMIT: Final = 1024 * 1024
 """Bytes that wait to be written; a terminal or pipe that is read never has so many."""
@@ -126,6 +127,14 @@ class Output:
                 return False
         self._torn = False
         return True
+
+
+def echo(text: object, *, err: bool = False) -> None:
+    """Print a line on standard output, or on standard error, with what its encoding lacks escaped.
+
+    Of its own accord click writes UTF-8 where the encoding is ASCII.
+    """
+    click.echo(text, file=sys.stderr if err else sys.stdout)
 
 
 def hold_standard_streams() -> None:

@@ -33,6 +33,7 @@ from ..events import CLASSES
 from ..scenarios._stage import NODE_ARGUMENTS
 from .ending import until_stopped
 from .options import protocol_option, toolchain_option
+from .output import echo
 from .tally import DENOUNCED
 from .text import compact, printable
 
@@ -291,7 +292,7 @@ def sandbox(
     if bakers and pace is not None:
         raise click.UsageError("--bake and --bakers exclude each other: bakers have a pace of their own")
     if others := [address for address in addresses if not _is_loopback(address)]:
-        click.echo(
+        echo(
             f"warning: whoever reaches {' or '.join(others)} controls this node, and the keys of its "
             "accounts are public",
             err=True,
@@ -299,4 +300,4 @@ def sandbox(
     stopped = until_stopped(
         Playground(protocol, rpc_port, pace, keep, bakers or 0, toolchain, addresses).open
     )
-    click.echo(f"stopped by {stopped}{'' if keep else '; everything was removed'}")
+    echo(f"stopped by {stopped}{'' if keep else '; everything was removed'}")

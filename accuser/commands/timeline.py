@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from .._files import writing
 from ..timeline import timeline_page, timeline_trace
 from .file_faults import reading
+from .output import echo
 
 
 @click.command(
@@ -42,9 +44,10 @@ def timeline(recording: Path, output: Path | None, trace: bool, title: str | Non
     with reading(recording):
         text = timeline_trace(recording) if trace else timeline_page(recording, title)
     if output == Path("-"):
-        click.echo(text, nl=False)
+        # As in a file: what is escaped for a terminal would be another page.
+        sys.stdout.buffer.write(text.encode())
         return
     path = output or recording.with_suffix(".trace.json" if trace else ".html")
     with writing(path):
         path.write_text(text, "utf-8")
-    click.echo(path)
+    echo(path)

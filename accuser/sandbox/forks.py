@@ -198,7 +198,7 @@ def _retitle(words: tuple[str, ...]) -> None:
     name = os.fsencode(Path(words[0]).name)[:15]
     _libc.prctl(PR_SET_NAME, ctypes.c_char_p(name), 0, 0, 0)
     try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return
     begin, end = int(fields[45]), int(fields[46])  # arg_start, arg_end: proc_pid_stat(5)

@@ -28,7 +28,9 @@ def timeline_page(path: str | Path, title: str | None = None) -> str:
         RecordingError: it is no recording.
     """
     path = Path(path)
-    data = timeline_data(read_entries(path), path.name if title is None else title)
+    # Names of files, and words of a command line, may have bytes that the locale does not know.
+    given = (path.name if title is None else title).encode("utf-8", "surrogateescape")
+    data = timeline_data(read_entries(path), given.decode("utf-8", "backslashreplace"))
     folder = files(__package__)
     style = folder.joinpath("page.css").read_text("utf-8")
     script = "\n".join(['"use strict";', *(folder.joinpath(name).read_text("utf-8") for name in _SCRIPTS)])

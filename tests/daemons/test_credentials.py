@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from accuser import Accuser, Endpoint, HttpError, NodeUnreachable, Protocol, RpcError, open_daemon
+from accuser import Accuser, Endpoint, HttpError, Node, NodeUnreachable, Protocol, RpcError, open_daemon
 from accuser._http.server import Answer, Request, serve_connection
 from accuser._text import without_credentials
 from accuser.testing import FaultyDaemon, ready
@@ -86,6 +86,8 @@ async def test_a_request_that_gets_no_answer_ends() -> None:
         endpoint = Endpoint(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}")
         with pytest.raises(HttpError, match=r"GET http://.*/x: no whole answer within 0\.1 s"):
             await endpoint.rpc("GET", "/x", timeout=0.1)
+        with pytest.raises(HttpError, match=r"POST http://.*/x: no whole answer within 0\.1 s"):
+            await Node(rpc_port=endpoint.rpc_port).rpc("POST", "/x", {}, timeout=0.1)
         nursery.cancel_scope.cancel()
 
 

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 import trio
@@ -57,6 +57,8 @@ class Facts:
 class Container(SharedTransport):
     """The container, counted by its users."""
 
+    # Else the limit may take process 1, and the container with it, in place of who exceeded it.
+    oom_score: ClassVar[int] = 500
     plan: Plan
     volume: Callable[[], Path]
     """Gives the folder that both sides have, at the same path."""

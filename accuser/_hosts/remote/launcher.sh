@@ -1,7 +1,8 @@
 # Runs a daemon in the process group of this shell, which the server made for it, and tells its exit
 # status to the keeper. Standard input, output and error become the daemon's.
 #
-# The lines before set: token, folder (the keeper's), the environment, and the command as arguments.
+# The lines before set: token, folder (the keeper's), oom_score (how much sooner than others the daemon is to be
+# killed when memory runs out; may be empty), the environment, and the command as arguments.
 # Standard input: one line when the group is guarded; then nothing more.
 
 main() {
@@ -18,6 +19,7 @@ main() {
     (
         trap - HUP INT QUIT ABRT ALRM TERM USR1 USR2 PIPE PROF SYS TRAP VTALRM XCPU XFSZ
         exec 4>&-
+        [ -z "$oom_score" ] || echo "$oom_score" 2>/dev/null >/proc/self/oom_score_adj
         exec sh -c 'printf "%s pid %s\n" "$0" "$$"; exec "$@"' "$token" "$@"
     ) <&3 3<&- 2>&5 5>&-
     printf '%s\n' "$?" >&4

@@ -74,7 +74,8 @@ class RemoteProcess:
             RunnerError: the way there, or the shell, fails.
         """
         token = secrets.token_hex(8)
-        settings = {"token": token, "folder": keeper.folder}
+        score = keeper.transport.oom_score
+        settings = {"token": token, "folder": keeper.folder, "oom_score": score or ""}
         launcher = await keeper.transport.shell(script("launcher", settings, environment, command))
         try:
             reports = Reports(launcher.stdout, token)

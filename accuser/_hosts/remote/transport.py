@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import attrs
 import trio
@@ -58,6 +58,8 @@ class Transport(abc.ABC):
 
     label: str = ""
     """The place, in messages."""
+    oom_score: ClassVar[int] = 0
+    """A daemon's ``oom_score_adj``, of 1000: whom Linux kills first without memory. 0 changes nothing."""
 
     @abc.abstractmethod
     def command(self) -> tuple[str, ...]:

@@ -149,7 +149,7 @@ def _ordered(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(cli: Cli, path: Path, fields: Mapping[str, Any]) -> Exit:
     try:
-        path.write_text(f"{pretty(_ordered(fields))}\n")
+        path.write_text(f"{pretty(_ordered(fields))}\n", encoding="utf-8")
     except OSError as error:
         return cli.failure([f"Unable to write file {path}: {error.strerror}"])
     return Exit(0)

@@ -135,7 +135,7 @@ def _output(context: Context, path: str, text: str) -> None:
     if path == "-":
         context.message(text)
     else:
-        Path(path).write_text(f"{text}\n")
+        Path(path).write_text(f"{text}\n", encoding="utf-8")
 
 
 async def _ask_wallet(

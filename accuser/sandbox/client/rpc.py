@@ -58,7 +58,7 @@ async def request(context: Context, method: str, path: str, given: str | None) -
 def _body(given: str) -> object:
     if given.startswith("file:"):
         try:
-            given = Path(given.removeprefix("file:")).read_text()
+            given = Path(given.removeprefix("file:")).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise Refusal(cannot_read(error, given.removeprefix("file:"))) from error
     try:

@@ -129,6 +129,6 @@ def _first_of(text: str, ways: Ways[T]) -> T:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise WalletError(cannot_read(error, path)) from error

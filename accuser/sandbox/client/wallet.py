@@ -272,7 +272,7 @@ class Wallet:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
             # Keys are for nobody else's eyes, not even for a moment.
-            with open(os.open(temporary, flags, 0o600), "w") as file:
+            with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
                 file.write(pretty(content))
             temporary.replace(path)
         except OSError as error:

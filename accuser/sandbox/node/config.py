@@ -55,7 +55,7 @@ class Config:
     def write(self, path: Path) -> None:
         """Write the file, and its directory if need be."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.text())
+        path.write_text(self.text(), encoding="utf-8")
 
     def text(self) -> str:
         """The file's content."""
