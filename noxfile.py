@@ -109,6 +109,12 @@ def scenarios(session: nox.Session) -> None:
 
 
 @nox.session
+def recordings(session: nox.Session) -> None:
+    """Compare recordings of each scenario in both forms five times; ``-- --burners 2`` beside other work."""
+    _run_tool(session, "tests.tools.same_recordings")
+
+
+@nox.session
 def failures(session: nox.Session) -> None:
     """Run thirty failing tests, and write what they print into the docs."""
     _run_tool(session, "tests.tools.failing_tests")

@@ -46,8 +46,14 @@ _PATTERN: Final = re.compile(
 _PLAIN: Final = frozenset({"time", "duration", "pid", "folder"})
 
 # Fields of which the value is an accident whatever its form. In which round a block is baked depends
-# on the rights, which are drawn by hashes; the fitness has rounds in it.
-_FIELDS: Final = frozenset({"timestamp", "fitness", "round", "pid", "hostname", "time_stamp"})
+# on the rights, which are drawn by hashes; the fitness has rounds in it. How long a baker waits depends
+# on when it begins to; what proves its work is found by trying.
+_FIELDS: Final = frozenset(
+    {
+        *("timestamp", "fitness", "round", "pid", "hostname", "time_stamp"),
+        *("timespan", "proof_of_work_nonce"),
+    }
+)
 
 
 def normal_text(text: str, name: Name) -> str:

@@ -120,7 +120,7 @@ class Client:
         *,
         parameters: Mapping[str, object] | None = None,
         parameter_file: str | Path | None = None,
-        timestamp: datetime.datetime | Literal["now"] | None = None,
+        timestamp: datetime.datetime | datetime.timedelta | Literal["now"] | None = None,
     ) -> None:
         """Activate ``protocol`` on a chain that has only its genesis, and wait for level 1.
 
@@ -130,8 +130,8 @@ class Client:
                 ``{"blocks_per_cycle": 4, "dal_parametric.feature_enable": False}``. A value replaces
                 the old one whole; None takes the field away.
             parameter_file: by default the sandbox parameters with the bootstrap accounts.
-            timestamp: time of the first block, with its zone, or ``"now"``, as bakers want it: they go on at
-                the round of the present time. By default a day ago.
+            timestamp: time of the first block, with its zone, or how long from now it is, or ``"now"``, as
+                bakers want it: they go on at the round of the present time. By default a day ago.
 
         Raises:
             ValueError: a path of ``parameters`` names no parameter of the protocol, or both they
@@ -143,9 +143,10 @@ class Client:
             parameter_file = write_parameter_file(protocol, path, parameters)
         elif parameters is not None:
             raise ValueError("parameters are changes to the sandbox's, and so exclude a parameter_file")
-        if timestamp is None or timestamp == "now":
+        if not isinstance(timestamp, datetime.datetime):
             now = datetime.datetime.fromtimestamp(int(self._host.now()), datetime.UTC)
-            timestamp = now if timestamp == "now" else now - ACTIVATION_AGE
+            from_now = datetime.timedelta() if timestamp == "now" else timestamp
+            timestamp = now - ACTIVATION_AGE if from_now is None else now + from_now
         when = timestamp.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         await self.command(
             *("activate", "protocol", protocol.hash, "with", "fitness", "1"),

@@ -115,6 +115,7 @@ async def adaptive_issuance(
             f"and {slashing.rewarded}, which {REWARDED.alias} got"
         )
         chain_id = await first.client.rpc("get", "/chains/main/chain_id")
+        await denounced.end()
     return AdaptiveIssuance(
         toolchain.name,
         protocol.long_name,

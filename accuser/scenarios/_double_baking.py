@@ -70,6 +70,7 @@ async def double_baking(
         await denounced.bake("bootstrap1")
         included = await denounced.find()
         chain_id = await fork.first.client.rpc("get", "/chains/main/chain_id")
+        await denounced.end()
     return DoubleBaking(
         toolchain.name, protocol.long_name, chain_id, denounced.evidence, included, setting.seconds
     )

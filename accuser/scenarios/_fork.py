@@ -16,7 +16,7 @@ import attrs
 
 from .. import Accuser, Client, Node, Runner, ScenarioFailed
 from ._common import Denunciation, Inclusion, places
-from ._stage import Setting, find_evidence
+from ._stage import Setting, find_evidence, wait_until_processed
 
 NODE_ARGUMENTS: Final = ("--synchronisation-threshold 0", "--private-mode")
 """Private nodes connect to trusted addresses alone, and so never before they are told to."""
@@ -42,6 +42,21 @@ class Side:
         await other.client.trust_address(self.node)
         await self.client.connect_address(other.node)
 
+    async def leave(self, *others: Side) -> None:
+        """Stop the node, and wait until those that are connected with it have said that it is gone."""
+        identity = await self.node.wait_for_identity()
+        noticed = [
+            other.node.expect(
+                "disconnection.v0",
+                lambda peer: peer if peer == identity else None,
+                where=f"the peer is {self.node.name}",
+            )
+            for other in others
+        ]
+        await self.node.terminate()
+        for one in noticed:
+            await one
+
 
 @attrs.frozen(kw_only=True)
 class Machines:
@@ -66,7 +81,7 @@ class Fork:
 
     async def part(self, ancestor: int, on_first: tuple[str, ...], on_second: tuple[str, ...]) -> None:
         """Let delegates bake on each node while the other is down; the first is down at the end."""
-        await self.second.node.terminate()
+        await self.second.leave(self.first)
         await self.first.bake(ancestor, *on_first)
         self._tell(self.first, ancestor, on_first)
         await self.first.node.terminate()
@@ -146,13 +161,7 @@ class Denounced:
             await side.node.wait_for_level(self.level + 1)
         fork.setting.report(f"{delegate} baked level {self.level + 1}, which all three nodes have")
         # Where it ends is the same in every run: when it has seen all of the chain.
-        head = await self.third.node.rpc("get", "/chains/main/blocks/head/hash")
-        await self.accuser.wait_for(
-            "accuser_processed_block.v0",
-            lambda block: block if block == head else None,
-            where=f"the block is {head}",
-            since=mark,
-        )
+        await wait_until_processed(self.accuser, self.third.node, since=mark)
         await self.accuser.terminate()
 
     async def find(self) -> Inclusion:
@@ -164,6 +173,13 @@ class Denounced:
             f"validation pass {included.validation_pass}"
         )
         return included
+
+    async def end(self) -> None:
+        """End the third node when all nodes have the head, so that every run ends alike."""
+        first, second = self.fork.first, self.fork.second
+        for side in (second, self.third):
+            await side.node.wait_for_level(first.node.level)
+        await self.third.leave(first, second)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from .. import (
     Client,
     ConsensusOperation,
     Daemon,
+    Mark,
     Node,
     NodeOptions,
     Protocol,
@@ -134,13 +135,7 @@ class Stage:
         mark, level = self.accuser.mark(), 0
         for _ in range(count):
             level = await self.client.bake_for_and_wait(DELEGATE.alias)
-        head = await self.node.rpc("get", "/chains/main/blocks/head/hash")
-        await self.accuser.wait_for(
-            "accuser_processed_block.v0",
-            lambda block: block if block == head else None,
-            where=f"the block is {head}",
-            since=mark,
-        )
+        await wait_until_processed(self.accuser, self.node, since=mark)
         self.report(f"{DELEGATE.alias} baked up to level {level}, which {self.accuser.name} has processed")
         return level
 
@@ -188,6 +183,17 @@ class Stage:
                 f"Denunciation not found in the mempool: {self.node.name} has not validated {evidence} "
                 f"as {kind}; {places(pending, evidence)}"
             )
+
+
+async def wait_until_processed(accuser: Accuser, node: Node, *, since: Mark) -> None:
+    """Wait until an accuser has processed the head of its node: a defined place to stop it at."""
+    head = await node.rpc("get", "/chains/main/blocks/head/hash")
+    await accuser.wait_for(
+        "accuser_processed_block.v0",
+        lambda block: block if block == head else None,
+        where=f"the block is {head}",
+        since=since,
+    )
 
 
 async def find_evidence(client: Client, evidence: str, what: str) -> Inclusion:

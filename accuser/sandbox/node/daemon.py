@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -48,6 +49,8 @@ from .synchronisation import Synchronisation
 VERSION_TEXT: Final = "sandbox (Mavkit 0.0+dev, played by the Python package accuser)"
 SHUTDOWN_LIMIT: Final = 3.0
 """Seconds that the last events may take; their reader may be gone or asleep."""
+SETTLE_LIMIT: Final = 1.0
+"""Seconds of these for the events of a change that was under way."""
 
 
 class Complaints(logging.Handler):
@@ -141,20 +144,26 @@ async def _run(program: str, arguments: Arguments, system: System) -> int:
 
 
 async def _run_until_signal(program: str, setup: Setup, sink: Sink, system: System) -> int:
-    received = 0
+    received, latest = 0, math.inf
     failed: StartError | ConfigError | None = None
+    node: Node | None = None
     async with system.signals() as signals, trio.open_nursery() as nursery:
 
         async def watch() -> None:
-            nonlocal received
+            nonlocal received, latest
             async for number in signals:
                 received = number
                 break
+            latest = trio.current_time() + SHUTDOWN_LIMIT
+            if node is not None:
+                # A head that it has begun to tell of is told of to the end.
+                with trio.move_on_after(SETTLE_LIMIT):
+                    await node.settle()
             nursery.cancel_scope.cancel(reason="signal")
 
         nursery.start_soon(watch)
         try:
-            await serve(setup, sink, system)
+            node = await nursery.start(serve, setup, sink, system)
         except (StartError, ConfigError) as error:
             # Kept out of the nursery, which would wrap it into a group.
             failed = error
@@ -163,7 +172,7 @@ async def _run_until_signal(program: str, setup: Setup, sink: Sink, system: Syst
         raise failed
     name = signal.Signals(received).name.removeprefix("SIG")
     events = NodeEvents(sink, system.wall)
-    with trio.move_on_after(SHUTDOWN_LIMIT):
+    with trio.CancelScope(deadline=latest):
         await system.outlets.standard(2).write(f"({program}) {name}: triggering shutdown.\n".encode())
         await events.main("shutting_down_node", {}, "shutting down the Mavryk node")
         text = "shutting down the local RPC server"

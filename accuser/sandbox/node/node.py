@@ -124,6 +124,11 @@ class Node:
             await self.events.block_refused(header.hash, status, refused)
             raise refused
 
+    async def settle(self) -> None:
+        """Wait until what changes the chain or the mempool now is done, and told."""
+        async with self._lock:
+            pass
+
     async def peer_has(self, peer: str, block: Block) -> None:
         """A peer's head is a block that is known here."""
         async with self._lock:
