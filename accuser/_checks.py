@@ -7,7 +7,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 SECTION_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal", "none")
@@ -46,8 +46,13 @@ def check_sections(sections: Iterable[tuple[str, str]]) -> tuple[tuple[str, str]
     return checked
 
 
-def check_options(options: Mapping[str, object], known: type) -> None:
+def check_options(options: Mapping[str, object], known: type, at_start: Sequence[str] = ()) -> None:
     """Refuse an option that the TypedDict ``known`` does not have, as Python itself would.
+
+    Args:
+        options: what was given.
+        known: has the names of those that there are.
+        at_start: more of them, which functions that start a daemon have and its handle has not.
 
     Raises:
         TypeError: tells it, and what may have been meant.
@@ -56,9 +61,11 @@ def check_options(options: Mapping[str, object], known: type) -> None:
     required: frozenset[str] = known.__required_keys__  # type: ignore[attr-defined]
     for name in options:
         if name not in optional and name not in required:
-            names = sorted(optional | required)
+            names = sorted({*optional, *required, *at_start})
             close = difflib.get_close_matches(name, names, 1)
             meant = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+            if name in at_start:
+                meant = "; it is given where the daemon starts: to run(), or to the function that opens it"
             raise TypeError(f"unexpected keyword argument {name!r}{meant}")
 
 

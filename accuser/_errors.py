@@ -200,7 +200,7 @@ class DaemonExited(AccuserError):
     status: int
     """Exit status; the negative number of the signal if one ended it."""
     tail: tuple[str, ...]
-    """The last lines of standard error, or of standard output if there are none."""
+    """What it gave as the error; or the last lines of standard error, or of standard output."""
     directory: Path | None = None
     """Where the daemon's files are."""
     restarts: int = 0

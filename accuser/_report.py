@@ -128,10 +128,14 @@ _FLAGS: Final = frozenset(
         "--tls",
     }
 )
-_ERROR: Final = re.compile(r"\s*(?:fatal error|error)\s*:\s*(.*)", re.IGNORECASE)
+_ERROR: Final = re.compile(
+    r"\s*(?:(?:fatal error|unregistered error|error)\s*:|this operation failed\.)\s*(.*)", re.IGNORECASE
+)
 _ELSE: Final = re.compile(
     r"\s*(?:usage|to browse the documentation|global options.*|warning)\s*:", re.IGNORECASE
 )
+
+_USAGE: Final = re.compile(r"\s*usage\s*:", re.IGNORECASE)
 
 
 def short_command(command: Sequence[str]) -> str:
@@ -154,11 +158,18 @@ def words_of_failure(stderr: str, stdout: str) -> list[str]:
     Without one, what it said outside of its usage; at the most the last twelve lines, cut.
     """
     texts = [text.splitlines() for text in (stderr, stdout)]
-    said = next(filter(None, (list(_blocks(lines)) for lines in texts)), None)
-    if said is None:
+    # What fails in a simulation is told on standard output, and on standard error only that it did.
+    said = [line for lines in texts for line in _blocks(lines)]
+    if not said:
         said = next(filter(None, (list(_outside(lines)) for lines in texts)), ["(it printed nothing)"])
         said = said[-SAID_LINES:]
     return [_cut(printable(secrets.hide(line.rstrip())), LINE_LENGTH) for line in said[:SAID_LINES]]
+
+
+def error_before_usage(lines: Sequence[str]) -> list[str]:
+    """The ``Error:`` blocks that a usage follows, which is so long that the last lines are of it alone."""
+    usage = next((n for n, line in enumerate(lines) if _USAGE.match(line) is not None), 0)
+    return list(_blocks(lines[:usage]))
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[str]:
@@ -169,7 +180,8 @@ def _blocks(lines: Sequence[str]) -> Iterator[str]:
         found, blank = _ERROR.fullmatch(line), not line.strip()
         indent = len(line) - len(line.lstrip())
         if found is not None and not (inside and indent > depth and not found[1]):
-            inside, depth = True, indent
+            # What follows the FAILED of an operation is no further in than it.
+            inside, depth = True, indent - line.lstrip().startswith("This operation")
             yield from _dedented(block)
             block = [found[1]] if found[1] else []
         elif inside and (blank or indent > depth) and _ELSE.match(line) is None:

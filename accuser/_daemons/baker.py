@@ -77,6 +77,8 @@ class Baker(Daemon):
         ValueError: ``remotely`` or ``base_dir`` is needed.
     """
 
+    options_known = BakerOptions
+
     def __init__(
         self,
         protocol: Protocol | str,

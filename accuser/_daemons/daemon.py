@@ -31,7 +31,7 @@ from .._mavryk.protocol import Protocol
 from .._recording.writer import Recording
 from .._report import signal_name
 from .observed import Observed
-from .options import DaemonOptions, EventLevel
+from .options import AT_START, DaemonOptions, EventLevel
 from .sessions import Sessions, Settings
 from .waits import WAIT_TIMEOUT
 
@@ -108,7 +108,7 @@ class Daemon(Observed):
             explain_exit=explain_exit,
             keeps_directory=keeps_directory,
         )
-        check_options(options, type(self).options_known)
+        check_options(options, type(self).options_known, AT_START)
         name = options.get("name") or fresh_name(kind)
         toolchain = toolchain_of(options.get("toolchain")) or installed()
         color = options.get("color")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 from .._engine.supervise import RestartPolicy
 from .._hosts.remote.runner import Runner
@@ -12,6 +12,9 @@ from .._recording.writer import Recording
 
 EventLevel = Literal["debug", "info", "notice"]
 EventFormat = Literal["one-per-line", "netstring"]
+
+AT_START: Final = ("event_level", "may_exit")
+"""What `Daemon.run` and functions such as `open_node` take besides."""
 
 
 class DaemonOptions(TypedDict, total=False):

@@ -217,7 +217,9 @@ class Session(Transcript):
             raise self.failure
         if self.ended_with_error(may_exit):
             assert self.status is not None
-            error = DaemonExited(self.name, self.status, self.tail(), workspace.made, reason=self.exit_reason)
+            error = DaemonExited(
+                self.name, self.status, self.last_words(), workspace.made, reason=self.exit_reason
+            )
             raise self.program.exited(error)
 
     @trio.lowlevel.enable_ki_protection

@@ -18,6 +18,7 @@ import trio
 from .._errors import HandlerFailed, MalformedEvent
 from .._logs import log
 from .._recording.writer import Recorder
+from .._report import error_before_usage
 from .._stream.decoding import Mixed, byte_steps, decode_block, decode_lines, decode_steps, line_steps
 from .._stream.event import Event, Malformed, Record
 from .._stream.history import History
@@ -28,6 +29,8 @@ EVENTS_LIMIT: Final = 16 * 1024 * 1024
 LINES_LIMIT: Final = 1024 * 1024
 TAIL_LINES: Final = 12
 TAIL_BYTES: Final = 8192
+HEAD_BYTES: Final = 4096
+"""Bytes of standard error that hold the error of a program which prints its usage after it."""
 
 _LOGGER: Final = logging.getLogger("accuser")
 
@@ -84,6 +87,9 @@ class Transcript:
     """The fault of a handler, or of the stream where that is to end the session."""
     _tails: dict[Stream, bytes] = attrs.field(factory=lambda: {"stdout": b"", "stderr": b""}, init=False)
 
+    _head: bytes = attrs.field(default=b"", init=False)
+    """The first bytes of standard error."""
+
     def __attrs_post_init__(self) -> None:
         self.events = History(decode_block, self.events_limit, attrgetter("name"), _names_of)
         self.stdout = _lines_history()
@@ -98,6 +104,10 @@ class Transcript:
         """The last lines of standard error, or of standard output if there are none."""
         last = self._tails["stderr"] or self._tails["stdout"]
         return tuple(decode_lines(last)[-TAIL_LINES:])
+
+    def last_words(self) -> tuple[str, ...]:
+        """What it gave as the error, where its usage follows that; otherwise its last lines."""
+        return tuple(error_before_usage(decode_lines(self._head))[:TAIL_LINES]) or self.tail()
 
     def take_events(self, block: bytes) -> None:
         """Take whole lines of the event stream."""
@@ -161,6 +171,8 @@ class Transcript:
                 self._tell(handlers[0], lines, _line_told)
         else:
             history.publish(block, block.count(b"\n") + (block[-1:] != b"\n"), None)
+        if stream == "stderr" and len(self._head) < HEAD_BYTES:
+            self._head = (self._head + block[:HEAD_BYTES])[:HEAD_BYTES]
         self._tails[stream] = (self._tails[stream] + block[-TAIL_BYTES:])[-TAIL_BYTES:]
 
     def line_steps(self, stream: Stream, block: bytes) -> Iterable[bytes]:

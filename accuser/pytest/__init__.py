@@ -15,6 +15,7 @@ May import everything but `commands`.
 #   _story     what the test did, into its recording         _frames   tracebacks without the engine
 #   _prompt    the prompt of --pdb, while daemons run
 #   _types     their types, for annotations                 _hooks    what pytest calls
+#   _lines     what pytest's own lines have no room for
 
 from ._hooks import pytest_addoption as pytest_addoption
 from ._hooks import pytest_configure as pytest_configure

@@ -46,6 +46,8 @@ class OpenWait:
     """How long it lasted."""
     outcome: str
     """``cancelled``, ``timed out``, ``terminated`` or ``failed``."""
+    ended: float = 0.0
+    """In seconds since the recording began."""
 
     def __str__(self) -> str:
         where = f" where {self.where}" if self.where else ""
@@ -119,7 +121,7 @@ def facts_of(entries: Iterable[Entry]) -> list[DaemonFacts]:
                 daemon.status = status
             case Wait(outcome=outcome) if outcome != "satisfied":
                 seconds = entry.t - entry.begun
-                daemon.waits.append(OpenWait(daemon.name, entry.what, entry.where, seconds, outcome))
+                daemon.waits.append(OpenWait(daemon.name, entry.what, entry.where, seconds, outcome, entry.t))
     return list(daemons.values())
 
 
@@ -137,6 +139,24 @@ class Deed:
     def __str__(self) -> str:
         took = f" ({self.seconds:.3f} s)" if self.seconds else ""
         return f"{self.t:.3f} {self.what}{took}"
+
+
+def cut_off(waits: Iterable[OpenWait]) -> OpenWait | None:
+    """The wait that a time limit around it cut off, if there is one.
+
+    That is the last one that was cancelled. What runs beside it is cancelled after it, for the error that
+    the limit raises: of those that were waited for together, it is the first to end.
+    """
+    cut = sorted((wait for wait in waits if wait.outcome == "cancelled"), key=lambda wait: wait.ended)
+    if not cut:
+        return None
+    last = cut[-1]
+    together = [wait for wait in cut if last.ended - last.seconds < wait.ended > last.ended - TOGETHER]
+    return together[0]
+
+
+TOGETHER: Final = 0.1
+"""Seconds in which all that an error cancels has ended."""
 
 
 def deeds_of(entries: Iterable[Entry]) -> list[Deed]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
 
 import attrs
 import pytest
@@ -21,9 +20,8 @@ from .._text import secrets
 from ._bundle import Bundle
 from ._facts import DaemonFacts, Deed
 from ._frames import hide_engine, is_of_engine
+from ._lines import TITLE
 from ._text import headline, in_full, overview, section, story, summary
-
-TITLE: Final = "Mavryk daemons"
 
 
 @attrs.define(eq=False)

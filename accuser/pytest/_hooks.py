@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from . import _fixtures, _options
+from . import _fixtures, _lines, _options
 from ._fixtures import BUNDLE
 
 _FIXTURES: Final = (
@@ -77,9 +77,13 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell it: who collects nothing has no other place to."""
+    """Tell it: who collects nothing has no other place to. Then tell what pytest's own lines cut off."""
     for line in config.stash.get(_USED, ()):
         terminalreporter.write_line(line)
+    if cut := list(_lines.cut_off(terminalreporter, config)):
+        terminalreporter.write_sep("=", "what the lines below have no room for")
+        for line in cut:
+            terminalreporter.write_line(line)
 
 
 # First, so that pytest-trio takes what follows the test for the test.

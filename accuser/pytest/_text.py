@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from .._errors import (
+    CommandFailed,
     DaemonExited,
     EventTimeout,
     HandlerFailed,
@@ -19,7 +20,7 @@ from .._errors import (
     TerminatedBeforeEvent,
 )
 from .._text import printable, secrets
-from ._facts import DaemonFacts, Deed, OpenWait
+from ._facts import DaemonFacts, Deed, OpenWait, cut_off
 from ._frames import is_engine
 
 CAUSE_LINES: Final = 5
@@ -70,13 +71,22 @@ FULL: Final = 15
 def headline(error: BaseException, daemons: Sequence[DaemonFacts] = ()) -> str:
     """One line that begins with what decides: the event, not the class of the error."""
     leaf = _sorted_leaves(error)[0]
+    waits = [wait for facts in daemons for wait in facts.waits]
     match leaf:
         case EventTimeout():
             return f"no {leaf.event} within {leaf.seconds:g} s: {leaf.daemon}"
         case TerminatedBeforeEvent():
             return f"no {leaf.event}: {leaf.daemon} ended before"
-    lines = list(_said(leaf, [wait for facts in daemons for wait in facts.waits]))
-    return " ".join(line.strip() for line in lines[:3])
+        case CommandFailed():
+            first, *said = str(leaf).splitlines()
+            return f"{' '.join(line.strip() for line in said[:2])}: {first}"
+        case trio.TooSlowError() if (cut := cut_off(waits)) is not None:
+            return f"{cut.what} was cut off: {cut.daemon}, by trio.fail_after"
+        case PortTaken():
+            pass
+        case DaemonExited():
+            return " ".join(line.strip() for line in [leaf.headline, *leaf.tail[-1:]])
+    return " ".join(line.strip() for line in list(_said(leaf, waits))[:3])
 
 
 def story(deeds: Sequence[Deed]) -> str:
@@ -160,9 +170,8 @@ def _said(leaf: BaseException, waits: Sequence[OpenWait]) -> Iterator[str]:
                     line for note in getattr(leaf, "__notes__", ())[:1] for line in note.splitlines()[:2]
                 )
         case trio.TooSlowError():
-            cut = [wait for wait in waits if wait.outcome == "cancelled"]
-            if cut:
-                yield f"{name}: trio.fail_after cut off the wait of {cut[-1]}"
+            if (cut := cut_off(waits)) is not None:
+                yield f"{name}: trio.fail_after cut off the wait of {cut}"
             else:
                 yield f"{name}: the time of trio.fail_after was over"
         case _:

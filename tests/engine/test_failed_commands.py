@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accuser import Client, CommandFailed, Node
+from accuser._report import error_before_usage, words_of_failure
 
 USAGE = "\n".join(
     [
@@ -76,6 +77,27 @@ def test_what_the_error_shows_does_no_harm() -> None:
 )
 def test_a_command_without_its_options(command: tuple[str, ...], short: str) -> None:
     assert said("", command=command)[0] == f"{short}: exit status 1"
+
+
+def test_what_failed_in_a_simulation_is_said_too() -> None:
+    stdout = (
+        "Node is bootstrapped.\nThis simulation failed:\n  Manager signed operations:\n    Fee: 0\n"
+        "    Transaction:\n      This operation FAILED.\n      Balance of mv1 is too low\n"
+        '      Unregistered error:\n        { "id": "balance_too_low" }\n'
+    )
+    assert words_of_failure("Fatal error:\n  transfer simulation failed\n", stdout) == [
+        "transfer simulation failed",
+        "Balance of mv1 is too low",
+        "Unregistered error:",
+        '  { "id": "balance_too_low" }',
+    ]
+
+
+def test_an_error_before_a_usage() -> None:
+    usage = ["", "Usage:", *(f"  --option-{n}: of which there are many" for n in range(300))]
+    assert error_before_usage(["Warning:", "  old", "Error:", "  no --x", *usage]) == ["no --x"]
+    assert error_before_usage(["Error:", "  no --x"]) == []
+    assert error_before_usage(usage) == []
 
 
 @pytest.mark.mavryk(toolchains=["memory"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from accuser import DaemonExited, EventTimeout, TerminatedBeforeEvent
 from accuser.pytest._facts import LAST_EVENTS, LAST_LINES, DaemonFacts, facts_of
 from accuser.pytest._text import section, summary
@@ -158,3 +160,24 @@ def test_a_bundle_that_cannot_be_written_does_not_hide_the_failure(project: Proj
     assert any(line.startswith(f"failure bundle: {bundle} is incomplete: ") for line in first)
     assert (bundle / "run.jsonl").exists()
     assert "node1 (process " in ended.output
+
+
+LONG = "test_that_who_bakes_twice_at_one_level_and_round_is_denounced_by_the_accuser"
+
+
+@pytest.mark.parametrize(("width", "told"), [("80", True), ("200", False)])
+def test_what_decides_is_told_where_pytest_has_no_room_for_it(
+    project: Project, width: str, told: bool
+) -> None:
+    event = "double_baking_denounced.v0"
+    project.write(
+        test_it=f"async def {LONG}(autojump_clock, accuser):\n    await accuser.wait_for('{event}')\n\n"
+        f"async def test_short(autojump_clock, accuser):\n    await accuser.wait_for('{event}')\n"
+    )
+    ended = project.pytest("--mavkit", "memory", COLUMNS=width, CI="", BUILD_NUMBER="")
+    start = next(n for n, line in enumerate(ended.lines) if "short test summary" in line)
+    line, short = (line for line in ended.lines[start:] if line.startswith("FAILED"))
+    assert f" - no {event} within" in short
+    assert (event in line) is not told
+    above = ended.lines[start - 3 : start]
+    assert ("no room for" in above[0] and above[1:] == [LONG, f"  no {event} within 60 s: accuser1"]) is told

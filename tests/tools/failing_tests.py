@@ -156,6 +156,25 @@ CASES: Final = {
         '(open_node):\n    await open_node(arguments=("--no-such-option",))',
         "--no-such-option",
     ),
+    "an argument that an accuser has not": (
+        '(open_accuser, node):\n    await open_accuser(node, arguments=("--no-such-option",))',
+        "Unexpected command line option --no-such-option",
+    ),
+    "an option that a baker has not": (
+        '(open_baker, node, client):\n    await open_baker(node, client, liquidity_vote="on")',
+        "did you mean 'liquidity_baking_toggle_vote'",
+    ),
+    "a transfer of more than there is": (
+        '(client):\n    transfer = ("transfer", "9000000000", "from", "bootstrap1", "to", "bootstrap2")\n'
+        "    await client.command(*transfer)",
+        "balance_too_low",
+    ),
+    "a wait in a deadline beside another wait": (
+        "(autojump_clock, node, accuser):\n    async with trio.open_nursery() as nursery:\n"
+        "        nursery.start_soon(accuser.wait_for, DENOUNCED)\n        with trio.fail_after(3):\n"
+        "            await node.wait_for_level(9)",
+        "trio.fail_after cut off the wait of node1: head_increment.v0",
+    ),
     "none of several daemons": (
         "(autojump_clock, node, accuser):\n"
         '    await wait_for_any({node: "set_head.v0", accuser: DENOUNCED}, timeout=3)',

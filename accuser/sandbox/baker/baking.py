@@ -50,9 +50,16 @@ class BlockMaker:
     _connect_to: Callable[[str], Connect | None]
     _votes: Votes = attrs.field(init=False)
     """The last ones that were used."""
+    _handing: trio.Lock = attrs.field(init=False, factory=trio.Lock)
+    """Held from when a block goes to the node until that is told of."""
 
     def __attrs_post_init__(self) -> None:
         self._votes = self._settings.votes
+
+    async def settle(self) -> None:
+        """Wait until a block that goes to the node is told of: its votes come after it, in every run."""
+        async with self._handing:
+            pass
 
     async def bake(self, order: Forge) -> None:
         """Make a block, and inject it at its time; tell of it, or of what kept it from that."""
@@ -94,15 +101,16 @@ class BlockMaker:
         if (delay := when - self._wall()) > 0:
             await self._events.note("delayed_block_injection", {"delay": delay, **place})
             await sleep_until(when, self._wall)
-        await self._events.note("injecting_block", place)
-        try:
-            injected = await self._forger.rpc.call(injection(made, self._forger.chain))
-        except RpcFailed as error:
-            failed = {"block_hash": made.hash, "trace": error.trace}
-            await self._events.note("block_injection_failed", failed)
-            return
-        self._votes = votes
-        await self._events.note("block_injected", {"block": injected, **place})
+        async with self._handing:
+            await self._events.note("injecting_block", place)
+            try:
+                injected = await self._forger.rpc.call(injection(made, self._forger.chain))
+            except RpcFailed as error:
+                failed = {"block_hash": made.hash, "trace": error.trace}
+                await self._events.note("block_injection_failed", failed)
+                return
+            self._votes = votes
+            await self._events.note("block_injected", {"block": injected, **place})
 
     async def _read_votes(self) -> Votes:
         path = self._settings.vote_file

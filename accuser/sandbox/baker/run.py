@@ -327,6 +327,7 @@ class Run:
                     powers = {} if slots is None else slots.powers
                     await self._told(self._pool.watch(kind, candidate, powers))
                 case SignVotes(proposal):
+                    await self._maker.settle()
                     self._pending.extend(await self._voter.sign(proposal, self._slots[proposal.level]))
                 case Inject(vote):
                     await self._voter.inject(vote)
