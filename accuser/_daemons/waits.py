@@ -217,16 +217,10 @@ class Waits:
         if filter is not None:
             check_plain(filter, "a filter")
         compiled = re.compile(pattern)
-        search_in = compiled.search
-
-        def found(line: str) -> Any:
-            match = search_in(line)
-            return match if match is None or filter is None else filter(match)
-
         mark = self.since(options.get("since"))
         label = f"line of {stream} that matches {compiled.pattern!r}"
         note = f"in the filter for a {label} of {self.name}"
-        watch: Watch[Any] = Watch(frozenset({""}), event_of, found, wanted, note)
+        watch: Watch[Any] = Watch(frozenset({""}), event_of, _line_filter(compiled, filter), wanted, note)
         seconds = self.seconds(options.get("timeout", DEFAULT))
         result = _last if count is None else list
         return Expectation(
@@ -298,6 +292,20 @@ def _wanted(count: int | None, nth: int | None) -> int:
     if wanted < 1:
         raise ValueError(f"the number to wait for must be positive, and is {wanted}")
     return wanted
+
+
+def _line_filter(
+    pattern: re.Pattern[str], choose: Callable[[re.Match[str]], Any] | None
+) -> Callable[[str], Any]:
+    search = pattern.search
+    if choose is None:
+        return search  # itself: each line pays for a call around it
+
+    def found(line: str) -> Any:
+        match = search(line)
+        return None if match is None else choose(match)
+
+    return found
 
 
 def _last(taken: list[Any]) -> Any:

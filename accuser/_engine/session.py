@@ -19,7 +19,8 @@ import math
 import os
 import shlex
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -313,17 +314,16 @@ class Session(Transcript):
 
     @trio.lowlevel.enable_ki_protection
     async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
-        framer = Framer(MAX_LINE)
+        framer, take = Framer(MAX_LINE), partial(self.take_lines, name)
         try:
             while data := await stream.receive_some(READ_SIZE):
                 if block := framer.feed(bytes(data)):
-                    await self._take_steps(self.take_lines, _with(name, self.line_steps(name, block)))
+                    await self._take_steps(take, self.line_steps(name, block))
                 if not self.ready.is_set():
                     self._guarded(self.peek_line, name, framer.pending)
         finally:
             if block := framer.finish():
-                steps = _with(name, self.line_steps(name, block))
-                await self._take_steps(self.take_lines, steps)  # noqa: ASYNC102 - as above
+                await self._take_steps(take, self.line_steps(name, block))  # noqa: ASYNC102 - as above
 
     async def _take_steps(self, take: Callable[..., None], steps: Iterable[tuple[object, ...]]) -> None:
         """Take what was read, and let others go on between two steps; cancelled or not, all of it."""
@@ -362,10 +362,6 @@ def _interruptible(take: Callable[..., None], *arguments: object) -> None:
 async def _let_others_go_on() -> None:
     # Not cancellable: what has been read must not get lost.
     await trio.lowlevel.cancel_shielded_checkpoint()
-
-
-def _with(name: Stream, blocks: Iterable[bytes]) -> Iterator[tuple[Stream, bytes]]:
-    return ((name, block) for block in blocks)
 
 
 async def _shielded(close: Callable[[], Awaitable[None]]) -> None:

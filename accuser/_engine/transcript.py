@@ -19,7 +19,7 @@ from .._errors import HandlerFailed, MalformedEvent
 from .._logs import log
 from .._recording.writer import Recorder
 from .._report import error_before_usage
-from .._stream.decoding import Mixed, byte_steps, decode_block, decode_lines, decode_steps, line_steps
+from .._stream.decoding import Mixed, byte_steps, decode_block, decode_lines, decode_steps, line_steps, text_steps
 from .._stream.event import Event, Malformed, Record
 from .._stream.history import History
 from .readiness import Ready, ReadyEvent, ReadyLine, Stream
@@ -27,6 +27,8 @@ from .supervise import Restart
 
 EVENTS_LIMIT: Final = 16 * 1024 * 1024
 LINES_LIMIT: Final = 1024 * 1024
+FEW: Final = 8
+"""Waits that may look at all lines of a full read together; of more, others would wait too long."""
 TAIL_LINES: Final = 12
 TAIL_BYTES: Final = 8192
 HEAD_BYTES: Final = 4096
@@ -127,61 +129,77 @@ class Transcript:
         ):
             self.become_ready()
         handlers = self.handlers.events
-        if type(records) is Mixed or len(handlers) > 1:
+        if type(records) is Mixed:
             handlers = handlers.copy()
             for record in records:
                 if isinstance(record, Malformed):
                     self._report(record)
                 else:
                     for handler in handlers:
-                        self.call(handler, record, record.name or "an event without a name")
+                        self.call(handler, record, _event_told(record))
         elif handlers:
-            self._tell(handlers[0], records, _event_told)
+            self._tell(handlers, records, _event_told)
 
     def _tell(
-        self, handler: Callable[[Any], object], items: Iterable[Any], what: Callable[[Any], str]
+        self, handlers: list[Callable[[Any], object]], items: Iterable[Any], what: Callable[[Any], str]
     ) -> None:
-        """Call the only handler with items, unless one has failed; if it fails, so does the session."""
+        """Call handlers with each item, unless one has failed; if one fails, so does the session."""
         if self.failure is not None:
             return
         item: Any = None
+        # A handler may add another one, which begins with the next step.
+        handler, *others = handlers
         try:
             # A step of Python for each item is what throughput is made of.
-            for item in items:
-                handler(item)
+            if not others:
+                for item in items:
+                    handler(item)
+            else:
+                handlers = handlers.copy()
+                for item in items:
+                    for handler in handlers:
+                        handler(item)
         except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
             self._failed(handler, what(item), error)
 
-    def take_lines(self, stream: Stream, block: bytes) -> None:
-        """Take whole lines of output."""
+    def take_lines(self, stream: Stream, block: bytes, lines: list[str] | None = None) -> None:
+        """Take whole lines of output: their bytes, and what they decode to, if that is known already."""
         history: History[str] = getattr(self, stream)
         if self._listened(stream):
-            lines = decode_lines(block)
+            lines = decode_lines(block) if lines is None else lines
             history.publish(block, len(lines), lines)
             self.recorder.lines(stream, lines)
-            handlers: list[Callable[[str], object]] = getattr(self.handlers, stream)
-            if len(handlers) > 1 or self._awaits_line(stream) or _LOGGER.isEnabledFor(logging.DEBUG):
-                handlers = handlers.copy()
-                for line in lines:
-                    log(logging.DEBUG, self.name, self.color, line)
-                    self.peek_line(stream, line)
-                    for handler in handlers:
-                        self.call(handler, line, _line_told(line))
-            elif handlers:
-                self._tell(handlers[0], lines, _line_told)
+            if self._awaits_line(stream) or _LOGGER.isEnabledFor(logging.DEBUG):
+                self._take_each(stream, lines)
+            elif handlers := getattr(self.handlers, stream):
+                self._tell(handlers, lines, _line_told)
         else:
             history.publish(block, block.count(b"\n") + (block[-1:] != b"\n"), None)
         if stream == "stderr" and len(self._head) < HEAD_BYTES:
             self._head = (self._head + block[:HEAD_BYTES])[:HEAD_BYTES]
-        self._tails[stream] = (self._tails[stream] + block[-TAIL_BYTES:])[-TAIL_BYTES:]
+        tail = block[-TAIL_BYTES:]
+        self._tails[stream] = tail if len(tail) == TAIL_BYTES else (self._tails[stream] + tail)[-TAIL_BYTES:]
 
-    def line_steps(self, stream: Stream, block: bytes) -> Iterable[bytes]:
-        """Cut lines of output into blocks, each of which `take_lines` takes in a short time."""
+    def _take_each(self, stream: Stream, lines: list[str]) -> None:
+        """Log each line, and look whether it says that the daemon is ready, before handlers have it."""
+        handlers: list[Callable[[str], object]] = getattr(self.handlers, stream).copy()
+        for line in lines:
+            log(logging.DEBUG, self.name, self.color, line)
+            self.peek_line(stream, line)
+            for handler in handlers:
+                self.call(handler, line, _line_told(line))
+
+    def line_steps(self, stream: Stream, block: bytes) -> Iterable[tuple[bytes, list[str] | None]]:
+        """Cut lines of output into steps, each of which `take_lines` takes in a short time."""
         if not self._listened(stream):
-            return (block,)
-        # To write a line down takes many times as long as to tell of it.
-        written = self.recorder.recording is not None or _LOGGER.isEnabledFor(logging.DEBUG)
-        return line_steps(block) if written else byte_steps(block)
+            return ((block, None),)
+        # To write a line down takes many times as long as to tell of it, and many waits as long as one.
+        if self.recorder.recording is not None or _LOGGER.isEnabledFor(logging.DEBUG):
+            return ((part, None) for part in line_steps(block))
+        history: History[str] = getattr(self, stream)
+        if history.watchers > FEW:
+            return ((part, None) for part in byte_steps(block))
+        return text_steps(block)
 
     def _listened(self, stream: Stream) -> bool:
         history: History[str] = getattr(self, stream)

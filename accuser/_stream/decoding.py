@@ -27,6 +27,7 @@ import math
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from typing import Final
 
 import msgspec
@@ -43,6 +44,9 @@ and about as much again to be told of."""
 
 STEP_BYTES: Final = 16384
 """Bytes of lines that are told together where a line costs little: some thousands of the shortest ones."""
+
+STEP_TEXTS: Final = 1024
+"""Lines of output that are told together where each costs little: a full read of lines of usual length."""
 
 _STEP_BYTES: Final = 65536
 _OVERSIZED_LINE: Final = re.compile(re.escape(_OVERSIZED) + rb"([0-9]{1,20})\0(.*)", re.DOTALL)
@@ -77,11 +81,9 @@ def decode_steps(block: bytes) -> Iterable[tuple[bytes, list[Record]]]:
     those of the block, with line ends in the place of others, where a line with several pieces was
     parted, and without blank lines. Records of which some may be malformed are `Mixed`.
     """
-    lines = block.split(b"\n")
-    if not lines[-1]:
-        del lines[-1]
-    items = _items(lines, len(block))
-    return _in_groups(lines) if items is None else ((block, items),)
+    # They keep their ends, which JSON does not mind: so they are found six times as fast as by a split.
+    items = _items(BytesIO(block).readlines(), len(block))
+    return ((block, items),) if items is not None else _in_groups(block)
 
 
 def _items(lines: Sequence[bytes], size: int = _STEP_BYTES) -> list[Record] | None:
@@ -95,7 +97,10 @@ def _items(lines: Sequence[bytes], size: int = _STEP_BYTES) -> list[Record] | No
         return None
 
 
-def _in_groups(lines: Sequence[bytes]) -> Iterator[tuple[bytes, list[Record]]]:
+def _in_groups(block: bytes) -> Iterator[tuple[bytes, list[Record]]]:
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        del lines[-1]
     for start in range(0, len(lines), STEP_LINES):
         group = lines[start : start + STEP_LINES]
         items = _items(group) if len(lines) > STEP_LINES else None
@@ -136,7 +141,23 @@ def with_bytes(step: bytes, records: Sequence[Record]) -> Iterator[tuple[bytes, 
 def decode_lines(block: bytes) -> list[str]:
     """Decode lines of output; a line without its LF can only be the last one."""
     text = block.decode("utf-8", "replace")
-    lines = text.split("\n")
+    return _whole_lines(text, text.split("\n"))
+
+
+def text_steps(block: bytes) -> Iterable[tuple[bytes, list[str]]]:
+    """Decode lines of output a step at a time: the bytes of each step, and its lines.
+
+    Nearly always one step has it all, and the answer is a tuple of that step; only of short lines
+    there may be too many for one.
+    """
+    text = block.decode("utf-8", "replace")
+    lines = text.split("\n", STEP_TEXTS)
+    if len(lines) > STEP_TEXTS and lines[-1]:
+        return ((part, decode_lines(part)) for part in byte_steps(block))
+    return ((block, _whole_lines(text, lines)),)
+
+
+def _whole_lines(text: str, lines: list[str]) -> list[str]:
     if not lines[-1]:
         lines.pop()
     if "\0" not in text:

@@ -97,6 +97,11 @@ class History(Generic[R]):
         """Whether anybody watches, who needs the records at `publish`."""
         return bool(self._groups)
 
+    @property
+    def watchers(self) -> int:
+        """How many different watches there are, for the name that has most."""
+        return max(map(len, self._groups.values()), default=0)
+
     def publish(self, raw: bytes, count: int, records: Sequence[R] | None) -> None:
         """Append the ``count`` records that ``raw`` decodes to, and tell whoever waits.
 

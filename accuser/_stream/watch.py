@@ -6,7 +6,7 @@ publisher from then on. It takes as many as it was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from operator import length_hint
 from types import CoroutineType, FunctionType
 from typing import Any, Final, Generic, TypeVar
@@ -139,11 +139,13 @@ def _first_failure(items: Sequence[Any]) -> int:
     return next((number for number, item in enumerate(items) if isinstance(item, Failed)), len(items))
 
 
-_PLAIN: Final[tuple[Callable[[Any], Any], ...]] = (value_of, full_of, event_of)
+_PLAIN: Final[tuple[Callable[[Any], Any], ...]] = (value_of, full_of)
 
 
-def converted(convert: Callable[[Any], Any], records: Iterable[Any]) -> list[Any]:
+def converted(convert: Callable[[Any], Any], records: Sequence[Any]) -> Sequence[Any]:
     """Convert records; the result is `Checked` if one could not be."""
+    if convert is event_of:
+        return records
     if convert in _PLAIN:
         return [convert(record) for record in records]
     items: list[Any] = []

@@ -41,7 +41,7 @@ class Reader(trio.abc.ReceiveStream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Give what is there, up to ``max_bytes`` (64 KiB); nothing at the end.
 
-        After a full read up to three more are made at once, without a checkpoint: a daemon that writes so
+        After a large read up to three more are made at once, without a checkpoint: a daemon that writes so
         fast has filled the pipe again, and a turn of the loop takes as long as a third of such a read.
         """
         most = READ_SIZE if max_bytes is None else max_bytes
@@ -57,7 +57,7 @@ class Reader(trio.abc.ReceiveStream):
             except BlockingIOError:  # somebody else has read it, or there is no more
                 self._direct = 0
                 continue
-            if len(data) < most:
+            if len(data) < most // 2:
                 self._direct = 0
             return data
 
