@@ -190,7 +190,7 @@ def measure_lines(writer: Writer) -> list[Row]:
 
 
 def _bare_told(path: Path, blocks: int, look: Callable[[str], object] | None) -> float:
-    """Read, decode, split, and call something with each line: our handler for None. Returns lines a second."""
+    """Read, decode, split, and call something with each line: our handler for None. Returns lines/s."""
     left = blocks * LINES_IN_BLOCK
     look = look or _countdown(left, lambda: None)
     with bare(path) as child:

@@ -307,6 +307,9 @@ class Session(Transcript):
                             self._guarded(self.take_records, *steps[0])
                         else:
                             await self._take_steps(self.take_records, steps)
+                if self.events.followed and len(data) > READ_SIZE // 2:
+                    # Who follows gets the records while they are in the processor's caches.
+                    await _let_others_go_on()
         finally:
             # Between the steps it is shielded, and each lets others run only once.
             if block := framer.finish():

@@ -19,7 +19,15 @@ from .._errors import HandlerFailed, MalformedEvent
 from .._logs import log
 from .._recording.writer import Recorder
 from .._report import error_before_usage
-from .._stream.decoding import Mixed, byte_steps, decode_block, decode_lines, decode_steps, line_steps, text_steps
+from .._stream.decoding import (
+    Mixed,
+    byte_steps,
+    decode_block,
+    decode_lines,
+    decode_steps,
+    line_steps,
+    text_steps,
+)
 from .._stream.event import Event, Malformed, Record
 from .._stream.history import History
 from .readiness import Ready, ReadyEvent, ReadyLine, Stream

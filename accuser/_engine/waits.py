@@ -236,7 +236,7 @@ async def events_from(mark: Mark) -> AsyncGenerator[Event]:
     """
     session, index = mark.session, mark.events
     history = session.events
-    with history.followed():
+    with history.follow():
         while True:
             for records in history.read_blocks(index):
                 # The consumer may have been away for long.

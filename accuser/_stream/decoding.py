@@ -92,7 +92,7 @@ def _items(lines: Sequence[bytes], size: int = _STEP_BYTES) -> list[Record] | No
         # Nearly all lines are so short that their nesting need not be looked at.
         if size > _CHECKED_FROM and max(map(len, lines)) > _CHECKED_FROM and any(map(too_deep, lines)):
             return None
-        return [decode_item(line).item for line in lines]
+        return [item.item for item in map(decode_item, lines)]
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 

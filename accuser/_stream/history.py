@@ -93,6 +93,11 @@ class History(Generic[R]):
         return self._hot[0].first if self._hot else self.next_index
 
     @property
+    def followed(self) -> bool:
+        """Whether anybody follows."""
+        return self._followers > 0
+
+    @property
     def watched(self) -> bool:
         """Whether anybody watches, who needs the records at `publish`."""
         return bool(self._groups)
@@ -154,7 +159,7 @@ class History(Generic[R]):
             yield records[index - block.first :] if index > block.first else records
 
     @contextlib.contextmanager
-    def followed(self) -> Iterator[None]:
+    def follow(self) -> Iterator[None]:
         """While somebody follows, who reads all that is published soon after it is."""
         self._followers += 1
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,8 @@ from ..._errors import EventPipeError
 from ..owner.guardian import guardian
 from ..paths import READ_SIZE, check_expressible
 
-DIRECT_READS: Final = 3
+DIRECT: Final = 0.001
+"""Seconds in which reads go on without a checkpoint, so that others go on soon."""
 MODE: Final = 0o640
 """As upstream's harness makes it (``tezt/lib_tezos/daemon.ml``)."""
 
@@ -35,30 +37,29 @@ class Reader(trio.abc.ReceiveStream):
     """
 
     _fd: int
-    _direct: int = attrs.field(default=0, init=False)
-    """Reads that may still be made without asking whether there is something."""
+    _direct_until: float = attrs.field(default=0.0, init=False)
+    """Until when, by `time.perf_counter`, reads may be made without asking whether there is something."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Give what is there, up to ``max_bytes`` (64 KiB); nothing at the end.
 
-        After a large read up to three more are made at once, without a checkpoint: a daemon that writes so
-        fast has filled the pipe again, and a turn of the loop takes as long as a third of such a read.
+        After a large read others are made at once for a millisecond, without a checkpoint: a daemon that
+        writes so fast has filled the pipe again, and a turn of the loop takes as long as a third of a read.
         """
         most = READ_SIZE if max_bytes is None else max_bytes
         while True:
-            if not self._direct:
+            if not self._direct_until or time.perf_counter() > self._direct_until:
                 await trio.lowlevel.wait_readable(self._fd)
-                self._direct = DIRECT_READS + 1
+                self._direct_until = time.perf_counter() + DIRECT
             elif self._fd < 0:
                 raise trio.ClosedResourceError
-            self._direct -= 1
             try:
                 data = os.read(self._fd, most)
             except BlockingIOError:  # somebody else has read it, or there is no more
-                self._direct = 0
+                self._direct_until = 0.0
                 continue
             if len(data) < most // 2:
-                self._direct = 0
+                self._direct_until = 0.0
             return data
 
     async def aclose(self) -> None:
