@@ -57,6 +57,7 @@ _WORD: Final = 8
 """Shorter secrets are hidden only where they stand alone."""
 
 
+@functools.lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name holds what is not to be shown."""
     return _SECRET_NAME.search(name) is not None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import shlex
 import signal
@@ -57,6 +56,26 @@ MAX_LINE: Final = 1024 * 1024
 EVENTS_VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
 
 
+@attrs.define
+class Countdown:
+    """What can be waited for until it has come to nothing."""
+
+    left: int
+    _zero: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def down(self) -> None:
+        """One less."""
+        self.left -= 1
+        if not self.left:
+            self._zero.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long at most; not at all if it has come to nothing."""
+        if self.left:
+            with trio.move_on_after(seconds):
+                await self._zero.wait()
+
+
 @attrs.define(eq=False)
 class Session(Transcript):
     """One run. `run` is called once; everything else may be asked at any time."""
@@ -78,8 +97,9 @@ class Session(Transcript):
     _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Around the wait for the exit."""
     _stop_asked: bool = attrs.field(default=False, init=False)
-    _kill_at: float = attrs.field(default=math.inf, init=False)
-    _stop_changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _stop_asked_for: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _until_kill: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Its deadline is when SIGKILL is due."""
 
     def ended_with_error(self, may_exit: bool) -> bool:
         """Whether `run` raises for the way in which the daemon ended."""
@@ -114,7 +134,7 @@ class Session(Transcript):
             return
         if self._child is None or not self._child.has_exited():
             self._stop_asked = True
-        self._kill_at = min(self._kill_at, trio.current_time() + grace)
+        self._until_kill.deadline = min(self._until_kill.deadline, trio.current_time() + grace)
         if self.state is State.RUNNING:
             self.state = State.STOPPING
             if grace > 0:
@@ -123,8 +143,7 @@ class Session(Transcript):
                 self.signal(signal.SIGCONT)
         if self.state is State.STARTING and self._preparing is not None:
             self._preparing.cancel(reason=f"{self.name} is to stop")
-        self._stop_changed.set()
-        self._stop_changed = trio.Event()
+        self._stop_asked_for.set()
 
     def signal(self, signum: int) -> bool:
         """Send a signal to the daemon's whole group; return whether there is one."""
@@ -137,14 +156,10 @@ class Session(Transcript):
 
     @trio.lowlevel.enable_ki_protection
     async def _kill_in_time(self, child: Process) -> None:
-        while True:
-            changed = self._stop_changed
-            with trio.move_on_at(self._kill_at):
-                await changed.wait()
-            if trio.current_time() >= self._kill_at:
-                self.signal(signal.SIGKILL)
-                await self._give_up_in_time(child)
-                return
+        with self._until_kill:
+            await trio.sleep_forever()
+        self.signal(signal.SIGKILL)
+        await self._give_up_in_time(child)
 
     async def _give_up_in_time(self, child: Process) -> None:
         """Let the session end without the process, if it does not end by SIGKILL either."""
@@ -176,8 +191,7 @@ class Session(Transcript):
         """
         self.state = State.WAITING
         with trio.move_on_after(delay):
-            while not self._stop_asked:
-                await self._stop_changed.wait()
+            await self._stop_asked_for.wait()
         if self._stop_asked:
             self.end()
         return not self._stop_asked
@@ -228,8 +242,7 @@ class Session(Transcript):
         # Protected, so that no Ctrl-C falls between the start and the stack, which cares for the process.
         running = await start
         self._explain = running.explain
-        stack.push_async_callback(_shielded, running.pipe.aclose)
-        stack.push_async_callback(_shielded, running.process.aclose)
+        stack.push_async_callback(_close, running)
         return running
 
     def _begun(self, child: Process, command: tuple[str, ...]) -> None:
@@ -240,7 +253,7 @@ class Session(Transcript):
         if isinstance(self.ready_when, ReadySpawned):
             self.become_ready()
         if self._stop_asked:
-            self.stop(max(0.0, self._kill_at - trio.current_time()))
+            self.stop(max(0.0, self._until_kill.deadline - trio.current_time()))
 
     async def _attend(self, child: Process, pipe: Pipe, task_status: trio.TaskStatus[None]) -> None:
         with contextlib.ExitStack() as until_end:
@@ -255,17 +268,17 @@ class Session(Transcript):
     async def _read_to_the_end(self, child: Process, pipe: Pipe) -> None:
         async with trio.open_nursery() as tasks:
             tasks.start_soon(self._kill_in_time, child)
-            drained = trio.Event()
-            tasks.start_soon(self._read_all, child, pipe, drained)
+            drained = Countdown(3)
+            tasks.start_soon(self._read_events, pipe.reader, drained)
+            tasks.start_soon(self._read_lines, child.stdout, "stdout", drained)
+            tasks.start_soon(self._read_lines, child.stderr, "stderr", drained)
             with self._waiting:
                 await child.wait_exited()
             pipe.release()
-            with trio.move_on_after(DRAIN):
-                await drained.wait()
+            await drained.wait(DRAIN)
             # Somebody of the group may still hold the pipes, or simply go on.
             child.send(signal.SIGKILL)
-            with trio.move_on_after(DRAIN):
-                await drained.wait()
+            await drained.wait(DRAIN)
             if not self._waiting.cancelled_caught:
                 await self._reap(child)
             tasks.cancel_scope.cancel(reason=f"{self.name} ended, or is left")
@@ -283,17 +296,7 @@ class Session(Transcript):
             self.recorder.exited(self.status)
 
     @trio.lowlevel.enable_ki_protection
-    async def _read_all(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
-        try:
-            async with trio.open_nursery() as readers:
-                readers.start_soon(self._read_events, pipe.reader)
-                readers.start_soon(self._read_lines, child.stdout, "stdout")
-                readers.start_soon(self._read_lines, child.stderr, "stderr")
-        finally:
-            drained.set()
-
-    @trio.lowlevel.enable_ki_protection
-    async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:
+    async def _read_events(self, stream: trio.abc.ReceiveStream, drained: Countdown) -> None:
         framer = self.make_framer()
         try:
             while data := await stream.receive_some(READ_SIZE):
@@ -314,9 +317,10 @@ class Session(Transcript):
             # Between the steps it is shielded, and each lets others run only once.
             if block := framer.finish():
                 await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102
+            drained.down()
 
     @trio.lowlevel.enable_ki_protection
-    async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
+    async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream, drained: Countdown) -> None:
         framer, take = Framer(MAX_LINE), partial(self.take_lines, name)
         try:
             while data := await stream.receive_some(READ_SIZE):
@@ -327,6 +331,7 @@ class Session(Transcript):
         finally:
             if block := framer.finish():
                 await self._take_steps(take, self.line_steps(name, block))  # noqa: ASYNC102 - as above
+            drained.down()
 
     async def _take_steps(self, take: Callable[..., None], steps: Iterable[tuple[object, ...]]) -> None:
         """Take what was read, and let others go on between two steps; cancelled or not, all of it."""
@@ -367,7 +372,10 @@ async def _let_others_go_on() -> None:
     await trio.lowlevel.cancel_shielded_checkpoint()
 
 
-async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
-    # Closing here never blocks; a cancelled checkpoint on the way must not leave a part undone.
+async def _close(running: Running) -> None:
+    # Closing here never blocks for long; a cancelled checkpoint on the way must not leave a part undone.
     with trio.CancelScope(shield=True):
-        await close()
+        try:
+            await running.process.aclose()
+        finally:
+            await running.pipe.aclose()

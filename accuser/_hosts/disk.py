@@ -19,8 +19,9 @@ class OnThisDisk:
 
     async def make_folder(self, path: Path) -> None:
         """Make a folder and its parents, if it is not there. Raises `DirectoryError`."""
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+        if not path.is_dir():  # noqa: ASYNC240
+            with writing(path):
+                path.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
 
     async def exists(self, path: Path) -> bool:
         """Whether there is something at ``path``."""

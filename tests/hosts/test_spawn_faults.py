@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import sys
@@ -138,23 +139,51 @@ async def test_another_error_after_the_start_leaves_no_process(monkeypatch: pyte
     assert children() == []
 
 
-async def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # As where a limit on processes is reached: trio starts programs in threads.
-    def refuse(*_: object, **__: object) -> Any:
-        raise RuntimeError("can't start new thread")
+async def test_where_no_thread_can_be_started_programs_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As where a limit on processes is nearly reached.
+    monkeypatch.setattr(trio.to_thread, "run_sync", raising(RuntimeError("can't start new thread")))
+    assert await run_command(("true",), name="x", color="") == ""
+    async with open_daemon(sleeper(tmp_path)):
+        pass
+    assert children() == []
 
+
+async def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(trio.to_thread, "run_sync", refuse)
+        patch.setattr("accuser._hosts.owner.executed.subprocess.Popen", refused(errno.EAGAIN))
         for start in (
             lambda: spawn(SLEEPS, os.environ),
             lambda: run_command(SLEEPS, name="x", color=""),
+            lambda: open_daemon(sleeper(tmp_path)).__aenter__(),
         ):
-            with pytest.raises(SpawnFailed, match="can't start new thread"):
+            with pytest.raises(SpawnFailed, match="temporarily unavailable"):
                 await start()
-        async with trio.open_nursery() as nursery:
-            with pytest.raises(SpawnFailed, match="can't start new thread"):
-                await nursery.start(sleeper(tmp_path).run)
     assert children() == []
+
+
+async def test_others_have_a_turn_between_starts() -> None:
+    turns: list[int] = []
+    started: list[Child] = []
+
+    async def start() -> None:
+        started.append(await spawn(("true",), os.environ))
+
+    async def look() -> None:
+        while len(started) < 5:
+            turns.append(len(started))
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(start)
+        nursery.start_soon(look)
+    # Of a turn's tasks any may be the first: the other one's start may lie before the look, or behind.
+    assert all(after - before <= 2 for before, after in itertools.pairwise([*turns, len(started)]))
+    for child in started:
+        await child.reap()
+        await child.aclose()
 
 
 async def test_statistics_without_a_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -62,12 +62,16 @@ class Reader(trio.abc.ReceiveStream):
                 self._direct_until = 0.0
             return data
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close it; whoever reads gets `trio.ClosedResourceError`."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             trio.lowlevel.notify_closing(fd)
             os.close(fd)
+
+    async def aclose(self) -> None:
+        """As `close`, and a checkpoint."""
+        self.close()
         await trio.lowlevel.checkpoint()
 
 
@@ -119,7 +123,7 @@ class EventPipe:
     async def aclose(self) -> None:
         """Close everything and remove the FIFO, if it is still ours."""
         self.release()
-        await trio.aclose_forcefully(self.reader)
+        self.reader.close()
         try:
             if os.lstat(self.path).st_ino == self._inode:
                 self.path.unlink()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,12 +20,12 @@ import trio
 
 from ..._errors import SpawnFailed
 from ..usage import Usage, read_usage
+from .executed import Executed, execute
 from .forks import CannotFork, Forked, forks
 from .guardian import Guard, guardian
 
 EXHAUSTED: Final = (OSError, ValueError, RuntimeError, MemoryError)
-"""What a system without descriptors, processes or memory raises; `RuntimeError` where no thread can be
-started, in which trio would start the process."""
+"""What a system without descriptors, processes, threads or memory raises."""
 
 LOOK: Final = 1.0
 """Seconds between two looks at the guardian while a daemon runs."""
@@ -42,7 +41,7 @@ KILLED: Final = 5.0
 class Child:
     """A running child; its three standard streams are pipes."""
 
-    process: trio.Process | Forked
+    process: Executed | Forked
     _pidfd: int | None
     _guard: Guard
     _reaped: bool = False
@@ -63,19 +62,16 @@ class Child:
     @property
     def stdin(self) -> trio.lowlevel.FdStream:
         """Our end of the child's standard input."""
-        assert isinstance(self.process.stdin, trio.lowlevel.FdStream)
         return self.process.stdin
 
     @property
     def stdout(self) -> trio.abc.ReceiveStream:
         """Our end of the child's standard output."""
-        assert self.process.stdout is not None
         return self.process.stdout
 
     @property
     def stderr(self) -> trio.abc.ReceiveStream:
         """Our end of the child's standard error."""
-        assert self.process.stderr is not None
         return self.process.stderr
 
     def end_input(self) -> None:
@@ -131,7 +127,8 @@ class Child:
 
     async def reap(self) -> int:
         """Collect an exited process. Returns the status, or the negative number of a signal."""
-        await self.wait_exited()
+        if self._pidfd is None or not self.has_exited():
+            await self.wait_exited()
         # A moment may pass between the exit and the possibility to reap it.
         while (status := self.process.returncode) is None:  # noqa: ASYNC110 - as above
             await trio.sleep(POLL)
@@ -150,8 +147,7 @@ class Child:
             os.close(self._pidfd)
             self._pidfd = None
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
+            stream.close()
 
 
 @trio.lowlevel.enable_ki_protection
@@ -197,15 +193,8 @@ async def _close(child: Child) -> None:
 
 async def _start(
     command: tuple[str, ...], environment: Mapping[str, str], forked: tuple[str, ...] | None, guard: Guard
-) -> trio.Process | Forked:
+) -> Executed | Forked:
     if forked is not None:
         with contextlib.suppress(CannotFork):
             return await forks.start(forked, environment, guard)
-    return await trio.lowlevel.open_process(
-        list(command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        process_group=0,
-    )
+    return await execute(command, environment)

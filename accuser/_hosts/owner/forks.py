@@ -32,6 +32,7 @@ import attrs
 import trio
 
 from ...sandbox.forks import GO, REPLY, REQUEST
+from .executed import Pipes
 from .guardian import Guard, guardian
 
 VARIABLE: Final = "ACCUSER_SANDBOX_FORKS"
@@ -74,38 +75,6 @@ class Forked:
             else:
                 self._status = os.waitstatus_to_exitcode(status) if pid else None
         return self._status
-
-
-@attrs.define(eq=False)
-class _Pipes:
-    """The standard streams of a program: our ends, and the program's."""
-
-    ours: list[int]
-    theirs: list[int]
-
-    @classmethod
-    def make(cls) -> _Pipes:
-        """Open them; a failure leaves none. Raises `OSError`."""
-        pipes = cls([], [])
-        try:
-            for number in range(3):
-                ends = os.pipe2(os.O_CLOEXEC)
-                pipes.ours.append(ends[number == 0])
-                pipes.theirs.append(ends[number != 0])
-        except OSError:
-            pipes.close()
-            raise
-        return pipes
-
-    def given(self) -> None:
-        """Close the program's ends here."""
-        while self.theirs:
-            os.close(self.theirs.pop())
-
-    def close(self) -> None:
-        self.given()
-        while self.ours:
-            os.close(self.ours.pop())
 
 
 @attrs.define(eq=False)
@@ -196,7 +165,7 @@ class Forks:
         wanted = _wanted(words, environment)
         for _ in range(2):
             server = self._current(_circumstances(environment), environment)
-            pipes = _Pipes.make()
+            pipes = Pipes.make()
             try:
                 child = await self._fork(server, wanted, pipes, guard)
             except BaseException:
@@ -207,7 +176,7 @@ class Forks:
             pipes.close()
         raise CannotFork("the server that forks ended twice")
 
-    async def _fork(self, server: _Server, wanted: bytes, pipes: _Pipes, guard: Guard) -> Forked | None:
+    async def _fork(self, server: _Server, wanted: bytes, pipes: Pipes, guard: Guard) -> Forked | None:
         """Have one program forked; None if the server is gone."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
@@ -292,12 +261,10 @@ class Forks:
             server.socket.close()
 
 
-def _adopted(pid: int, pipes: _Pipes) -> Forked:
+def _adopted(pid: int, pipes: Pipes) -> Forked:
     """Take a child over, with our ends of its pipes. Raises ChildProcessError if it is not ours."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    stdin, stdout, stderr = (trio.lowlevel.FdStream(each) for each in pipes.ours)
-    pipes.ours.clear()
-    return Forked(pid, stdin, stdout, stderr)
+    return Forked(pid, *pipes.taken())
 
 
 def _started(circumstances: object, environment: Mapping[str, str]) -> _Server:

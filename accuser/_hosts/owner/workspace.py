@@ -78,8 +78,9 @@ class Workspace:
     def folder(self, name: str) -> Path:
         """A folder in it, made if it is not there."""
         path = self.path / safe_name(name)
-        with writing(path):
-            path.mkdir(exist_ok=True)
+        if not path.is_dir():
+            with writing(path):
+                path.mkdir(exist_ok=True)
         return path
 
     def keep(self) -> Path | None:
