@@ -13,6 +13,7 @@ from typing import Final, Literal, Self, Unpack
 import trio
 
 from .._engine.readiness import ReadyLine
+from .._hosts.remote.runner import Runner
 from .._hosts.selection import toolchain_of
 from .._mavryk.protocol import Protocol
 from .client import Client
@@ -102,18 +103,20 @@ class Baker(Daemon):
         node = node_of(node)
         if isinstance(delegates, str):
             raise ValueError(f'delegates are a sequence of aliases, as in ("bootstrap1",), not {delegates!r}')
-        runner = options.get("runner")
-        if not remotely and not (isinstance(node, Node) and node.runner is runner):
+        toolchain = options["toolchain"] = toolchain_of(options.get("toolchain")) or client.toolchain
+        place = options.get("runner") or (toolchain.host if isinstance(toolchain.host, Runner) else None)
+        if not remotely and not (isinstance(node, Node) and node.runner is place):
             raise ValueError("the folder of the node is not on the baker's machine: give remotely=True")
-        if runner is not None and base_dir is None:
-            raise ValueError("the client's wallet is on this machine: give the base_dir of one there")
-        options["toolchain"] = toolchain_of(options.get("toolchain")) or client.toolchain
+        if client.runner is not place and base_dir is None:
+            where = "this machine" if client.runner is None else client.runner
+            raise ValueError(f"the client's wallet is on {where}: give the base_dir of one there")
         super().__init__(
             protocol.baker_binary,
             kind="baker",
             arguments=self._arguments,
             ready=READY,
             protocol=protocol,
+            prepare=client.make_wallet if base_dir is None else None,
             keeps_directory=False,  # what a baker keeps is in the wallet's folder
             **options,
         )

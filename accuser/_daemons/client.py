@@ -8,32 +8,36 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, TypedDict, Unpack
 
 import attrs
 import trio
 
 from .._checks import check_options
-from .._errors import CommandFailed, SigningUnavailable
-from .._files import write_private, writing
+from .._errors import CommandFailed, RunnerError, SigningUnavailable
 from .._hosts.host import Host, Workspace
 from .._hosts.places import check_reach, host_of
 from .._hosts.remote.runner import Runner
+from .._hosts.remote.workspace import RemoteWorkspace
 from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import Toolchain, installed
 from .._logs import fresh_name, next_color
-from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP, Account
-from .._mavryk.parameters import write_parameter_file
+from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP
+from .._mavryk.parameters import parameters_text, write_parameter_file
 from .._mavryk.protocol import Protocol
 from .._recording.doings import command_told
 from .._text import secrets
 from .endpoint import Endpoint, node_of
 from .node import Node
+from .wallets import WalletThere, write_wallet
 
 ACTIVATION_AGE: Final = datetime.timedelta(days=1)
 """How far back the chain begins, so that blocks with minimal time-stamps are never in the future."""
+
+LEAVE: Final = 10.0
+"""Seconds that the removal of a wallet on another machine may take."""
 
 _ENVIRONMENT: Final = {"MAVRYK_CLIENT_UNSAFE_DISABLE_DISCLAIMER": "Y"}
 
@@ -70,6 +74,8 @@ class Client:
     _host: Host
     _runner: Runner | None
     _workspace: Workspace
+    _there: WalletThere | None
+    """The wallet, if it is not on this machine."""
 
     def __init__(self, node: Node | Endpoint | str, **options: Unpack[ClientOptions]) -> None:
         check_options(options, ClientOptions)
@@ -83,22 +89,50 @@ class Client:
         self._base_dir = None if base_dir is None else Path(base_dir).absolute()
         check_reach(self.toolchain, node.toolchain if isinstance(node, Node) else None)
         self._host = host_of(self.toolchain)
-        self._runner = self._host if isinstance(self._host, Runner) else None
+        self._runner = runner = self._host if isinstance(self._host, Runner) else None
         self._workspace = self._host.workspace(self.name)
+        self._there = None
+        if runner is not None and not runner.has_files_here:
+            if isinstance(node, Node) and node.runner is runner:
+                # It goes with that of the node, also if we are lost.
+                self._workspace = RemoteWorkspace(self.name, PurePosixPath(node.directory))
+            self._there = WalletThere(runner, self._folder)
 
     def __repr__(self) -> str:
         return f"<Client {self.name} of {getattr(self.node, 'name', self.node.rpc_endpoint)}>"
 
     @property
+    def runner(self) -> Runner | None:
+        """The machine that its commands run on; None for this one."""
+        return self._runner
+
+    @property
+    def _folder(self) -> Path:
+        return self._workspace.folder(self.name) if self._base_dir is None else self._base_dir
+
+    @property
     def base_dir(self) -> Path:
-        """The wallet's folder, with the well-known keys in it from the first use on."""
-        folder = self._workspace.folder(self.name) if self._base_dir is None else self._base_dir
-        if not (folder / "secret_keys").exists():
-            _write_wallet(folder, (ACTIVATOR, *BOOTSTRAP))
+        """The wallet's folder, with the well-known keys in it from the first use on.
+
+        It is on the machine of `runner`, if the toolchain has one of its own that is reached by SSH.
+        """
+        folder = self._folder
+        if self._there is None:
+            write_wallet(folder)
         return folder
+
+    async def make_wallet(self) -> None:
+        """Have the wallet where the commands run, as each command does. Raises `DirectoryError`."""
+        if self._there is None:
+            write_wallet(self._folder)
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._there.make()
 
     async def command(self, *words: str, binary: str = "mavkit-client") -> str:
         """Run any command, as in ``command("list", "known", "addresses")``; return its output."""
+        if self._there is not None:
+            await self._there.make()
         command = (
             *self.toolchain.command(binary, self._host),
             *("--endpoint", self.node.rpc_endpoint_from(self._runner)),
@@ -138,11 +172,17 @@ class Client:
                 and a file are given.
         """
         protocol = Protocol.parse(protocol) if isinstance(protocol, str) else protocol
-        if parameter_file is None:
+        if parameter_file is not None and parameters is not None:
+            raise ValueError("parameters are changes to the sandbox's, and so exclude a parameter_file")
+        if self._there is not None:
+            if parameter_file is None:
+                text = parameters_text(protocol, parameters)
+            else:
+                text = await trio.Path(parameter_file).read_text()
+            parameter_file = await self._there.place("parameters.json", text)
+        elif parameter_file is None:
             path = self._workspace.path / "parameters.json"
             parameter_file = write_parameter_file(protocol, path, parameters)
-        elif parameters is not None:
-            raise ValueError("parameters are changes to the sandbox's, and so exclude a parameter_file")
         if not isinstance(timestamp, datetime.datetime):
             now = datetime.datetime.fromtimestamp(int(self._host.now()), datetime.UTC)
             from_now = datetime.timedelta() if timestamp == "now" else timestamp
@@ -238,8 +278,15 @@ class Client:
         await trio.lowlevel.checkpoint()
         secret_key = secret_key.removeprefix("unencrypted:")
         secrets.learn(secret_key)
+
+        def add(folder: Path) -> None:
+            Wallet(folder).import_secret(alias, f"unencrypted:{secret_key}", force=force)
+
         try:
-            Wallet(self.base_dir).import_secret(alias, f"unencrypted:{secret_key}", force=force)
+            if self._there is None:
+                add(self.base_dir)
+            else:
+                await self._there.change(add)
         except ImportError as error:
             raise SigningUnavailable(alias) from error
         except WalletError as error:
@@ -269,27 +316,21 @@ class Client:
         self._workspace.keep()
         return path
 
+    async def aclose(self) -> None:
+        """Remove the wallet that this client made, wherever it is; a wallet that was given stays."""
+        if self._there is not None and not self._workspace.kept:
+            with trio.CancelScope(shield=True), trio.move_on_after(LEAVE), suppress(RunnerError):
+                async with self._host.connected():
+                    await self._host.discard(self._workspace)
+        self.remove()
+
     def remove(self) -> None:
-        """Remove the wallet that this client made; a wallet that was given stays."""
+        """Remove the wallet that this client made here; a wallet that was given stays."""
         self._workspace.remove()
 
 
 def _hash(protocol: Protocol | str) -> str:
     return protocol.hash if isinstance(protocol, Protocol) else protocol
-
-
-def _write_wallet(folder: Path, accounts: Sequence[Account]) -> None:
-    # Upstream writes the files too, rather than importing six keys with six commands.
-    values = {
-        "public_key_hashs": [(account.alias, account.pkh) for account in accounts],
-        "public_keys": [(account.alias, f"unencrypted:{account.public_key}") for account in accounts],
-        "secret_keys": [(account.alias, f"unencrypted:{account.secret_key}") for account in accounts],
-    }
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, entries in values.items():
-            content = [{"name": alias, "value": value} for alias, value in entries]
-            write_private(folder / name, json.dumps(content))
 
 
 @asynccontextmanager
@@ -301,7 +342,7 @@ async def open_client(
     try:
         yield client
     finally:
-        client.remove()
+        await client.aclose()
 
 
 async def init_with_protocol(

@@ -61,7 +61,8 @@ class Toolchain:
         Raises:
             BinaryNotFound: it is in none of the places that were searched.
         """
-        if self.host is not None:
+        # What the sandbox's programs are on another machine is no question for that machine.
+        if self.host is not None and (self.host.world is not None or not self.is_sandbox):
             return self.host.find(binary, self.bin_dir)
         if self.is_sandbox:
             if binary not in MODULES:

@@ -66,10 +66,15 @@ def write_parameter_file(
         TypeError: a new value has no JSON; nothing is written then.
         OSError: the file cannot be written.
     """
-    text = json.dumps(parameters(protocol, overrides), indent=2)
+    text = parameters_text(protocol, overrides)
     with writing(path):
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     return path
+
+
+def parameters_text(protocol: Protocol, overrides: Mapping[str, object] | None = None) -> str:
+    """What `write_parameter_file` writes. Raises what `parameters` raises, and TypeError."""
+    return json.dumps(parameters(protocol, overrides), indent=2) + "\n"
 
 
 def _sandbox_constants(protocol: Protocol) -> dict[str, Any]:

@@ -13,17 +13,20 @@ May import everything but `commands`.
 #   _bundle    the files of one test                        _stand    the daemons of one test
 #   _fixtures  what tests ask for                           _failure  what a failed test's report gets
 #   _story     what the test did, into its recording         _frames   tracebacks without the engine
-#   _prompt    the prompt of --pdb, while daemons run
+#   _prompt    the prompt of --pdb, while daemons run        _leases   places on hosts, between processes
+#   _pool      tests on a pool of hosts
 #   _types     their types, for annotations                 _hooks    what pytest calls
 #   _lines     what pytest's own lines have no room for
 
 from ._hooks import pytest_addoption as pytest_addoption
 from ._hooks import pytest_configure as pytest_configure
+from ._hooks import pytest_configure_node as pytest_configure_node
 from ._hooks import pytest_generate_tests as pytest_generate_tests
 from ._hooks import pytest_report_collectionfinish as pytest_report_collectionfinish
 from ._hooks import pytest_report_header as pytest_report_header
 from ._hooks import pytest_runtest_call as pytest_runtest_call
 from ._hooks import pytest_runtest_makereport as pytest_runtest_makereport
+from ._hooks import pytest_runtest_protocol as pytest_runtest_protocol
 from ._hooks import pytest_runtest_teardown as pytest_runtest_teardown
 from ._hooks import pytest_sessionfinish as pytest_sessionfinish
 from ._hooks import pytest_terminal_summary as pytest_terminal_summary

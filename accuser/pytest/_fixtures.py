@@ -13,6 +13,7 @@ import pytest
 
 from ._checks import check_surroundings
 from ._options import NEEDS_MAVKIT, bundles_of, choice_of, description_of, protocol_of
+from ._pool import MAVKIT, brings_mavkit, place_of
 
 if TYPE_CHECKING:
     from .. import Accuser, Baker, Client, Node, Protocol, Toolchain
@@ -25,18 +26,19 @@ BUNDLE: Final = pytest.StashKey["Bundle"]()
 
 @pytest.fixture
 def toolchain(request: pytest.FixtureRequest) -> Toolchain:
-    """The executables of the test: those of ``--mavkit``, or of its marker."""
+    """The executables of the test: those of ``--mavkit``, or of its marker, on its host of a pool."""
     choice = choice_of(request.config)
     wanted: str | None = getattr(request, "param", None)
-    if wanted is None:
-        return choice.toolchain
-    if wanted != "mavkit":
+    usual = choice.toolchain
+    if wanted == MAVKIT:
+        if choice.mavkit is None and not brings_mavkit(request.node):
+            pytest.skip(NEEDS_MAVKIT)
+        usual = choice.mavkit or usual
+    elif wanted is not None:
         from .._hosts.selection import toolchain_called
 
-        return toolchain_called(wanted)
-    if choice.mavkit is None:
-        pytest.skip(NEEDS_MAVKIT)
-    return choice.mavkit
+        usual = toolchain_called(wanted)
+    return place_of(request.node, usual)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from . import _fixtures, _lines, _options
+from . import _fixtures, _lines, _options, _pool
 from ._fixtures import BUNDLE
 
 _FIXTURES: Final = (
@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Offer the fixtures, but for those whose names other plugins use."""
     _options.configure(config)
+    _pool.open_pool(config)
     # Of two plugins with one name the later one would win, by accident; `client` is a common name.
     offered = ModuleType("accuser.pytest fixtures")
     for name in _FIXTURES:
@@ -49,7 +50,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Tell the executables, where the configuration says that tests use them."""
-    return _options.description_of(config) if _options.declared(config) else []
+    lines = _options.description_of(config) if _options.declared(config) else []
+    return [*lines, *_pool.header(config)]
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
@@ -78,12 +80,29 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Tell it: who collects nothing has no other place to. Then tell what pytest's own lines cut off."""
-    for line in config.stash.get(_USED, ()):
+    for line in (*config.stash.get(_USED, ()), *_pool.summary(config)):
         terminalreporter.write_line(line)
     if cut := list(_lines.cut_off(terminalreporter, config)):
         terminalreporter.write_sep("=", "what the lines below have no room for")
         for line in cut:
             terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the places of the hosts are lent."""
+    if (pool := _pool.pool_of(node.config)) is not None:
+        node.workerinput[_pool.WORKER_KEY] = pool.address
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test that has daemons on the hosts of the run, if it has some."""
+    pool = _pool.pool_of(item.config)
+    if pool is None or not _pool.takes_place(item):
+        return None
+    pool.run(item, nextitem)
+    return True
 
 
 # First, so that pytest-trio takes what follows the test for the test.
@@ -118,6 +137,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell of a failed test what its daemons did."""
+    _pool.note_error(item, call)
     if call.when != "call" or call.excinfo is None or BUNDLE not in item.stash:
         return (yield)
     from ._failure import Telling

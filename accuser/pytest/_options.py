@@ -33,6 +33,9 @@ def add_options(parser: pytest.Parser) -> None:
     text += "sandbox, or memory"
     group.addoption("--mavkit", metavar="auto|installed|DIR|image:REF|sandbox|memory", help=text)
     parser.addini("mavkit", f"{text}; by default auto", default="")
+    text = "TOML file of the hosts that tests take places on"
+    group.addoption("--mavkit-hosts", metavar="FILE", help=text)
+    parser.addini("mavkit_hosts", text, default="")
     text = "protocol of the daemons"
     group.addoption("--mavryk-protocol", metavar="NAME", help=f"{text}; marked tests run with it alone")
     parser.addini("mavryk_protocol", f"{text}; by default {DEFAULT_PROTOCOL}", default=DEFAULT_PROTOCOL)
@@ -78,11 +81,20 @@ def protocol_of(config: pytest.Config) -> Protocol:
     return parse_protocol(config.getoption("--mavryk-protocol") or config.getini("mavryk_protocol"))
 
 
+def hosts_of(config: pytest.Config) -> Path | None:
+    """The file of the hosts, if one was named."""
+    return _path(config, "--mavkit-hosts", "mavkit_hosts")
+
+
 def bundles_of(config: pytest.Config) -> Path | None:
     """Where failure bundles go, if it was said."""
-    if given := config.getoption("--mavryk-bundles"):
+    return _path(config, "--mavryk-bundles", "mavryk_bundles")
+
+
+def _path(config: pytest.Config, option: str, name: str) -> Path | None:
+    if given := config.getoption(option):
         return Path(given).absolute()
-    setting = config.getini("mavryk_bundles")
+    setting = config.getini(name)
     return config.rootpath / setting if setting else None
 
 

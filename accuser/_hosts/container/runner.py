@@ -118,6 +118,11 @@ class ContainerRunner(Runner):
         """The image's digest; empty before the first container."""
         return "" if self._container.known is None else self._container.known.digest
 
+    @property
+    def has_files_here(self) -> bool:
+        """They are in the folder that both sides have."""
+        return True
+
     def folder(self) -> Path:
         """The folder that both sides have, made when first asked for."""
         return _shared_folder(self._volume)

@@ -85,6 +85,11 @@ class Runner:
         return self.transport.listen_address
 
     @property
+    def has_files_here(self) -> bool:
+        """Whether what is in directories of daemons there can be read and written here."""
+        return False
+
+    @property
     def world(self) -> None:
         """None: the network."""
         return None
@@ -163,7 +168,15 @@ class Runner:
 
     async def write_new(self, path: Path, text: str) -> None:
         """Write a file there."""
-        await self._write('test -e "$1" || printf %s "$2" >"$1"', path, text)
+        await self._write('test -e "$1" || printf %s "$ACCUSER_TEXT" >"$1"', path, text)
+
+    async def write(self, path: Path, text: str) -> None:
+        """Write a file there, also if there is one; its name leads to the old text or to the new one."""
+        await self._write('printf %s "$ACCUSER_TEXT" >"$1.new" && mv -f -- "$1.new" "$1"', path, text)
+
+    async def read(self, path: Path) -> str:
+        """Read a file there. Raises `CommandFailed`."""
+        return await run_there(self.transport, ("cat", "--", str(path)), {})
 
     async def run(
         self,
@@ -202,12 +215,14 @@ class Runner:
                 await run_there(self.transport, ("rm", "-rf", "--", str(workspace.path)), {})
             workspace.remove()
 
-    async def _write(self, line: str, path: Path, *more: str) -> None:
+    async def _write(self, line: str, path: Path, text: str | None = None) -> None:
         try:
-            # What is written may be secret keys, and makes the temporary directory on the way.
+            # What is written may be secret keys, which command lines tell to everybody there, and makes the
+            # temporary directory on the way.
             line = f"umask 077; {line}"
             await self._hold_all()
-            await run_there(self.transport, ("sh", "-c", line, "sh", str(path), *more), {})
+            environment = {} if text is None else {"ACCUSER_TEXT": text}
+            await run_there(self.transport, ("sh", "-c", line, "sh", str(path)), environment)
         except CommandFailed as error:
             raise DirectoryError(path, error.stderr.strip(), str(self)) from None
 
