@@ -88,6 +88,8 @@ if TYPE_CHECKING:
     from ._errors import UnexpectedValue as UnexpectedValue
     from ._errors import UnknownEvent as UnknownEvent
     from ._errors import UnknownProtocol as UnknownProtocol
+    from ._hosts.container.network import ContainerNetwork as ContainerNetwork
+    from ._hosts.container.network import open_network as open_network
     from ._hosts.container.runner import ContainerRunner as ContainerRunner
     from ._hosts.container.runner import open_container as open_container
     from ._hosts.memory.machine import MEMORY as MEMORY
@@ -188,6 +190,8 @@ else:
         "UnexpectedValue": "._errors",
         "UnknownEvent": "._errors",
         "UnknownProtocol": "._errors",
+        "ContainerNetwork": "._hosts.container.network",
+        "open_network": "._hosts.container.network",
         "ContainerRunner": "._hosts.container.runner",
         "open_container": "._hosts.container.runner",
         "MEMORY": "._hosts.memory.machine",

@@ -235,6 +235,7 @@ class RunnerFault(enum.Enum):
     OTHER_ARCHITECTURE = "an image for another architecture"
     CONTAINER_ENDED = "the container has ended"
     OUT_OF_MEMORY = "the container was killed by its memory limit"
+    NO_FAULTS = "no faults can be put into its network"
 
     @property
     def advice(self) -> str:
@@ -264,4 +265,5 @@ _ADVICE: Final = {
     RunnerFault.OTHER_ARCHITECTURE: "take an image for this machine, see `uname -m`",
     RunnerFault.CONTAINER_ENDED: "it was removed or stopped, or its engine was",
     RunnerFault.OUT_OF_MEMORY: "give it more: memory=",
+    RunnerFault.NO_FAULTS: "root on Linux can, with nft and, for delays, tc and a kernel with netem",
 }

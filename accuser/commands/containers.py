@@ -1,4 +1,4 @@
-"""Containers that have lost their owner: what an engine's own crash, or docker's delay, may leave."""
+"""Containers and networks that have lost their owner: what crashes of engines may leave."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ def containers(remove: bool) -> Iterator[Finding]:
             continue
         engine = Engine(name)
         try:
-            abandoned = [container for container, label in engine.labelled() if is_gone(label)]
-            for container in abandoned:
-                yield _told(engine, container, remove)
+            # Containers first: they hold their networks.
+            abandoned = [("container", name) for name, label in engine.labelled() if is_gone(label)]
+            abandoned += [("network", name) for name, label in engine.networks() if is_gone(label)]
+            for kind, name_of_it in abandoned:
+                yield _told(engine, kind, name_of_it, remove)
         except RunnerError as error:
             said = (error.detail.splitlines() or [error.reason.value])[0]
             fix = f"{error.reason.advice}; only daemons in containers need it"
             yield Finding(name, "warning", printable(said)[:160], fix)
         else:
             if not abandoned:
-                yield Finding(name, "ok", "no container without its owner")
+                yield Finding(name, "ok", "no container and no network without its owner")
 
 
-def _told(engine: Engine, container: str, remove: bool) -> Finding:
-    words = ("rm", "--force", "--volumes", container)
+def _told(engine: Engine, kind: str, name: str, remove: bool) -> Finding:
+    words = ("network", "rm", name) if kind == "network" else ("rm", "--force", "--volumes", name)
     if remove:
         engine.ask_now(*words)
-        return Finding(engine.name, "ok", f"container {container} had lost its owner, and was removed")
+        return Finding(engine.name, "ok", f"{kind} {name} had lost its owner, and was removed")
     fix = f"accuser doctor --remove, or: {engine.name} {' '.join(words)}"
-    return Finding(engine.name, "warning", f"container {container} has lost its owner", fix)
+    return Finding(engine.name, "warning", f"{kind} {name} has lost its owner", fix)

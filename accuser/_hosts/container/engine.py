@@ -188,6 +188,22 @@ class Engine:
         text = self.ask_now("ps", "--all", "--filter", f"label={LABEL}", "--format", form, seconds=10.0)
         return [(name, found) for name, _, found in (line.partition(" ") for line in text.splitlines())]
 
+    def networks(self) -> list[tuple[str, str]]:
+        """The networks that this package made, as `labelled` tells containers.
+
+        Raises:
+            RunnerError: the engine does not answer.
+        """
+        names = self.ask_now(
+            "network", "ls", "--filter", f"label={LABEL}", "--format", "{{.Name}}", seconds=10.0
+        )
+        key = "labels" if self.is_podman else "Labels"
+        found = []
+        for name in names.split():
+            told: dict[str, Any] = json.loads(self.ask_now("network", "inspect", name, seconds=10.0))[0]
+            found.append((name, (told.get(key) or {}).get(LABEL, "")))
+        return found
+
     def image_now(self, reference: str, pull: Pull) -> Image:
         """As `image`, for callers without trio; what is there is taken unless it is to be pulled always."""
         if pull != "always":

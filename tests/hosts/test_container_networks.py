@@ -1,0 +1,183 @@
+"""Containers on a network of their own, and faults in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from accuser import (
+    Accuser,
+    CommandFailed,
+    ContainerNetwork,
+    ContainerRunner,
+    Daemon,
+    Node,
+    Protocol,
+    ReadyLine,
+    RunnerError,
+    RunnerFault,
+    Toolchain,
+    installed,
+    open_container,
+    open_daemon,
+    open_network,
+)
+from accuser._hosts.container import engine as engine_module
+from accuser.commands.containers import containers
+from tests.support.containers import IMAGE, ROOT, TestEngine, engine, engine_of_the_run
+
+__all__ = ["engine", "engine_of_the_run"]  # fixtures of this module
+
+PORT = 5000
+SERVER = f"echo ready; while true; do echo hello | nc -l -p {PORT}; done"
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root to make faults in networks")
+
+
+@asynccontextmanager
+async def two_containers(network: ContainerNetwork) -> AsyncGenerator[tuple[Daemon, ContainerRunner]]:
+    """A server in one, and another one."""
+    async with (
+        open_container(IMAGE, pull="never", network=network.name) as one,
+        open_container(IMAGE, pull="never", network=network.name) as other,
+    ):
+        server = Daemon("sh", runner=one, arguments=("-c", SERVER), ready=ReadyLine("ready"))
+        async with open_daemon(server):
+            yield server, other
+
+
+async def hears(server: Daemon, other: ContainerRunner, seconds: int) -> bool:
+    """Whether the server is heard within this time."""
+    assert server.runner is not None
+    line = f"nc -w {seconds} {server.runner.address_for(other)} {PORT} </dev/null"
+    try:
+        return await other.run(("sh", "-c", line), name="nc", color="") == "hello\n"
+    except CommandFailed:
+        return False
+
+
+async def test_a_partition_is_silent_and_heals(engine: TestEngine) -> None:
+    async with open_network() as network:
+        async with two_containers(network) as (server, other):
+            assert await hears(server, other, 10)
+            await network.partition(server, other)
+            assert not await hears(server, other, 1)
+            await network.heal()
+            # Names are as good as any: the same again, by loss, and one direction is as good as the other.
+            assert await hears(server, other, 10)
+            await network.lose(other, server, 1)
+            assert not await hears(server, other, 1)
+            await network.lose(other, server, 0.2)
+            assert await hears(server, other, 10)
+            await delayed(network, server, other)
+    assert network.name not in engine.run("network", "ls", "--format", "{{.Name}}").split()
+
+
+async def delayed(network: ContainerNetwork, server: Daemon, other: ContainerRunner) -> None:
+    """Delay what a container sends, or be told that this kernel cannot."""
+    await network.heal()
+    error, begun = None, time.monotonic()
+    try:
+        await network.delay(other, 0.3, jitter=0.01)
+    except RunnerError as refused:
+        error = refused
+    if error is not None:
+        assert error.reason is RunnerFault.NO_FAULTS
+        assert "the kernel has no netem (module sch_netem)" in error.detail
+    else:
+        assert await hears(server, other, 10)
+        assert time.monotonic() - begun >= 0.29
+        await network.heal()
+
+
+async def test_what_the_machine_cannot_do_is_named(
+    engine: TestEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with open_network() as network, two_containers(network) as (server, other):
+        with pytest.raises(ValueError, match="nothing of what they say crosses the network"):
+            await network.partition(server, server)
+        with pytest.raises(ValueError, match="is not in a container of the network"):
+            await network.partition(server, ContainerRunner(IMAGE))
+        with monkeypatch.context() as patch:
+            patch.setattr("accuser._hosts.container.network.shutil.which", lambda name: None)
+            with pytest.raises(RunnerError, match="there is no nsenter here: install util-linux") as caught:
+                await network.partition(server, other)
+        assert caught.value.reason is RunnerFault.NO_FAULTS
+        with monkeypatch.context() as patch:
+            patch.setattr("accuser._hosts.container.network.os.getuid", lambda: 1000)
+            with pytest.raises(RunnerError, match="needs root"):
+                await network.partition(server, other)
+        with monkeypatch.context() as patch:
+            patch.setenv("CONTAINER_HOST", "ssh://elsewhere")
+            with pytest.raises(RunnerError, match="its engine is on another machine"):
+                await network.partition(server, other)
+    with pytest.raises(RunnerError) as ended:
+        await network.partition(server, other)
+    assert ended.value.reason is RunnerFault.CONTAINER_ENDED
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+async def test_shares_and_delays_that_make_no_sense(share: float) -> None:
+    network = ContainerNetwork()
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        await network.lose(None, None, share)
+    with pytest.raises(ValueError, match="a delay is not negative, and jitter less"):
+        await network.delay(None, share, jitter=2)
+
+
+def test_an_accuser_with_a_container_of_its_own() -> None:
+    node = Node(toolchain=Toolchain.image(IMAGE))
+    limited = ContainerRunner(IMAGE, memory="64m")
+    accuser = Accuser(Protocol.BOREAS, node, runner=limited)
+    assert accuser.runner is limited
+    # The names of executables are asked for where they are.
+    assert accuser.toolchain == installed()
+
+
+OWNER = """\
+import sys, trio
+sys.path.insert(0, {root!r})
+from accuser import open_container, open_network
+
+async def main():
+    async with open_network() as network, open_container({image!r}, pull="never", network=network.name):
+        print(network.name, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+def networks(engine: TestEngine) -> list[str]:
+    return engine.run("network", "ls", "--format", "{{.Name}}").split()
+
+
+def test_a_network_does_not_outlive_its_owner(engine: TestEngine) -> None:
+    program = OWNER.format(root=str(ROOT), image=IMAGE)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        name = owner.stdout.readline().strip()
+        assert name in networks(engine)
+        owner.kill()
+    # No event tells its end; each look takes its time.
+    for _ in range(600):
+        if name not in networks(engine):
+            break
+    assert name not in networks(engine)
+
+
+def test_doctor_removes_networks_without_owner(engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accuser.commands.containers.ENGINES", ("podman",))
+    label = f"{engine_module.LABEL}={engine_module.boot()}/4194304/1"
+    engine.run("network", "create", "--label", label, "lost-network")
+    (found,) = containers(remove=False)
+    assert "network lost-network has lost its owner" in found.text
+    assert [finding.grade for finding in containers(remove=True)] == ["ok"]
+    assert "lost-network" not in networks(engine)
