@@ -90,6 +90,12 @@ def orphans(session: nox.Session) -> None:
 
 
 @nox.session
+def images(session: nox.Session) -> None:
+    """Run every scenario and its twin by an image, in containers; arguments are names of scenarios."""
+    _run_tool(session, "tests.tools.image_scenarios")
+
+
+@nox.session
 def sweep(session: nox.Session) -> None:
     """Interrupt and kill an owner at 500 lines each; arguments go to ``tests/tools/sweep.py``."""
     _run_tool(session, "tests.tools.sweep")

@@ -67,20 +67,20 @@ class BinaryNotFound(AccuserError):
     searched: tuple[str, ...]
     in_sandbox: bool = True
     """Whether the embedded sandbox has an executable of this name."""
+    image: str = ""
+    """The image of containers that lacks it; empty if it was searched elsewhere."""
 
     def __str__(self) -> str:
         places = "".join(f"\n  - {place}" for place in self.searched)
         found = f"no executable {self.binary!r} was found; searched:{places}\n"
+        where = "bin_dir, or the environment variable MAVKIT_BIN_DIR"
+        if self.image:
+            return f"{found}Take an image that has it, or give its path there: path="
         if not self.in_sandbox:
-            return (
-                f"{found}Give its path (path=), or the folder that it is in (bin_dir, or the "
-                "environment variable MAVKIT_BIN_DIR); the embedded sandbox has none"
-            )
-        return (
-            f"{found}Give the folder of the Mavkit binaries (bin_dir, or the environment variable "
-            "MAVKIT_BIN_DIR), or choose the embedded sandbox: toolchain=SANDBOX "
-            "(on the command line: --toolchain sandbox)"
-        )
+            found += f"Give its path (path=), or the folder that it is in ({where}); "
+            return f"{found}the embedded sandbox has none"
+        found += f"Give the folder of the Mavkit binaries ({where}), or choose the embedded sandbox: "
+        return f"{found}toolchain=SANDBOX (on the command line: --toolchain sandbox)"
 
 
 @attrs.define(eq=False, str=False)

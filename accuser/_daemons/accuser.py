@@ -11,13 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self, Unpack
 
-import attrs
 import trio
 
 from .._engine.program import checked_arguments
 from .._engine.readiness import ReadyLine
 from .._hosts.places import check_reach
-from .._hosts.remote.runner import Runner
 from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import installed
 from .._mavryk.protocol import Protocol
@@ -71,9 +69,6 @@ class Accuser(Daemon):
         protocol = Protocol.parse(protocol) if isinstance(protocol, str) else protocol
         node = node_of(node)
         theirs = node.toolchain if isinstance(node, Node) else None
-        if theirs is not None and options.get("runner") and isinstance(theirs.host, Runner):
-            # The same executables, where the runner leads to.
-            theirs = attrs.evolve(theirs, host=None)
         toolchain = options["toolchain"] = toolchain_of(options.get("toolchain")) or theirs or installed()
         check_reach(toolchain, theirs)
         super().__init__(

@@ -92,6 +92,7 @@ class Session(Transcript):
     exit_reason: str | None = attrs.field(default=None, init=False)
     """Why it ended, where the place it ran in knows more than the status does."""
     _explain: Callable[[int], Awaitable[str | None]] | None = attrs.field(default=None, init=False)
+    _place: str | None = attrs.field(default=None, init=False)
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
     _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -241,14 +242,14 @@ class Session(Transcript):
     async def _start(self, stack: contextlib.AsyncExitStack, start: Awaitable[Running]) -> Running:
         # Protected, so that no Ctrl-C falls between the start and the stack, which cares for the process.
         running = await start
-        self._explain = running.explain
+        self._explain, self._place = running.explain, running.place
         stack.push_async_callback(_close, running)
         return running
 
     def _begun(self, child: Process, command: tuple[str, ...]) -> None:
         self._child, self.spawned = child, trio.current_time()
         self.pid = child.pid
-        self.recorder.started(self.program.kind, self.protocol_name, command, child.pid)
+        self.recorder.started(self.program.kind, self.protocol_name, command, child.pid, self._place)
         self.state = State.RUNNING
         if isinstance(self.ready_when, ReadySpawned):
             self.become_ready()

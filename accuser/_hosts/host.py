@@ -73,6 +73,8 @@ class Running:
     pipe: Pipe
     explain: Callable[[int], Awaitable[str | None]] | None = None
     """Says why it ended with a status, where the place knows more than the status does."""
+    place: str | None = None
+    """Where it runs, for recordings; None for this machine."""
 
 
 async def running(pipe: Pipe, start: Awaitable[Process]) -> Running:

@@ -9,17 +9,17 @@ from .toolchain import Toolchain
 
 
 def host_of(toolchain: Toolchain, runner: Host | None = None) -> Host:
-    """Where what comes from ``toolchain`` runs.
+    """Where what comes from ``toolchain`` runs: where the runner leads to, if there is one.
 
     Raises:
-        ValueError: both have a place of their own.
+        ValueError: there is one, and the toolchain runs in this process alone.
     """
-    if toolchain.host is not None and runner is not None:
+    if toolchain.host is not None and toolchain.host.world is not None and runner is not None:
         raise ValueError(
             f"the toolchain is a {toolchain}, whose programs cannot run on {runner}: leave the runner "
             "out, or take SANDBOX"
         )
-    return toolchain.host or runner or THIS_MACHINE
+    return runner or toolchain.host or THIS_MACHINE
 
 
 def check_reach(toolchain: Toolchain, node: Toolchain | None) -> None:

@@ -56,20 +56,19 @@ class Toolchain:
 
         Args:
             binary: name of the executable, as in ``mavkit-node``.
-            host: where it is to be started; None for this machine.
+            host: where it is to be started; None for the toolchain's own place, or else this machine.
 
         Raises:
             BinaryNotFound: it is in none of the places that were searched.
         """
-        # What the sandbox's programs are on another machine is no question for that machine.
-        if self.host is not None and (self.host.world is not None or not self.is_sandbox):
-            return self.host.find(binary, self.bin_dir)
-        if self.is_sandbox:
+        place = self.host if host is None else host
+        if self.is_sandbox and (place is None or place.world is None):
+            # On another machine it is taken to be where it is here.
             if binary not in MODULES:
-                place = f"the sandbox, which has {', '.join(MODULES)}"
-                raise BinaryNotFound(binary, (place,), in_sandbox=False)
+                known = f"the sandbox, which has {', '.join(MODULES)}"
+                raise BinaryNotFound(binary, (known,), in_sandbox=False)
             return embedded.command(binary)
-        return find(binary, self.bin_dir) if host is None else host.find(binary, self.bin_dir)
+        return find(binary, self.bin_dir) if place is None else place.find(binary, self.bin_dir)
 
     def __str__(self) -> str:
         if self.host is not None:

@@ -40,7 +40,7 @@ class _OfDaemon(msgspec.Struct, gc=False, tag_field="type", kw_only=True):
     """Counts the daemon's starts from 1."""
 
 
-class Start(_OfDaemon, gc=False, tag="start"):
+class Start(_OfDaemon, gc=False, tag="start", omit_defaults=True):
     """The process was spawned."""
 
     kind: str
@@ -48,6 +48,8 @@ class Start(_OfDaemon, gc=False, tag="start"):
     """Its long name."""
     command: tuple[str, ...]
     pid: Number
+    place: str | None = None
+    """Where it runs: another machine, or an image with its digest and version; None for this machine."""
 
 
 class Ready(_OfDaemon, gc=False, tag="ready"):

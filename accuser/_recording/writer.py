@@ -183,10 +183,12 @@ class Recorder:
             where = {"t": self.recording.now, "daemon": self.daemon, "session": self.session}
             self.recording.write([entry(**where, **fields)])
 
-    def started(self, kind: str, protocol: str | None, command: Sequence[str], pid: int) -> None:
+    def started(
+        self, kind: str, protocol: str | None, command: Sequence[str], pid: int, place: str | None = None
+    ) -> None:
         """The process was spawned. Credentials in URLs are not written down."""
         shown = tuple(map(secrets.hide, command))
-        self._write(Start, kind=kind, protocol=protocol, command=shown, pid=pid)
+        self._write(Start, kind=kind, protocol=protocol, command=shown, pid=pid, place=place)
 
     def events(self, raw: bytes, records: Sequence[Record]) -> None:
         """Events and malformed pieces were read: a step of the stream, and what it decodes to."""

@@ -15,6 +15,7 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
+from .._hosts.container.runner import ContainerRunner
 from .._hosts.ssh.runner_config import load_runner_config
 from .._hosts.toolchain import SANDBOX, Toolchain
 from .._logs import setup_logging
@@ -110,7 +111,11 @@ def demo(
         applies = _names(chosen.protocols)
         raise click.UsageError(f"the scenario {name} does not apply to {protocol.tag}: it is for {applies}")
     runs = partial(chosen.run, toolchain, protocol, accuser_path=accuser_path, keep=keep)
-    if chosen.needs_runner:
+    image = toolchain.host if isinstance(toolchain.host, ContainerRunner) else None
+    if chosen.needs_runner and image is not None and runner_config is None:
+        # The other machine is another container.
+        runs = partial(runs, runner=attrs.evolve(image, name=None))
+    elif chosen.needs_runner:
         there = load_runner_config(runner_config)
         runs = partial(runs, runner=there.runner, node_path=there.node_path)
     elif runner_config is not None:

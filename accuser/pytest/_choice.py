@@ -65,7 +65,10 @@ def description(choice: Choice, protocols: Sequence[Protocol]) -> list[str]:
         version = importlib.metadata.version("accuser") if _is_installed() else "not installed"
         return [*lines, f"  sandbox of accuser {version}: {folder} sha256 {_folder_hash(folder)}"]
     if choice.toolchain.host is not None:
-        return [*lines, *_image_lines(choice.toolchain)]
+        # In one line, which is that of reports.
+        image, *rest = _image_lines(choice.toolchain)
+        named = f"mavryk: mavkit of {image} ({choice.reason}), {', '.join(rest)}"
+        return [f"{named}, {', '.join(protocol.tag for protocol in protocols)}"]
     for name in _names(protocols):
         if (path := _path(choice.toolchain, name)) is None:
             lines.append(f"  {name}: not found")
@@ -77,7 +80,7 @@ def description(choice: Choice, protocols: Sequence[Protocol]) -> list[str]:
 def _image_lines(toolchain: Toolchain) -> list[str]:
     """What image it is; asks its engine, and has one of its executables tell its version."""
     try:
-        return [f"  {line}" for line in image_description(toolchain)]
+        return image_description(toolchain)
     except RunnerError as error:
         raise pytest.UsageError(f"--mavkit {toolchain}: {error}") from error
 

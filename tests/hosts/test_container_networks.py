@@ -24,7 +24,6 @@ from accuser import (
     RunnerError,
     RunnerFault,
     Toolchain,
-    installed,
     open_container,
     open_daemon,
     open_network,
@@ -137,8 +136,7 @@ def test_an_accuser_with_a_container_of_its_own() -> None:
     limited = ContainerRunner(IMAGE, memory="64m")
     accuser = Accuser(Protocol.BOREAS, node, runner=limited)
     assert accuser.runner is limited
-    # The names of executables are asked for where they are.
-    assert accuser.toolchain == installed()
+    assert accuser.toolchain is node.toolchain
 
 
 OWNER = """\

@@ -167,6 +167,7 @@ async def test_an_image_without_the_executables(container: ContainerRunner) -> N
     with pytest.raises(BinaryNotFound, match="mavkit-indexer and mavryk-indexer in the PATH") as caught:
         await container.run(("mavkit-indexer",), name="x", color="")
     assert "mavryk-node" in str(caught.value)
+    assert str(caught.value).endswith("Take an image that has it, or give its path there: path=")
 
 
 OWNER = """\

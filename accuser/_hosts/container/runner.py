@@ -30,12 +30,22 @@ HOST_NETWORK: Final = "host"
 PUBLISHED: Final = 24
 """How many ports a container has where they must be published before it starts."""
 
-_VERSION: Final = "PATH=$PATH:/usr/local/bin; mavkit-node --version || mavryk-node --version; true"
+_VERSION: Final = (
+    "PATH=$PATH:/usr/local/bin; mavkit-node --version 2>/dev/null || mavryk-node --version; true"
+)
 _PREFIX: Final = re.compile(r"^(mavkit|mavryk)-")
 _DISK: Final = OnThisDisk()
 _OOM_FILES: Final = (
     "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null; true"
 )
+
+_versions: Final[dict[str, str]] = {}
+"""Versions of nodes, by the digests of their images."""
+
+
+def first_of(said: str) -> str:
+    """The version in what a node prints about it."""
+    return (said.split("\n", 1)[0] or "(it does not tell its version)")[:60]
 
 
 @attrs.define(eq=False)
@@ -136,8 +146,8 @@ class ContainerRunner(Runner):
         engine = Engine.called(self.engine)
         image = engine.image_now(self.image, self.pull)
         words = ("run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", self.image, "-c", _VERSION)
-        version = (engine.ask_now(*words).splitlines() or ["(it does not tell its version)"])[0]
-        return [f"image {self.image}, {image.digest}, by {engine.name}", f"mavkit-node {version[:60]}"]
+        version = _versions[image.digest] = first_of(engine.ask_now(*words))
+        return [f"image {self.image}, {image.digest}, by {engine.name}", f"mavkit-node {version}"]
 
     def remove(self) -> None:
         """Remove the folder that both sides have, unless something in it is to be kept; at the latest, this
@@ -236,7 +246,8 @@ class ContainerRunner(Runner):
         looked = (
             f"{' and '.join(dict.fromkeys(names))} in the PATH and /usr/local/bin of the image {self.image}"
         )
-        raise BinaryNotFound(binary, (looked, f"it has {there or 'no mavkit-* and no mavryk-*'}"))
+        has = f"it has {there or 'no mavkit-* and no mavryk-*'}"
+        raise BinaryNotFound(binary, (looked, has), image=self.image)
 
     async def run(
         self,
@@ -258,7 +269,10 @@ class ContainerRunner(Runner):
         """Start the daemon there."""
         self._hand_over()
         killed = 0 if self.memory is None else await self._kills()
+        version = await self._version()
         running = await super().start(self.located(command), environment, events, workspace)
+        place = f"image {self.image}, {self.digest}, mavkit-node {version}, in {self._container.label}"
+        running = attrs.evolve(running, place=place)
         if self.memory is None:
             return running
 
@@ -271,6 +285,16 @@ class ContainerRunner(Runner):
 
     def _scratch(self) -> Path:
         return self.folder()
+
+    async def _version(self) -> str:
+        """What the image's node tells of its version; asked once for each image."""
+        if self.digest not in _versions:
+            try:
+                said = await run_there(self.transport, ("sh", "-c", _VERSION), {})
+            except CommandFailed:
+                said = ""
+            _versions[self.digest] = first_of(said)
+        return _versions[self.digest]
 
     async def _kills(self) -> int:
         """How many processes there the memory limit has killed, as far as that is told."""

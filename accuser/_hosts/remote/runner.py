@@ -206,7 +206,8 @@ class Runner:
         pipe.before_leaving = partial(self._relieve, workspace)
         pipe.beside = self._warden
         workspace.when_kept(partial(pipe.tell, "keep"))
-        return await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
+        started = await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
+        return attrs.evolve(started, place=str(self))
 
     async def discard(self, workspace: Workspace) -> None:
         """Remove the directory there; without a connection it is removed by the keeper's end."""

@@ -1,0 +1,106 @@
+"""Run every scenario by an image: it passes, its recording equals that of processes, and its twin fails.
+
+``python -m tests.tools.image_scenarios [NAME ...] [--all-protocols]``, which the session ``images`` of the
+noxfile runs. The exit status is 1 if one did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from accuser import (
+    SANDBOX,
+    AccuserError,
+    CompareRules,
+    ContainerRunner,
+    Protocol,
+    Recording,
+    Toolchain,
+    compare,
+)
+from accuser.scenarios import SCENARIOS, Scenario, double_baking
+from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, variables_of
+
+
+def by_image(scenario: Scenario, protocol: Protocol, **options: Any) -> None:
+    """Run it in containers; nodes that are to be elsewhere are in one of their own."""
+    toolchain = Toolchain.image(IMAGE, pull="never")
+    places = [toolchain.host]
+    if scenario.needs_runner:
+        places.append(ContainerRunner(IMAGE, pull="never"))
+        options["runner"] = places[-1]
+    try:
+        trio.run(partial(scenario.run, toolchain, protocol, **options))
+    finally:
+        for place in places:
+            assert isinstance(place, ContainerRunner)
+            place.remove()
+            # What a twin keeps.
+            shutil.rmtree(place.folder().parent, ignore_errors=True)
+            place.remove()
+
+
+def faults(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
+    """What is wrong with a scenario by an image; nothing, if all is well."""
+    found = []
+    here, there = folder / "processes.jsonl", folder / "image.jsonl"
+    run = double_baking if scenario.needs_runner else scenario.run
+    trio.run(partial(run, SANDBOX, protocol, record=Recording(here)))
+    try:
+        by_image(scenario, protocol, record=Recording(there))
+    except AccuserError as error:
+        return [f"it fails: {type(error).__name__}: {error}"]
+    comparison = compare(here, there, CompareRules())
+    if not comparison.equal:
+        differences = [
+            f"{track.daemon}, {track.part}: {line.sign} {line.text[:120]}"
+            for track in comparison.tracks
+            for line in track.lines
+            if line.sign != " "
+        ]
+        found.append("\n  ".join(["its recording differs:", *differences[:20]]))
+    try:
+        by_image(scenario, protocol, twin=True)
+    except AccuserError:
+        pass
+    else:
+        found.append("its twin passes")
+    return found
+
+
+def main(names: list[str], protocols: list[Protocol]) -> int:
+    """Run these scenarios; say what is wrong."""
+    wrong = 0
+    with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
+        if found.startswith(NEEDS_ENGINE):
+            print(found)
+            return 1
+        os.environ.update(variables_of(Path(found)))
+        for name in names or SCENARIOS:
+            scenario = SCENARIOS[name]
+            for protocol in [one for one in protocols if one in scenario.protocols]:
+                begun = time.perf_counter()
+                with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
+                    said = faults(scenario, protocol, Path(folder))
+                wrong += len(said)
+                seconds = time.perf_counter() - begun
+                print(f"{name}, {protocol.tag}: {'; '.join(said) or 'well'}, {seconds:.0f} s", flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", choices=[*SCENARIOS, []])
+    parser.add_argument("--all-protocols", action="store_true")
+    given = parser.parse_args()
+    sys.exit(main(given.names, list(Protocol) if given.all_protocols else [Protocol.BOREAS]))
