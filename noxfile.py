@@ -72,6 +72,13 @@ def forging(session: nox.Session) -> None:
 
 
 @nox.session
+def strangers(session: nox.Session) -> None:
+    """Let pymavryk and taquito use a sandbox node; needs node and npm."""
+    session.install("-q", ".[sandbox,cli]", "pymavryk==3.14.*")
+    session.run("python", "-m", "tests.tools.strangers", *session.posargs)
+
+
+@nox.session
 def explored_mutants(session: nox.Session) -> None:
     """Let ``accuser explore`` look for faults put into the accuser, and print which it finds, and when."""
     _run_tool(session, "tests.tools.explored_mutants")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
 
 from ..._mavryk.codec.keys import Curve, curve_of_hash, curve_of_key, hash_of_key
 from ..._mavryk.codec.manager import (
@@ -20,8 +19,9 @@ from ..._mavryk.codec.manager import (
 from ..._mavryk.codec.operations import Operation
 from ..._mavryk.codec.scripts import IncreasePaidStorage, Origination, RegisterGlobalConstant
 from . import gas, other_rules
+from .fee_filter import FeeFilter
 from .ledger import Account
-from .limits import MINIMAL_FEE, MINIMAL_FEE_BY_BYTE, MINIMAL_FEE_BY_GAS, Limits, limits
+from .limits import Limits, limits
 from .state import State
 from .trace import (
     BRANCH,
@@ -32,9 +32,6 @@ from .trace import (
     protocol_error,
     shell_error,
 )
-
-REPLACEMENT: Final = (105, 100)
-"""An operation replaces one of the same manager if it pays, by gas too, so many times as much."""
 
 
 def check(operation: Operation, state: State, *, signed: bool = True) -> int:
@@ -76,11 +73,9 @@ def check_block_gas(operation: Operation, used: int, state: State) -> None:
         raise protocol_error(state.protocol, TEMPORARY, "gas_exhausted.block")
 
 
-def check_in_mempool(operation: Operation, state: State) -> None:
+def check_in_mempool(operation: Operation, state: State, wanted: FeeFilter) -> None:
     """Validate an operation that waits for a block (``lib_plugin/mempool.ml``). Raises ``NodeError``."""
-    size, gas_used = len(operation.to_bytes()), gas_limit(operation)
-    needed = MINIMAL_FEE + MINIMAL_FEE_BY_GAS * gas_used + MINIMAL_FEE_BY_BYTE * size
-    if 1000 * fee(operation) < needed:
+    if not wanted.takes(fee(operation), gas_limit(operation), len(operation.to_bytes())):
         raise protocol_error(state.protocol, PERMANENT, "prefilter.fees_too_low")
     try:
         check_block_gas(operation, 0, state)
@@ -91,11 +86,9 @@ def check_in_mempool(operation: Operation, state: State) -> None:
     check(operation, state)
 
 
-def check_replacement(new: Operation, old: Operation) -> None:
+def check_replacement(new: Operation, old: Operation, wanted: FeeFilter) -> None:
     """See that a mempool prefers an operation to another one of the same manager. Raises ``NodeError``."""
-    times, of = REPLACEMENT
-    by_gas = -(-times * fee(old) * gas_limit(new) // (of * gas_limit(old)))
-    needed = max(-(-times * fee(old) // of), by_gas)
+    needed = wanted.replacing_fee(fee(old), gas_limit(new), gas_limit(old))
     if fee(new) < needed:
         raise shell_error(
             TEMPORARY,

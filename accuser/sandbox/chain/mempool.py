@@ -22,6 +22,7 @@ from ..._mavryk.codec.votes import Ballot, Proposals
 from . import consensus, economic_rules, evidence, manager_rules, other_rules
 from .chain import Chain, HeadChange
 from .economic_rules import conflict_key
+from .fee_filter import FeeFilter
 from .trace import (
     BRANCH,
     OUTDATED,
@@ -66,13 +67,26 @@ class Mempool:
     chain: Chain
     entries: dict[str, Classified] = attrs.field(init=False, factory=dict)
     """By operation hash, oldest first."""
+    filter: FeeFilter = attrs.field(init=False, factory=FeeFilter)
+    banned: set[str] = attrs.field(init=False, factory=set)
+    """Hashes of operations that are not to be taken."""
     _seen: dict[tuple[object, ...], str] = attrs.field(init=False, factory=dict)
 
     def known(self, operation: str) -> bool:
-        """Whether the operation needs no judgement any more: it is here or in a live block."""
-        return operation in self.entries or self.chain.is_included(
-            operation, self.chain.live_blocks(self.chain.head)
+        """Whether the operation needs no judgement any more: it is here, in a live block, or banned."""
+        return (
+            operation in self.entries
+            or operation in self.banned
+            or self.chain.is_included(operation, self.chain.live_blocks(self.chain.head))
         )
+
+    def ban(self, operation: str) -> None:
+        """Forget an operation, by its hash, and take it no more; judge anew what it stood in the way of."""
+        self.banned.add(operation)
+        if self.entries.pop(operation, None) is not None:
+            old, self.entries, self._seen = self.entries, {}, {}
+            for entry in old.values():
+                self.add(self.classify(entry.operation) if entry.kind is Class.VALIDATED else entry)
 
     def of(self, kind: Class) -> list[Classified]:
         """The operations of a class, oldest first."""
@@ -97,7 +111,8 @@ class Mempool:
                 if isinstance(operation.content, Consensus):
                     raise consensus.mempool_conflict_error(operation)
                 if isinstance(operation.content, Manager):
-                    manager_rules.check_replacement(operation, self.entries[existing].operation)
+                    old = self.entries[existing].operation
+                    manager_rules.check_replacement(operation, old, self.filter)
                     return Classified(operation, Class.VALIDATED)
                 raise economic_rules.conflict_error(operation, existing, state.protocol)
         except NodeError as error:
@@ -112,7 +127,7 @@ class Mempool:
         elif isinstance(content, Proposals | Ballot):
             economic_rules.check_vote(operation, content, head.state)
         elif isinstance(content, Manager):
-            manager_rules.check_in_mempool(operation, head.state)
+            manager_rules.check_in_mempool(operation, head.state, self.filter)
         elif isinstance(content, DoubleBaking | DoubleConsensus):
             evidence.check(content, head.state, head.level + 1, network.chain_id)
         else:
@@ -169,7 +184,9 @@ class Mempool:
                 self.entries[entry.operation.hash] = entry
         kept = []
         for operation in again:
-            if operation.hash in self.entries or operation.branch not in live:
+            if operation.hash in self.entries or operation.hash in self.banned:
+                continue
+            if operation.branch not in live:
                 continue
             if self.chain.is_included(operation.hash, live):
                 continue

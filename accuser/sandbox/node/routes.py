@@ -21,10 +21,12 @@ from . import (
     routes_contracts,
     routes_describe,
     routes_ledger,
+    routes_mempool,
     routes_monitor,
     routes_network,
     routes_node,
     routes_operations,
+    routes_scripts,
     routes_workers,
 )
 from .cors import Cors
@@ -49,6 +51,7 @@ def router(
     for served in (
         routes_monitor.routes(node),
         routes_chain.routes(node),
+        routes_mempool.routes(node),
         routes_node.routes(node),
         routes_workers.routes(node),
         routes_network.routes(node, network),
@@ -56,6 +59,7 @@ def router(
         routes_operations.routes(node),
         routes_ledger.routes(node),
         routes_contracts.routes(node),
+        routes_scripts.routes(node),
         routes_context.routes(node),
         _injections(node),
         routes_describe.routes(routes),

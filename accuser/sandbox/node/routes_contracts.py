@@ -39,7 +39,7 @@ def routes(node: Node) -> list[Route]:
         get(_CONTRACT + "/entrypoints/{entrypoint}", on_block(node, _script), _NORMALIZE),
         get(_CONTRACT + "/single_sapling_get_diff", on_block(node, _script), *_OFFSETS),
         *(get(f"{_CONTRACT}/{name}", on_block(node, _script)) for name in ("script", "storage")),
-        get(_CONTRACT + "/all_ticket_balances", on_block(node, _script)),
+        get(_CONTRACT + "/all_ticket_balances", on_block(node, _all_tickets)),
         *(get(f"{_CONTRACT}/storage/{name}_space", on_block(node, _space)) for name in ("used", "paid")),
     ]
     # No contract has a map, and so none is there.
@@ -173,6 +173,11 @@ def _script(call: Call, block: Block) -> object:
     if view.is_implicit:
         raise UnknownBlock(view.address)
     raise failure(f"The sandbox does not have the scripts of contracts, nor that of {view.address}.")
+
+
+def _all_tickets(call: Call, block: Block) -> object:
+    # Only contracts have tickets, and those that the protocol makes have none.
+    return _script(call, block) if _view(call, block).is_implicit else []
 
 
 def _space(call: Call, block: Block) -> object:

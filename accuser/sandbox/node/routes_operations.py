@@ -16,7 +16,7 @@ from ..chain.block import Block
 from ..chain.simulation import signed_anyhow, simulate
 from . import render
 from .node import Node, parse_operation
-from .places import BLOCK, BlockHandle, on_block
+from .places import BLOCK, BlockHandle, calendar_of, on_block
 from .query import Parameter, flag, versions
 from .router import Call, Route, post
 
@@ -43,7 +43,8 @@ def routes(node: Node) -> list[Route]:
         post(
             "/chains/{chain}/blocks/{block}/helpers/forge_block_header",
             on_block(node, helpers.forge_block_header),
-        )
+        ),
+        post(f"{BLOCK}/helpers/forge/protocol_data", on_block(node, helpers.forge_protocol_data)),
     ]
 
 
@@ -68,6 +69,28 @@ class _Operations:
 
     def forge_block_header(self, call: Call, block: Block) -> object:
         return {"block": BlockHeader.from_shell_json(call.request.json()).to_bytes().hex()}
+
+    def forge_protocol_data(self, call: Call, block: Block) -> object:
+        calendar_of(block)
+        fields = Fields(call.request.json())
+        votes = ("pass", "pass")
+        if fields.has("per_block_votes"):
+            given = Fields(fields.value("per_block_votes"), "/per_block_votes")
+            votes = given.text("liquidity_baking_vote"), given.text("adaptive_issuance_vote")
+            given.end()
+        data = ProtocolData(
+            payload_hash=fields.hash(Kind.PAYLOAD, "payload_hash"),
+            payload_round=fields.integer("payload_round", 0, 2**31 - 1),
+            proof_of_work_nonce=fields.hex("proof_of_work_nonce")
+            if fields.has("proof_of_work_nonce")
+            else bytes(8),
+            seed_nonce_hash=fields.hash(Kind.NONCE, "nonce_hash") if fields.has("nonce_hash") else None,
+            liquidity_baking_toggle_vote=votes[0],
+            adaptive_issuance_vote=votes[1],
+            signature=bytes(64),
+        )
+        fields.end()
+        return {"protocol_data": data.unsigned_bytes().hex()}
 
     def preapply(self, call: Call, block: Block) -> object:
         legacy = call.query["version"] == 0
