@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from .living import SHARE, draw_living
 from .schedule import (
     Again,
     Answer,
@@ -69,6 +70,8 @@ def _only(schedule: Schedule, protocol: str) -> Schedule:
 
 
 def _draw(seed: int) -> Schedule:
+    if random.Random(f"accuser explore, which {seed}").random() < SHARE:
+        return draw_living(seed)
     chance = random.Random(f"accuser explore {seed}")
     themes = set(chance.sample(_THEMES, chance.choice((1, 1, 2, 3))))
     nodes = chance.choice((2, 3, 3, 4, 5)) if themes & {"links", "mixed"} else chance.choice((1, 1, 1, 2, 3))

@@ -12,7 +12,7 @@ from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
 from ..sandbox.chain.block import Block
 from ..sandbox.chain.mempool import Class
 from .schedule import Bake
-from .signatures import Deed
+from .signatures import BY_HAND, Deed, Signatures
 from .stations import Quality, Station
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ async def end(player: Player) -> None:
         await player.raise_up(station)
     player.tell_heads()
     await player.drain()
+    player.crowd.end()
     could_bake = True
     for count in range(_MOST):
         if count >= _LEAST and not any(map(evidence_of, player.stations)):
@@ -81,7 +82,7 @@ def _unfinished(player: Player) -> Iterator[str]:
 def _untrue(player: Player) -> Iterator[str]:
     for watching in player.watching:
         for evidence in watching.evidence.values():
-            yield from (f"{watching.name}: {fault}" for fault in _faults(player.signed.deeds, evidence))
+            yield from (f"{watching.name}: {fault}" for fault in _faults(player.signed, evidence))
     best = player.stations[0]
     included: Counter[Any] = Counter()
     for block in best.chain.branch(best.head):
@@ -92,8 +93,9 @@ def _untrue(player: Player) -> Iterator[str]:
             yield f"{about} was included in {times} blocks"
 
 
-def _faults(signed: dict[str, Deed], evidence: str) -> Iterator[str]:
+def _faults(signatures: Signatures, evidence: str) -> Iterator[str]:
     """What is wrong with an evidence, by what was really signed."""
+    signed, sources = signatures.deeds, signatures.sources
     try:
         operation = Operation.from_bytes(bytes.fromhex(evidence))
         first, second = _parts(operation)
@@ -106,6 +108,8 @@ def _faults(signed: dict[str, Deed], evidence: str) -> Iterator[str]:
         yield f"the evidence {operation.hash} holds what nobody signed"
     elif signed[first] != signed[second]:
         yield f"somebody honest was denounced, by {operation.hash}: {signed[first]} and {signed[second]}"
+    elif (source := sources[first]) == sources[second] and source != BY_HAND:
+        yield f"the watermarks of {source} let it sign twice: {signed[first]}, by {operation.hash}"
 
 
 def _denounced(signed: dict[str, Deed], block: Block) -> Iterator[Deed | str]:

@@ -10,7 +10,8 @@ import msgspec
 
 from .. import SANDBOX, installed
 from .drawing import draw
-from .playing import Executable, Outcome, play
+from .outcome import Executable, Outcome
+from .playing import play
 from .printing import program
 from .schedule import Schedule
 from .shrinking import shrink

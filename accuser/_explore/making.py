@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -39,9 +39,24 @@ _VOTES: Final = ("pass", "on", "off")
 _ON_ATTESTATION: Final[dict[ConsensusKind, ConsensusKind]] = {"attestation": "attestation_with_dal"}
 
 
-def activation(chain: Chain, protocol: Protocol) -> BlockHeader:
-    """The header of the block that activates a protocol with the well-known accounts."""
-    content = bson({"bootstrap_accounts": [[key.public_key, _BALANCE] for key in BOOTSTRAP]})
+@attrs.frozen
+class Kept:
+    """The payload that a block takes over from one of an earlier round."""
+
+    hash: str
+    round: int
+
+
+def activation(chain: Chain, protocol: Protocol, quorum: int = 0) -> BlockHeader:
+    """The header of the block that activates a protocol with the well-known accounts.
+
+    Args:
+        chain: which one.
+        protocol: what is activated.
+        quorum: slots whose votes make one.
+    """
+    accounts: dict[str, Any] = {"bootstrap_accounts": [[key.public_key, _BALANCE] for key in BOOTSTRAP]}
+    content = bson({**accounts, "consensus_threshold": quorum} if quorum else accounts)
     command = Activation(protocol.hash, fitness(0, None, 0, 0), len(content).to_bytes(4, "big") + content)
     shell = construct_activation(chain.network, chain.genesis, command, ACTIVATED).shell
     mark = watermark(Watermark.ACTIVATION, chain.network.chain_id)
@@ -50,7 +65,12 @@ def activation(chain: Chain, protocol: Protocol) -> BlockHeader:
 
 
 def block(
-    chain: Chain, below: Block, at_round: int, flavour: int, operations: Sequence[Operation]
+    chain: Chain,
+    below: Block,
+    at_round: int,
+    flavour: int,
+    operations: Sequence[Operation],
+    kept: Kept | None = None,
 ) -> tuple[BlockHeader, Operations] | None:
     """A block of the owner of a round; None if there can be none, as of who is forbidden.
 
@@ -60,6 +80,7 @@ def block(
         at_round: its round.
         flavour: what tells it from blocks that are otherwise alike.
         operations: what it includes, as far as that is valid.
+        kept: the payload that it takes over, whose operations these are; None for a fresh one.
     """
     calendar = below.state.calendar
     assert calendar is not None
@@ -71,8 +92,8 @@ def block(
     for operation in operations:
         passes[operation.validation_pass].append(operation)
     data = ProtocolData(
-        payload_hash=NO_PAYLOAD,
-        payload_round=at_round,
+        payload_hash=NO_PAYLOAD if kept is None else kept.hash,
+        payload_round=at_round if kept is None else kept.round,
         proof_of_work_nonce=bytes(8),
         seed_nonce_hash=_commitment(level) if calendar.level_info(level)["expected_commitment"] else None,
         liquidity_baking_toggle_vote=_VOTES[flavour % 3],
@@ -86,7 +107,7 @@ def block(
         return None
     applied = tuple(one.applied for one in made.passes)
     hashes = [operation.hash for passed in applied[1:] for operation in passed]
-    data = attrs.evolve(data, payload_hash=payload_hash(below.hash, at_round, hashes))
+    data = attrs.evolve(data, payload_hash=payload_hash(below.hash, data.payload_round, hashes))
     nonce = 0
     while not stamp_is_good(BlockHeader(made.shell, data.to_bytes()), calendar.parameters):
         nonce += 1
@@ -111,10 +132,11 @@ def vote(chain: Chain, head: Block, step: Vote) -> Operation | None:
     else:
         payload = head.payload_hash or encode(Kind.PAYLOAD, bytes(32))
     branch = chain.ancestor(head, min(step.branch, head.level)).hash
-    key = BOOTSTRAP[step.delegate % len(BOOTSTRAP)]
-    return _signed(
-        chain, key, branch, step.kind, slots[step.slot % len(slots)], level, at_round, payload, step.dal
-    )
+    kind: ConsensusKind = step.kind
+    if step.dal is not None:
+        kind = _ON_ATTESTATION.get(kind, kind)
+    content = Consensus(kind, slots[step.slot % len(slots)], level, at_round, payload, step.dal)
+    return signed(chain, BOOTSTRAP[step.delegate % len(BOOTSTRAP)], branch, content)
 
 
 def attestations(chain: Chain, about: Block, voters: int) -> list[Operation]:
@@ -124,35 +146,19 @@ def attestations(chain: Chain, about: Block, voters: int) -> list[Operation]:
         return []
     slots = calendar.slots(about.level)
     return [
-        _signed(
+        signed(
             chain,
             key,
             about.predecessor,
-            "attestation",
-            min(slots[key.pkh]),
-            about.level,
-            about.round,
-            payload,
+            Consensus("attestation", min(slots[key.pkh]), about.level, about.round, payload),
         )
         for key in BOOTSTRAP[:voters]
         if key.pkh in slots
     ]
 
 
-def _signed(
-    chain: Chain,
-    key: Key,
-    branch: str,
-    kind: ConsensusKind,
-    slot: int,
-    level: int,
-    at_round: int,
-    payload: str,
-    dal: int | None = None,
-) -> Operation:
-    if dal is not None:
-        kind = _ON_ATTESTATION.get(kind, kind)
-    content = Consensus(kind, slot, level, at_round, payload, dal)
+def signed(chain: Chain, key: Key, branch: str, content: Consensus) -> Operation:
+    """A vote with its signature."""
     unsigned = InlinedConsensus(branch, content, _SIGNATURE)
     mark = watermark(content.watermark, chain.network.chain_id)
     return Operation(branch, (content,), key.sign(unsigned.unsigned_bytes(), watermark=mark))

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
 import random
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import trio
 import trio.testing
 
-from .. import SANDBOX, Toolchain
 from .._mavryk.codec.operations import Operation
 from .._mavryk.protocol import Protocol
 from ..sandbox.chain.block import Block, Operations
 from ..sandbox.chain.block import Network as ChainNetwork
 from ..sandbox.surroundings.network import Network
 from . import ending, making
+from .bakers import Living, Signed
+from .crowd import Crowd
+from .determined import determined
 from .doors import Door
 from .drivers import AsProcess, InMemory
-from .schedule import Again, Bake, Cut, Down, Fault, Link, Pass, Schedule, Start, Step, Stop, Up, Vote
-from .signatures import Signatures
+from .outcome import Executable, Outcome
+from .schedule import (
+    Again,
+    Bake,
+    Cut,
+    Down,
+    Fault,
+    Halt,
+    Link,
+    Pass,
+    Resume,
+    Schedule,
+    Start,
+    Step,
+    Stop,
+    Up,
+    Vote,
+)
+from .signatures import BY_HAND, Signatures
 from .stations import Links, Payload, Quality, Station, missing
 from .transcript import Transcript
 from .watching import Watching
@@ -39,41 +53,6 @@ _PATIENCE: Final = 12.0
 """Seconds in which an accuser looks again for a node that was lost."""
 
 
-_DETERMINED: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
-_CHANCE: Final = "_r"
-"""What pytest-trio sets and seeds too, where Hypothesis must see the same again."""
-
-_ONE_AT_A_TIME: Final = threading.Lock()
-"""Trio's order of tasks belongs to the process, and not to a thread of it."""
-
-
-@attrs.frozen
-class Outcome:
-    """What came of a schedule."""
-
-    schedule: Schedule
-    violations: tuple[str, ...]
-    """Empty if all was well."""
-    decisions: dict[str, int]
-    """How often the rules had to decide what."""
-    blocks: int
-    """How many the nodes took, all together."""
-    step: int | None
-    """The number of the step after which the first violation was found."""
-    recording: bytes
-    """As `accuser timeline` reads it."""
-    events: dict[str, tuple[tuple[str, Any], ...]]
-    """Of each accuser, all that it said, by the accuser's name: names without version, and values."""
-
-
-@attrs.frozen
-class Executable:
-    """An accuser that runs as a process, in real time, in place of the sandbox's in memory."""
-
-    toolchain: Toolchain = SANDBOX
-    path: Path | None = None
-
-
 def play(schedule: Schedule, executable: Executable | None = None) -> Outcome:
     """Play a schedule, and judge its accusers.
 
@@ -84,25 +63,9 @@ def play(schedule: Schedule, executable: Executable | None = None) -> Outcome:
     """
     if executable is not None:
         return trio.run(_play, schedule, executable)
-    with _determined(schedule.seed):
+    with determined(schedule.seed):
         clock = trio.testing.MockClock(autojump_threshold=0)
         return trio.run(_play, schedule, None, clock=clock)
-
-
-@contextmanager
-def _determined(seed: int) -> Iterator[None]:
-    """Let trio take tasks in an order that follows from a seed, as its tests do under Hypothesis."""
-    inside = vars(importlib.import_module("trio._core._run"))
-    chance: random.Random = inside[_CHANCE]
-    with _ONE_AT_A_TIME:
-        before, state = inside[_DETERMINED], chance.getstate()
-        inside[_DETERMINED] = True
-        chance.seed(seed)
-        try:
-            yield
-        finally:
-            inside[_DETERMINED] = before
-            chance.setstate(state)
 
 
 async def _play(schedule: Schedule, executable: Executable | None) -> Outcome:
@@ -134,6 +97,7 @@ class _Player:
     signed: Signatures = attrs.field(factory=Signatures, init=False)
     transcript: Transcript = attrs.field(init=False)
     network: Network = attrs.field(factory=Network, init=False)
+    crowd: Crowd = attrs.field(init=False)
     _now: float = attrs.field(default=0.0, init=False)
     """Seconds, of the links."""
     _begun: float = attrs.field(init=False)
@@ -147,6 +111,7 @@ class _Player:
         overrides = {self._replaced.hash: self._protocol.hash} if schedule.replaced else {}
         chain = ChainNetwork(upgrades=upgrades, overrides=overrides)
         self.stations = [Station(index, chain, self.clock, self.nursery) for index in range(schedule.nodes)]
+        self.crowd = Crowd.of(schedule.makers, self.stations, self._hand_in)
         self.transcript = Transcript(making.ACTIVATED + _LATER, lambda: trio.current_time() - self._begun)
 
     def clock(self) -> float:
@@ -167,16 +132,17 @@ class _Player:
         """Do every step, and end well."""
         first = self.stations[0]
         named = self._replaced if self.schedule.replaced else self._protocol
-        header = making.activation(first.chain, named)
+        header = making.activation(first.chain, named, self.schedule.quorum)
         for station in self.stations:
             await station.take((header, ()))
         self.made[header.hash] = first.head
         for index, watcher in enumerate(self.schedule.watchers):
             await self._open(index, watcher)
+        self.crowd.begin(self._now)
         for number, step in enumerate(self.schedule.steps):
             self.transcript.step(number, step)
             await self._do(step)
-            await self._arrive()
+            await self._pass(step.seconds if isinstance(step, Pass) else 0.0)
             if self._look(number):
                 return
         await ending.end(self)
@@ -233,10 +199,10 @@ class _Player:
                 station = self._up(step.node)
                 vote = station and making.vote(station.chain, station.head, step)
                 if station and vote:
-                    self.signed.voted(station.head, vote)
+                    self.signed.voted(station.head, vote, BY_HAND)
                     await self.deliver(station, vote)
             case Pass():
-                self._now += step.seconds
+                pass
             case Link():
                 count = len(self.stations)
                 one, other = step.one % count, step.other % count
@@ -258,6 +224,8 @@ class _Player:
                 await self._down(self.stations[step.node % len(self.stations)])
             case Up():
                 await self.raise_up(self.stations[step.node % len(self.stations)])
+            case Halt() | Resume():
+                self.crowd.do(step, self._now)
             case Again():
                 await self._watching(step.accuser).tell_again(step.back)
             case Fault():
@@ -288,11 +256,21 @@ class _Player:
         header, operations = made
         if header.hash not in self.contents:
             self.contents[header.hash] = operations
-            self.signed.baked(below, step.round, header.hash)
+            self.signed.baked(below, step.round, header.hash, BY_HAND)
             for each in content:
-                self.signed.voted(station.head, each)
+                self.signed.voted(station.head, each, BY_HAND)
         await self.deliver(station, made)
         return chain.blocks.get(header.hash)
+
+    async def _hand_in(self, baker: Living, signed: Signed) -> None:
+        """A baker hands what it has signed to its node."""
+        payload, source = signed.payload, baker.directory.name
+        if isinstance(payload, Operation):
+            self.signed.voted(baker.station.head, payload, source)
+        elif signed.below is not None:
+            self.contents.setdefault(payload[0].hash, payload[1])
+            self.signed.baked(signed.below, signed.round, payload[0].hash, source)
+        await self.deliver(baker.station, payload)
 
     async def _down(self, station: Station) -> None:
         if not station.is_up:
@@ -302,6 +280,7 @@ class _Player:
         alive = [each for each in mine if each.driver.is_alive]
         for each in mine:
             await each.door.shut()
+        self.crowd.lose(station)
         for each in alive:
             await each.lose_node()
             if not each.driver.is_alive:
@@ -320,6 +299,7 @@ class _Player:
         for each in self.watching:
             if each.station is station:
                 await each.judged([])
+        self.crowd.begin(self._now, station)
         self.tell_heads()
 
     # Messages
@@ -336,6 +316,16 @@ class _Player:
         for station in self.stations:
             for evidence in ending.evidence_of(station):
                 self.links.send(self._now, station.index, evidence)
+
+    async def _pass(self, seconds: float) -> None:
+        """Let time pass: what is on its way arrives, and bakers bake."""
+        until = self._now + seconds
+        while self.crowd.bakers and (at := min(self.links.next_at(), self.crowd.next_at())) <= until:
+            self._now = max(self._now, at)
+            await self._arrive()
+            await self.crowd.act(self._now)
+        self._now = until
+        await self._arrive()
 
     async def _arrive(self) -> None:
         """Let everything arrive whose time has come."""
@@ -358,7 +348,7 @@ class _Player:
     async def deliver(self, station: Station, payload: Payload, *, pass_on: bool = True) -> None:
         """Hand something to a node, have its accusers judged, and let the node tell the others."""
         mine = [each for each in self.watching if each.station is station]
-        before = [each.before() for each in mine]
+        before, head = [each.before() for each in mine], station.head
         taken = await station.take(payload)
         what: Block | Operation | None
         if isinstance(payload, Operation):
@@ -371,6 +361,8 @@ class _Player:
         for each, was in zip(mine, before, strict=True):
             if each.driver.is_alive:
                 await each.judged(each.arrivals(was, what, taken=taken))
+        if taken and what is not None:
+            self.crowd.heard(station, what, is_head=station.head is not head, now=self._now)
         if taken and pass_on:
             self.links.send(self._now, station.index, payload)
         for evidence in ending.evidence_of(station):

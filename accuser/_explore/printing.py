@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .playing import Executable, Outcome
+from .outcome import Executable, Outcome
 
 ENVIRONMENT: Final = "ACCUSER_EXECUTABLE"
 """Variable that names another executable for the printed program to judge."""

@@ -19,7 +19,7 @@ operations, or no rights at all."""
 
 
 class _Step(msgspec.Struct, frozen=True, tag_field="do", omit_defaults=True, kw_only=True):
-    """Nodes and accusers are meant modulo their number."""
+    """Nodes, accusers and bakers are meant modulo their number."""
 
 
 class Bake(_Step, frozen=True, tag="bake"):
@@ -121,7 +121,29 @@ class Again(_Step, frozen=True, tag="again"):
     """How far below the head it is."""
 
 
-Step = Again | Bake | Vote | Pass | Link | Cut | Stop | Start | Down | Up | Fault
+class Halt(_Step, frozen=True, tag="halt"):
+    """A baker is ended."""
+
+    maker: int = 0
+
+
+class Resume(_Step, frozen=True, tag="resume"):
+    """A baker that does not run is started."""
+
+    maker: int = 0
+    forgets: bool = False
+    """Whether its directory is a new one, without the watermarks of before."""
+
+
+Step = Again | Bake | Vote | Pass | Link | Cut | Stop | Start | Down | Up | Fault | Halt | Resume
+
+
+class Maker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A baker of a network, which lives by itself while time passes."""
+
+    node: int = 0
+    delegates: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Whose keys it has. Two bakers with one key are what double signing comes from."""
 
 
 class Watcher(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -146,6 +168,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upgrades: dict[int, str] = {}
     """The protocols that the nodes' users activate, by the levels of the blocks before them."""
     watchers: tuple[Watcher, ...] = (Watcher(),)
+    makers: tuple[Maker, ...] = ()
+    quorum: int = 0
+    """How many of the 256 slots must vote for a block before its bakers build on it."""
     steps: tuple[Step, ...] = ()
 
     def to_json(self) -> bytes:

@@ -14,7 +14,8 @@ import attrs
 import msgspec
 
 from .._mavryk.base58_patterns import BLOCK, OPERATION
-from .playing import Executable, Outcome, play
+from .outcome import Executable, Outcome
+from .playing import play
 from .schedule import Schedule, Step, Watcher
 
 PLAYS = 400

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .drawing import draw
-from .playing import Executable, Outcome, play
+from .outcome import Executable, Outcome
+from .playing import play
 from .printing import program
 from .shrinking import shrink
 

@@ -8,8 +8,8 @@ violated. May import `_explore`.
 from __future__ import annotations
 
 from .._explore.drawing import draw as draw
-from .._explore.playing import Executable as Executable
-from .._explore.playing import Outcome as Outcome
+from .._explore.outcome import Executable as Executable
+from .._explore.outcome import Outcome as Outcome
 from .._explore.playing import play as play
 from .._explore.printing import program as program
 from .._explore.schedule import Again as Again
@@ -17,8 +17,11 @@ from .._explore.schedule import Bake as Bake
 from .._explore.schedule import Cut as Cut
 from .._explore.schedule import Down as Down
 from .._explore.schedule import Fault as Fault
+from .._explore.schedule import Halt as Halt
 from .._explore.schedule import Link as Link
+from .._explore.schedule import Maker as Maker
 from .._explore.schedule import Pass as Pass
+from .._explore.schedule import Resume as Resume
 from .._explore.schedule import Schedule as Schedule
 from .._explore.schedule import Start as Start
 from .._explore.schedule import Step as Step

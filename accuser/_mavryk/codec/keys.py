@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from .base58 import (
@@ -116,6 +117,8 @@ def _read_curve(reader: Reader, what: str) -> Curve:
     return _CURVES[tag]
 
 
+# Each node judges a vote at least twice: in its mempool, after each new head, and in a block.
+@lru_cache(maxsize=8192)
 def verify_digest(public_key: str, signature: bytes, digest: bytes) -> bool:
     """Whether a signature of 64 bytes is that of a digest of 32; never for BLS12-381."""
     from cryptography.exceptions import InvalidSignature

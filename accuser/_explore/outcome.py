@@ -1,0 +1,38 @@
+"""What is played besides a schedule, and what comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from .. import SANDBOX, Toolchain
+from .schedule import Schedule
+
+
+@attrs.frozen
+class Outcome:
+    """What came of a schedule."""
+
+    schedule: Schedule
+    violations: tuple[str, ...]
+    """Empty if all was well."""
+    decisions: dict[str, int]
+    """How often the rules had to decide what."""
+    blocks: int
+    """How many the nodes took, all together."""
+    step: int | None
+    """The number of the step after which the first violation was found."""
+    recording: bytes
+    """As `accuser timeline` reads it."""
+    events: dict[str, tuple[tuple[str, Any], ...]]
+    """Of each accuser, all that it said, by the accuser's name: names without version, and values."""
+
+
+@attrs.frozen
+class Executable:
+    """An accuser that runs as a process, in real time, in place of the sandbox's in memory."""
+
+    toolchain: Toolchain = SANDBOX
+    path: Path | None = None
