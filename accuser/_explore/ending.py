@@ -11,6 +11,7 @@ from .._mavryk.codec.forge import fitness_key
 from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
 from ..sandbox.chain.block import Block
 from ..sandbox.chain.mempool import Class
+from .money import lost_money
 from .schedule import Bake
 from .signatures import BY_HAND, Deed, Signatures
 from .stations import Quality, Station
@@ -62,9 +63,13 @@ async def end(player: Player) -> None:
 async def _bake(player: Player) -> bool:
     """Bake on the best head; whether somebody may, and is not forbidden to."""
     best = max(player.stations, key=lambda each: (fitness_key(each.head.header.shell.fitness), -each.index))
+    known = {each.hash for each in evidence_of(best)}
     for at_round in range(_ROUNDS):
         made = await player.bake(Bake(node=best.index, round=at_round))
         if made is not None and best.head is made:
+            # What is still valid after it was so before, and no other evidence was in its way.
+            left = sorted(known & {each.hash for each in evidence_of(best)})
+            player.violations += [f"the evidence {each} could be included, and was not" for each in left]
             return True
     return False
 
@@ -74,15 +79,18 @@ def _unfinished(player: Player) -> Iterator[str]:
     heads = {station.head.hash for station in player.stations}
     if len(heads) > 1:
         yield f"the nodes do not agree: their heads are {sorted(heads)}"
-    left = {each.hash for station in player.stations for each in evidence_of(station)}
-    for operation in sorted(left):
-        yield f"the evidence {operation} could be included, and was not"
 
 
-def _untrue(player: Player) -> Iterator[str]:
+def unjust(player: Player) -> Iterator[str]:
+    """What is wrong with the evidence that accusers have injected so far."""
     for watching in player.watching:
         for evidence in watching.evidence.values():
             yield from (f"{watching.name}: {fault}" for fault in _faults(player.signed, evidence))
+
+
+def _untrue(player: Player) -> Iterator[str]:
+    yield from unjust(player)
+    yield from lost_money(player.made)
     best = player.stations[0]
     included: Counter[Any] = Counter()
     for block in best.chain.branch(best.head):

@@ -144,6 +144,7 @@ class _Player:
             await self._do(step)
             await self._pass(step.seconds if isinstance(step, Pass) else 0.0)
             if self._look(number):
+                self.violations += ending.unjust(self)
                 return
         await ending.end(self)
         self._look(len(self.schedule.steps))
