@@ -8,7 +8,6 @@ Mavkit's daemons do (recorded run ``19-connections``).
 
 from __future__ import annotations
 
-import contextlib
 import json
 import ssl
 from base64 import b64encode
@@ -18,13 +17,12 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import attrs
-import h11
 import trio
 
 from .._errors import HttpError, NodeUnreachable
 from .._text import without_credentials
+from .asking import Exchange
 
-READ_SIZE: Final = 65536
 MAX_BODY: Final = 256 * 1024 * 1024
 """No answer of a node comes near this; a peer that sends more is not one."""
 
@@ -81,6 +79,8 @@ class HttpClient:
     url: str = attrs.field(converter=_without_slash)
     _connect: Connect | None = attrs.field(default=None, kw_only=True)
     _authorization: tuple[tuple[str, str], ...] = attrs.field(default=(), init=False, repr=False)
+    _place: tuple[str, str] = attrs.field(init=False, repr=False)
+    """Host and port, and the prefix of every path."""
 
     def __attrs_post_init__(self) -> None:
         user_info, at, _ = urlsplit(self.url).netloc.rpartition("@")
@@ -89,6 +89,8 @@ class HttpClient:
             pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
             self._authorization = (("authorization", f"Basic {b64encode(pair).decode()}"),)
             self.url = without_credentials(self.url)
+        parts = urlsplit(self.url)
+        self._place = (parts.netloc, parts.path)
 
     async def request(
         self,
@@ -106,15 +108,20 @@ class HttpClient:
 
         Cancelling closes the connection.
         """
-        async with self.stream(method, path, body=body, headers=headers) as response:
+        stream = await self._open()
+        try:
+            exchange = await self._asked(stream, method, path, body, headers)
             parts = []
             size = 0
-            async for chunk in response.chunks:
+            while (chunk := await exchange.chunk()) is not None:
                 size += len(chunk)
                 if size > MAX_BODY:
-                    raise HttpError(f"{method} {self.url}{path}: the answer exceeds {MAX_BODY} bytes")
+                    raise HttpError(f"{exchange.what}: the answer exceeds {MAX_BODY} bytes")
                 parts.append(chunk)
-            return Response(response.status, response.headers, b"".join(parts))
+            return Response(exchange.status, exchange.headers, b"".join(parts))
+        finally:
+            if not closed_at_once(stream):
+                await trio.aclose_forcefully(stream)
 
     @asynccontextmanager
     async def stream(
@@ -130,40 +137,27 @@ class HttpClient:
         The connection is closed at the end of the block. Raises as ``request`` does, from the
         iteration of the chunks too.
         """
-        what = f"{method} {self.url}{path}"
         stream = await self._open()
         try:
-            connection = h11.Connection(h11.CLIENT)
-            parts = urlsplit(self.url)
-            fields = [("host", parts.netloc), ("connection", "close"), *self._authorization, *headers]
-            if body is not None:
-                fields.append(("content-length", str(len(body))))
-            try:
-                request = h11.Request(method=method, target=(parts.path + path) or "/", headers=fields)
-            except h11.LocalProtocolError as error:
-                raise HttpError(f"{what}: {error}") from error
-            data = connection.send(request) or b""
-            if body is not None:
-                data += connection.send(h11.Data(data=body)) or b""
-            data += connection.send(h11.EndOfMessage()) or b""
-            # The server may have answered and closed before it read our request.
-            with contextlib.suppress(trio.BrokenResourceError, OSError):
-                await stream.send_all(data)
-            head = await _next_event(connection, stream, what)
-            while isinstance(head, h11.InformationalResponse):
-                head = await _next_event(connection, stream, what)
-            if not isinstance(head, h11.Response):
-                raise HttpError(f"{what}: the connection was closed without an answer")
-            fields_in = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-            chunks = _chunks(connection, stream, what)
-            try:
-                yield StreamingResponse(head.status_code, fields_in, chunks)
-            finally:
-                with trio.CancelScope(shield=True):  # closing a generator at a yield does not block
-                    await chunks.aclose()
+            exchange = await self._asked(stream, method, path, body, headers)
+            yield StreamingResponse(exchange.status, exchange.headers, _Chunks(exchange))
         finally:
             if not closed_at_once(stream):
                 await trio.aclose_forcefully(stream)
+
+    async def _asked(
+        self,
+        stream: trio.abc.Stream,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: tuple[tuple[str, str], ...],
+    ) -> Exchange:
+        exchange = Exchange(stream, f"{method} {self.url}{path}")
+        netloc, prefix = self._place
+        fields = (("host", netloc), ("connection", "close"), *self._authorization, *headers)
+        await exchange.ask(method, (prefix + path) or "/", fields, body)
+        return exchange
 
     async def _open(self) -> trio.abc.Stream:
         if self._connect is not None:
@@ -192,6 +186,21 @@ class HttpClient:
             raise NodeUnreachable(url=self.url, reason=str(error) or repr(error)) from error
 
 
+@attrs.define(eq=False)
+class _Chunks:
+    """The chunks of an answer, as an iterator."""
+
+    _exchange: Exchange
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if (chunk := await self._exchange.chunk()) is None:
+            raise StopAsyncIteration
+        return chunk
+
+
 def closed_at_once(stream: trio.abc.Stream) -> bool:
     """Close a stream that never waits for that, as one in memory; whether it was one.
 
@@ -201,26 +210,3 @@ def closed_at_once(stream: trio.abc.Stream) -> bool:
     if close is not None:
         close()
     return close is not None
-
-
-async def _next_event(connection: h11.Connection, stream: trio.abc.Stream, what: str) -> object:
-    try:
-        while (event := connection.next_event()) is h11.NEED_DATA:
-            connection.receive_data(bytes(await stream.receive_some(READ_SIZE)))
-        return event
-    except (h11.ProtocolError, trio.BrokenResourceError) as error:
-        raise HttpError(f"{what}: {error or type(error).__name__}") from error
-
-
-async def _chunks(connection: h11.Connection, stream: trio.abc.Stream, what: str) -> AsyncGenerator[bytes]:
-    parts: list[bytes] = []
-    while isinstance(event := await _next_event(connection, stream, what), h11.Data):
-        # h11 sets the two marks for chunked bodies only, and gives a chunk piecemeal when it
-        # arrives so.
-        if event.chunk_start or parts:
-            parts.append(bytes(event.data))
-            if event.chunk_end:
-                yield b"".join(parts)
-                parts.clear()
-        else:
-            yield bytes(event.data)

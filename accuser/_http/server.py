@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,7 +20,9 @@ import attrs
 import h11
 import trio
 
+from .answering import READ_SIZE, InBytes, TooLarge, Whole, is_plain_answer
 from .client import closed_at_once
+from .messages import Asked, HandingStream
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request's body; a greater one is answered by 413."""
@@ -31,9 +33,10 @@ MAX_BACKLOG: Final = 16 * 1024 * 1024
 IDLE_TIMEOUT: Final = 60.0
 """Seconds that a connection may take to send a request."""
 
-_READ_SIZE: Final = 65536
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain"
+_has_parts_alone: Final = re.compile(r"(?:/[A-Za-z0-9_.~-]+)+/?").fullmatch
+"""Of a target: nothing in it is quoted, and no query follows."""
 
 
 @attrs.frozen
@@ -186,11 +189,11 @@ async def serve_connection(
         idle_timeout: seconds that a request may take to come.
         send_timeout: seconds that the client may take to read an answer which is no stream.
     """
-    connection = h11.Connection(h11.SERVER)
     server = _Server(handler, max_body, idle_timeout, send_timeout)
     try:
-        while await _serve_request(stream, connection, server):
-            connection.start_next_cycle()
+        connection = await _opened(stream, server)
+        while await _serve_request(connection, server):
+            pass
     except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     except (OSError, h11.LocalProtocolError):
@@ -210,124 +213,111 @@ class _Server:
     send_timeout: float
 
 
-async def _serve_request(stream: trio.abc.Stream, connection: h11.Connection, server: _Server) -> bool:
-    """Answer one request; whether another one may follow."""
-    request = None
-    try:
+async def _opened(stream: trio.abc.Stream, server: _Server) -> InBytes | Whole:
+    """The connection, once it is known what comes over it. Raises ``trio.TooSlowError`` if nothing does."""
+    if not isinstance(stream, HandingStream):
+        return InBytes(stream)
+    if (part := stream.take_now()) is None:
         with trio.fail_after(server.idle_timeout):
-            request = await _read_request(stream, connection, server)
-        if request is None:
+            part = await stream.take()
+    if isinstance(part, Asked):
+        return Whole(stream, part)
+    return InBytes(stream, part if isinstance(part, bytes) else part.to_bytes())
+
+
+async def _serve_request(connection: InBytes | Whole, server: _Server) -> bool:
+    """Answer one request; whether another one may follow."""
+    asked = None
+    try:
+        if isinstance(connection, Whole):
+            asked = connection.asked
+        else:
+            with trio.fail_after(server.idle_timeout):
+                asked = await connection.request(server.max_body)
+        if asked is None:
             return False
-        answer = await server.handler(request)
+        if len(asked.body) > server.max_body:
+            raise TooLarge
+        answer = await server.handler(_read(asked))
     except HttpFailure as failure:
         answer = failure.answer()
+    except TooLarge:
+        answer = Answer(413, f"The request body exceeds {server.max_body} bytes.\n".encode(), _TEXT)
     except h11.RemoteProtocolError as error:
         answer = Answer(error.error_status_hint, f"{error}\n".encode(), _TEXT)
     except trio.TooSlowError:
-        if connection.their_state is h11.IDLE and not connection.trailing_data[0]:
+        if connection.is_idle:
             # Nothing was asked, and so nothing is answered: a client would take it for the answer
             # to what it asks next.
             return False
         answer = Answer(408, b"The request did not come.\n", _TEXT)
+    if isinstance(connection, Whole) and not _is_plain(answer):
+        connection = await connection.in_bytes()
     if isinstance(answer, Feed):
         try:
-            await _send_feed(stream, connection, answer)
+            await _send_feed(connection, answer)
         finally:
             answer.close()
     else:
-        with trio.fail_after(server.send_timeout):
-            asked_for_head = request is not None and request.method == "HEAD"
-            await _send_answer(stream, connection, answer, bodiless=asked_for_head)
-    return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+        bodiless = asked is not None and asked.method == "HEAD"
+        if server.send_timeout == math.inf:
+            await _send_answer(connection, answer, bodiless=bodiless)
+        else:
+            with trio.fail_after(server.send_timeout):
+                await _send_answer(connection, answer, bodiless=bodiless)
+    return connection.may_go_on()
 
 
-async def _read_request(
-    stream: trio.abc.Stream, connection: h11.Connection, server: _Server
-) -> Request | None:
-    head = await _next_event(stream, connection)
-    if not isinstance(head, h11.Request):
-        return None
-    fields: dict[str, str] = {}
-    for name, value in head.headers:
-        key, text = name.decode("ascii"), value.decode("latin-1")
-        fields[key] = f"{fields[key]}, {text}" if key in fields else text
-    body = bytearray()
-    while isinstance(event := await _next_event(stream, connection), h11.Data):
-        body += event.data
-        if len(body) > server.max_body:
-            raise HttpFailure(413, f"The request body exceeds {server.max_body} bytes.\n")
-    if not isinstance(event, h11.EndOfMessage):
-        return None
-    try:
-        parts = urlsplit(head.target.decode("ascii"))
-        query = parse_qs(parts.query, keep_blank_values=True, errors="strict")
-        path = tuple(unquote(part, errors="strict") for part in parts.path.split("/") if part)
-    except ValueError as error:
-        raise HttpFailure(400, f"Bad request target: {error}\n") from error
-    return Request(head.method.decode("ascii"), path, query, bytes(body), fields)
+def _read(asked: Asked) -> Request:
+    """The request as handlers see it. Raises ``HttpFailure``."""
+    target = asked.target
+    if _has_parts_alone(target):
+        path, query = tuple(part for part in target.split("/") if part), dict[str, list[str]]()
+    else:
+        try:
+            parts = urlsplit(target)
+            query = parse_qs(parts.query, keep_blank_values=True, errors="strict")
+            path = tuple(unquote(part, errors="strict") for part in parts.path.split("/") if part)
+        except ValueError as error:
+            raise HttpFailure(400, f"Bad request target: {error}\n") from error
+    return Request(asked.method, path, query, asked.body, asked.headers)
 
 
-async def _next_event(stream: trio.abc.Stream, connection: h11.Connection) -> object:
-    while (event := connection.next_event()) is h11.NEED_DATA:
-        if connection.they_are_waiting_for_100_continue:
-            await _send(stream, connection, h11.InformationalResponse(status_code=100, headers=[]))
-        connection.receive_data(bytes(await stream.receive_some(_READ_SIZE)))
-    return event
+def _is_plain(answer: Answer | Feed) -> bool:
+    status = 200 if isinstance(answer, Feed) else answer.status
+    return is_plain_answer(status, answer.headers)
 
 
-async def _send(stream: trio.abc.Stream, connection: h11.Connection, *events: h11.Event) -> None:
-    await stream.send_all(b"".join(connection.send(event) or b"" for event in events))
-
-
-async def _send_answer(
-    stream: trio.abc.Stream, connection: h11.Connection, answer: Answer, *, bodiless: bool
-) -> None:
-    if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-        return
-    fields = [("content-length", str(len(answer.body))), *answer.headers]
+async def _send_answer(connection: InBytes | Whole, answer: Answer, *, bodiless: bool) -> None:
+    fields = [*answer.headers]
     if answer.content_type is not None:
         fields.append(("content-type", answer.content_type))
-    head = h11.Response(status_code=answer.status, headers=fields, reason=_reason(answer.status))
-    body = () if bodiless else (h11.Data(data=answer.body),)
-    await _send(stream, connection, head, *body, h11.EndOfMessage())
-    if connection.their_state is not h11.DONE:
-        # The client may still be sending what we refused: reading it a little lets our answer
-        # reach it, where closing at once would reset the connection.
-        with trio.move_on_after(1):
-            for _ in range(64):
-                if not await stream.receive_some(_READ_SIZE):
-                    break
+    await connection.answer(answer.status, fields, answer.body, bodiless=bodiless)
 
 
-def _reason(status: int) -> bytes:
-    return HTTPStatus(status).phrase.encode("ascii")
-
-
-async def _send_feed(stream: trio.abc.Stream, connection: h11.Connection, feed: Feed) -> None:
+async def _send_feed(connection: InBytes | Whole, feed: Feed) -> None:
     async def watch_client() -> None:
         # A client of a stream has nothing more to say; the end of its side means that it left.
         try:
-            while await stream.receive_some(_READ_SIZE):
+            while await connection.stream.receive_some(READ_SIZE):
                 pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         nursery.cancel_scope.cancel()
 
     async def watch_overrun() -> None:
-        # `send_all` may be waiting for a client that does not read.
+        # The stream may be waiting for a client that does not read.
         await feed.overrun.wait()
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_client)
         nursery.start_soon(watch_overrun)
-        fields = [("content-type", feed.content_type), ("transfer-encoding", "chunked"), *feed.headers]
-        head = h11.Response(status_code=200, headers=fields, reason=_reason(200))
         # A client that is gone must end no more than this: the nursery would make a group of it.
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await _send(stream, connection, head)
+            await connection.begin((("content-type", feed.content_type), *feed.headers))
             while (item := await feed.next()) is not None:
                 # One item, one flush, one chunk: Mavkit's clients go deaf on anything else.
-                await _send(stream, connection, h11.Data(data=item))
-            await _send(stream, connection, h11.EndOfMessage())
+                await connection.chunk(item)
+            await connection.end()
         nursery.cancel_scope.cancel()

@@ -7,10 +7,13 @@ something never waits, and is no checkpoint.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 import attrs
 import trio
+
+from ..._http.messages import HandingStream, Message
 
 CAPACITY: Final = 65536
 """Bytes that a pipe takes before its writer waits, as a pipe of Linux."""
@@ -47,7 +50,8 @@ class Pipe:
     """Bytes on their way from one end to the other."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._parts: deque[Message | bytes] = deque()
+        self._size = 0
         self._written = False
         """Nothing more will be written."""
         self._unread = False
@@ -58,41 +62,69 @@ class Pipe:
         if self._parked:
             self._parked.unpark_all()
 
-    def put(self, data: bytes) -> None:
-        """Write without waiting. Raises ``BrokenResourceError`` and ``ClosedResourceError``."""
+    def put(self, data: Message | bytes) -> None:
+        """Write bytes, or a message in their place, without waiting.
+
+        Raises ``BrokenResourceError`` and ``ClosedResourceError``.
+        """
         if self._written:
             raise trio.ClosedResourceError("this end is closed")
         if self._unread:
             raise trio.BrokenResourceError("nobody reads")
-        self._data += data
-        self._wake()
+        if data:
+            self._parts.append(data)
+            self._size += len(data)
+            self._wake()
 
     async def room(self) -> None:
         """Wait while it is too full."""
-        while len(self._data) > CAPACITY and not (self._unread or self._written):
+        while self._size > CAPACITY and not (self._unread or self._written):
             await self._parked.park()
 
     async def take(self, gate: Gate | None, most: int | None) -> bytes:
-        """Read what is there, once there is something; nothing at the end."""
+        """Read the bytes that are there, once there are some; none at the end."""
+        await self._filled(gate)
+        data = b"".join(part if isinstance(part, bytes) else part.to_bytes() for part in self._parts)
+        self._parts.clear()
+        if most is not None and len(data) > most:
+            data, rest = data[:most], data[most:]
+            self._parts.append(rest)
+        self._size = sum(map(len, self._parts))
+        self._wake()
+        return data
+
+    async def take_part(self, gate: Gate | None) -> Message | bytes:
+        """Read the next message, or bytes, once there is something; no bytes at the end."""
+        await self._filled(gate)
+        part = self.take_part_now()
+        return b"" if part is None else part
+
+    def take_part_now(self) -> Message | bytes | None:
+        """Read the next message, or bytes, if there is something."""
+        if not self._parts:
+            return None
+        part = self._parts.popleft()
+        self._size -= len(part)
+        self._wake()
+        return part
+
+    async def _filled(self, gate: Gate | None) -> None:
+        """Wait until there is something, or the end. Raises ``ClosedResourceError``."""
         waited = False
         while True:
             if gate is not None and gate.is_closed:
                 await gate.passed()
             if self._unread:
                 raise trio.ClosedResourceError("this end is closed")
-            if self._data or self._written:
+            if self._parts or self._written:
                 if waited:
-                    break
+                    return
                 waited = True
                 # Others get their turn; what is there may change meanwhile.
                 await trio.lowlevel.checkpoint()
             else:
                 waited = True
                 await self._parked.park()
-        data = bytes(self._data if most is None else self._data[:most])
-        del self._data[: len(data)]
-        self._wake()
-        return data
 
     def close_writing(self) -> None:
         self._written = True
@@ -101,7 +133,8 @@ class Pipe:
     def close_reading(self) -> None:
         """The reading end is closed; what was not read is lost."""
         self._unread = True
-        self._data.clear()
+        self._parts.clear()
+        self._size = 0
         self._wake()
 
 
@@ -122,7 +155,7 @@ class Reader(trio.abc.ReceiveStream):
 
 
 @attrs.define(eq=False)
-class Connection(trio.abc.Stream):
+class Connection(HandingStream):
     incoming: Pipe
     outgoing: Pipe
     gate: Gate | None = None
@@ -132,11 +165,27 @@ class Connection(trio.abc.Stream):
         return await self.incoming.take(self.gate, max_bytes)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._send(bytes(data))
+
+    async def hand(self, message: Message) -> None:
+        """Send a message; its bytes, to whoever reads those."""
+        await self._send(message)
+
+    async def take(self) -> Message | bytes:
+        """The next message, or bytes; none at the end."""
+        return await self.incoming.take_part(self.gate)
+
+    def take_now(self) -> Message | bytes | None:
+        """The next message, or bytes, if there is something, and nothing holds them up."""
+        is_held = self.gate is not None and self.gate.is_closed
+        return None if is_held else self.incoming.take_part_now()
+
+    async def _send(self, data: Message | bytes) -> None:
         # No turn of others: a writer that goes on and on waits for room soon enough.
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.gate is not None and self.gate.is_closed:
             await self.gate.passed()
-        self.outgoing.put(bytes(data))
+        self.outgoing.put(data)
         await self.outgoing.room()
 
     async def wait_send_all_might_not_block(self) -> None:
