@@ -109,6 +109,18 @@ def sweep(session: nox.Session) -> None:
 
 
 @nox.session
+def forks(session: nox.Session) -> None:
+    """Kill the server that forks 200 times, at random moments; arguments go to ``tests/tools/forks.py``."""
+    _run_tool(session, "tests.tools.forks")
+
+
+@nox.session
+def lifecycle(session: nox.Session) -> None:
+    """Run the tests of a daemon's life 20 times, executed and forked; an argument says how often."""
+    _run_tool(session, "tests.tools.lifecycle", "sandbox,cli")
+
+
+@nox.session
 def abuse(session: nox.Session) -> None:
     """Abuse ``accuser run`` for 15 minutes; arguments go to ``tests/tools/abuse.py``."""
     _run_tool(session, "tests.tools.abuse", "sandbox,cli,metrics")

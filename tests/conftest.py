@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -26,8 +27,18 @@ settings.register_profile("nightly", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-def pytest_configure() -> None:
+FORM = "ACCUSER_TESTS_FORM"
+"""Environment variable: ``forked`` has daemons of `accuser.testing` forked; see `tests.tools.lifecycle`."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Hear of signals that the shell (in the background) or ``nohup`` ignores; programs inherit that."""
+    if os.environ.get(FORM) == "forked":
+        from tests.support.forked import scripts_are
+
+        whole_run = contextlib.ExitStack()
+        whole_run.enter_context(scripts_are("forked"))
+        config.add_cleanup(whole_run.close)
     for signum, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),

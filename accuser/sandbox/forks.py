@@ -11,7 +11,7 @@ Invariants:
    this process may die at any moment, and no program is concerned.
 3. A program tells its id on its control socket, and waits there to be told to go on. If the socket ends
    instead, nobody knows of the program, and it ends too.
-4. What fails before the program runs is told on the control socket as a negative error number.
+4. What fails before the program runs is told on the control socket, as an error number.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -43,8 +43,8 @@ from accuser.sandbox.__main__ import main as run
 from accuser.sandbox.programs import MODULES
 
 REQUEST: Final = b"fork"
-REPLY: Final = struct.Struct("i")
-"""A process id; negative: an error number."""
+REPLY: Final = struct.Struct("ii")
+"""The id of the process that was made, or 0; an error number, or 0: with both, that process ends."""
 
 GO: Final = b"g"
 DESCRIPTORS: Final = 5
@@ -62,9 +62,17 @@ PR_SET_NAME: Final = 15
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
 
 
-def main(descriptor: int) -> None:
-    """Serve until the owner closes its end of the socket, or is gone."""
-    for module in sorted(set(MODULES.values())):
+def main(
+    descriptor: int, program: Callable[[], int] = run, modules: Iterable[str] = frozenset(MODULES.values())
+) -> None:
+    """Serve until the owner closes its end of the socket, or is gone.
+
+    Args:
+        descriptor: of the socket.
+        program: what each fork runs, with its ``sys.argv``; returns the exit status.
+        modules: of the sandbox, to import before the first fork.
+    """
+    for module in sorted(modules):
         importlib.import_module(f"accuser.sandbox.{module}")
     gc.collect()
     gc.freeze()  # else the first collection of each program would copy all of this
@@ -74,14 +82,16 @@ def main(descriptor: int) -> None:
         message, descriptors, _, _ = socket.recv_fds(requests, len(REQUEST), DESCRIPTORS)
         if not message:
             return
-        program = _forked(requests, descriptors)
-        if program is not None:
-            program()
+        become = _forked(requests, descriptors, program)
+        if become is not None:
+            become()
         for each in descriptors:
             os.close(each)
 
 
-def _forked(requests: socket.socket, descriptors: list[int]) -> Callable[[], NoReturn] | None:
+def _forked(
+    requests: socket.socket, descriptors: list[int], program: Callable[[], int]
+) -> Callable[[], NoReturn] | None:
     """Fork; give what the new process is to do, and nothing in this one."""
     control = socket.socket(fileno=os.dup(descriptors[3]))
     try:
@@ -89,9 +99,9 @@ def _forked(requests: socket.socket, descriptors: list[int]) -> Callable[[], NoR
             wanted = json.load(file)
         if _clone() == 0:
             requests.close()
-            return lambda: _become(wanted, descriptors, control)
+            return lambda: _become(program, wanted, descriptors, control)
     except OSError as error:
-        _answer(control, -(error.errno or errno.EIO))
+        _answer(control, 0, error.errno or errno.EIO)
     control.close()
     return None
 
@@ -128,24 +138,26 @@ def _place_of_thread_id() -> int:
     return begin + 4 * found[0] if len(found) == 1 else 0
 
 
-def _answer(control: socket.socket, number: int) -> None:
+def _answer(control: socket.socket, pid: int, problem: int) -> None:
     with contextlib.suppress(OSError):
-        control.send(REPLY.pack(number))
+        control.send(REPLY.pack(pid, problem))
 
 
-def _become(wanted: dict[str, Any], descriptors: list[int], control: socket.socket) -> NoReturn:
+def _become(
+    program: Callable[[], int], wanted: dict[str, Any], descriptors: list[int], control: socket.socket
+) -> NoReturn:
     """Become the program that is wanted, as if it had been executed."""
     try:
         _take_over(wanted, descriptors)
     except OSError as error:
-        _answer(control, -(error.errno or errno.EIO))
+        _answer(control, os.getpid(), error.errno or errno.EIO)
         os._exit(1)
-    _answer(control, os.getpid())
+    _answer(control, os.getpid(), 0)
     if control.recv(1) != GO:
         os._exit(1)
     control.close()
     sys.argv = wanted["words"]
-    os._exit(_finished(run))
+    os._exit(_finished(program))
 
 
 def _take_over(wanted: dict[str, Any], descriptors: list[int]) -> None:

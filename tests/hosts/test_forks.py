@@ -19,8 +19,11 @@ import trio
 from accuser import SANDBOX, CommandFailed, Node, Protocol, SpawnFailed, init_with_protocol, open_node
 from accuser._hosts.owner import forks as forks_module
 from accuser._hosts.owner.forks import VARIABLE, forks
+from accuser.testing import ScriptedDaemon
 
+from ..support.forked import FORMS, scripts_are
 from ..support.proc import descriptors, state_of, wait_for_end
+from ..support.scripts import FOLLOWS_SIGTERM
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux makes a process the child of another one"
@@ -119,7 +122,7 @@ async def test_what_it_inherits_is_that_of_the_moment(circumstances: Path) -> No
         os.chdir(circumstances)
 
 
-@pytest.mark.parametrize("form", ["forked", "executed"])
+@pytest.mark.parametrize("form", FORMS)
 async def test_a_client_does_the_same_in_both_forms(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "no" if form == "executed" else "yes")
     async with running_node() as (node, pid):
@@ -132,6 +135,15 @@ async def test_a_client_does_the_same_in_both_forms(form: str, monkeypatch: pyte
         assert "Unrecognized command." in caught.value.stderr
         assert await client.rpc("get", "/chains/main/blocks/head/header") is not None
         client.remove()
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_scripted_daemon_runs_in_both_forms(form: str, tmp_path: Path) -> None:
+    with scripts_are(form):
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
+            assert accuser.pid is not None
+            name = Path(f"/proc/{accuser.pid}/comm").read_text().strip()
+            assert (name == Protocol.BOREAS.accuser_binary[:15]) == (form == "forked")
 
 
 async def test_a_cancelled_command_leaves_nothing() -> None:
@@ -211,6 +223,17 @@ async def test_no_descriptor_is_left_when_there_are_too_few() -> None:
             for descriptor in spare:
                 os.close(descriptor)
             client.remove()
+
+
+async def test_a_fork_that_cannot_become_the_program_is_no_zombie(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_node() as (node, _):
+        client = await init_with_protocol(node, Protocol.BOREAS)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getcwd", lambda: "/no/such/folder")
+            with pytest.raises(SpawnFailed, match="No such file or directory"):
+                await client.command("--version")
+        client.remove()
+    # A child that nobody reaps would be found when the test ends.
 
 
 OWNER = """

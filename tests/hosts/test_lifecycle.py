@@ -17,6 +17,7 @@ from accuser import DaemonExited, RestartPolicy, TerminatedBeforeEvent
 from accuser._hosts.remote.runner import Runner
 from accuser.testing import ScriptedDaemon
 from tests.support.containers import container, engine, engine_of_the_run
+from tests.support.forked import FORMS, scripts_are
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import SSHD
@@ -37,10 +38,11 @@ class Place:
         return ScriptedDaemon(body).open(folder=self.folder, **where, **options)
 
 
-@pytest.fixture(params=["process", "ssh", "container"])
+@pytest.fixture(params=["executed", "forked", "ssh", "container"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "process":
-        yield Place(tmp_path, None)
+    if request.param in FORMS:
+        with scripts_are(request.param):
+            yield Place(tmp_path, None)
     elif request.param == "ssh":
         if SSHD is None:
             pytest.skip("needs OpenSSH's server: install openssh-server")

@@ -1,5 +1,7 @@
 """Many sessions with faults drawn at random: ``python -m tests.tools.soak [--sessions N] [--seed SEED]``.
 
+With ``--form forked`` the daemons are forked, as programs of the sandbox are.
+
 Several run at a time, in waves. Each session must have the outcome that the table of faults says, and
 after each wave nothing may be left: no process, descriptor, task, FIFO or directory.
 """
@@ -20,6 +22,7 @@ import trio
 from accuser import Accuser, AccuserError
 from accuser.testing import FaultyDaemon
 from tests.support.faults import FAULTS, Fault
+from tests.support.forked import FORMS, scripts_are
 from tests.support.kept import remove_kept
 from tests.support.proc import children, descriptors, wait_for_end
 
@@ -98,12 +101,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Meet faults drawn at random.")
     parser.add_argument("--sessions", type=int, default=500)
     parser.add_argument("--seed", default=fresh_seed(), help="of an earlier run, to draw the same")
+    parser.add_argument("--form", choices=FORMS, default="executed")
     options = parser.parse_args()
     print(f"{options.sessions} sessions, seed {options.seed}", flush=True)
     logging.getLogger("accuser").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        trio.run(soak, options.sessions, options.seed)
+        with scripts_are(options.form):
+            trio.run(soak, options.sessions, options.seed)
     print("every outcome was the documented one, and nothing was left")
 
 

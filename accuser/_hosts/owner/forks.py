@@ -218,14 +218,18 @@ class Forks:
             answer = b""
         if not answer:
             return None
-        number: int = REPLY.unpack(answer)[0]
-        if number >= 0:
-            return number
-        problem = os.strerror(-number)
-        if -number in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
+        pid: int
+        pid, number = REPLY.unpack(answer)
+        if not number:
+            return pid
+        problem = os.strerror(number)
+        if pid:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)  # noqa: ASYNC222 - it ends, and has nothing else to do
+        elif number in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
             self._refusal = f"the system refuses to clone: {problem}"
             raise CannotFork(self._refusal)
-        raise OSError(-number, problem)
+        raise OSError(number, problem)
 
     def _current(self, circumstances: object, environment: Mapping[str, str]) -> _Server:
         with self._lock:
