@@ -158,7 +158,7 @@ async def open_accuser(
         BinaryNotFound, SpawnFailed, EventPipeError: the accuser could not be started.
         DaemonExited: it ended unasked; the block was cancelled.
 
-    The end of the block stops it, whatever the block ends with.
+    The end of the block stops it, also when an error ends the block.
     """
     accuser = Accuser(protocol, node, **options)
     await accuser.node.wait_for_ready()

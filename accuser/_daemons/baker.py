@@ -216,7 +216,7 @@ async def open_baker(
         EventTimeout: it was not ready within the time that its waits last.
         DaemonExited: it ended unasked; the block was cancelled.
 
-    The end of the block stops it, whatever the block ends with.
+    The end of the block stops it, also when an error ends the block.
     """
     baker = Baker(protocol, node, client, **options)
     await baker.node.wait_for_ready()

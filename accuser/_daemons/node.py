@@ -304,7 +304,7 @@ async def open_node(
         DaemonExited: it ended unasked; the block was cancelled.
         BinaryNotFound, SpawnFailed, EventPipeError, CommandFailed: it could not be started.
 
-    The end of the block stops it, whatever the block ends with.
+    The end of the block stops it, also when an error ends the block.
     """
     async with open_daemon(Node(**options), event_level=event_level, may_exit=may_exit) as node:
         yield node

@@ -61,7 +61,7 @@ async def open_daemon(
         EventTimeout: it was not ready within the time that its waits last.
         DaemonExited: it ended unasked; the block was cancelled.
 
-    The end of the block stops it, whatever the block ends with.
+    The end of the block stops it, also when an error ends the block.
     """
     if daemon.running:
         raise AlreadyRunning(daemon.name, daemon._sessions.settings.program.kind)

@@ -1,4 +1,4 @@
-"""Consensus operations of one's own making: forged by a node, signed here.
+"""Consensus operations that you make yourself: forged by a node, signed here.
 
 Facts: ``tezt/lib_tezos/operation_core.ml``.
 """

@@ -42,7 +42,7 @@ def image_description(toolchain: Toolchain) -> list[str]:
     """What the image of a toolchain is: digest and version, in lines. Waits for its engine.
 
     Raises:
-        RunnerError: it is not to be had.
+        RunnerError: it is not available.
     """
     place = toolchain.host
     return place.describe() if isinstance(place, ContainerRunner) else []

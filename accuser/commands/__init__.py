@@ -21,18 +21,18 @@ from .output import escape_what_cannot_be_written, hold_standard_streams
 # Where each command is, and its line of help. What a command needs, trio for one, takes longer to load
 # than the help takes to print.
 _COMMANDS: Final = {
-    "compare": (f"{__name__}.compare:compare_command", "Whether two recordings tell the same."),
-    "completion": (f"{__name__}.completion:completion", "Print the completion of a shell."),
+    "compare": (f"{__name__}.compare:compare_command", "Compare two recordings."),
+    "completion": (f"{__name__}.completion:completion", "Print the completion script of a shell."),
     "demo": (f"{__name__}.demo:demo", "Run a scenario; a double baking by default."),
-    "doctor": (f"{__name__}.doctor:doctor", "What is here, what is missing, and the fix."),
+    "doctor": (f"{__name__}.doctor:doctor", "Check this machine for what daemons need."),
     "events": (f"{__name__}.events:events", "Show the events in a file."),
     "explore": (
         f"{__name__}.explore:explore",
-        "Look for what can go wrong, on networks drawn from seeds.",
+        "Search networks drawn from seeds for violations.",
     ),
     "run": (f"{__name__}.running:run", "Keep an accuser running."),
-    "sandbox": (f"{__name__}.sandbox:sandbox", "A chain to play with, until Ctrl-C."),
-    "timeline": (f"{__name__}.timeline:timeline", "A recording as a page on a time axis."),
+    "sandbox": (f"{__name__}.sandbox:sandbox", "Run a chain to experiment with; Ctrl-C stops it."),
+    "timeline": (f"{__name__}.timeline:timeline", "Show a recording on a time axis."),
 }
 
 
@@ -43,10 +43,10 @@ _COMMANDS: Final = {
     epilog="""\b
 Examples:
   accuser demo                      a double baking, denounced
-  accuser sandbox --bake 5          a chain to play with, until Ctrl-C
+  accuser sandbox --bake 5          a chain to experiment with
   accuser run --toolchain DIR       an accuser that is kept running
   accuser explore                   networks drawn from seeds, and judged
-  accuser doctor                    what is here, and what is missing
+  accuser doctor                    a check of this machine
   accuser COMMAND --help            more, with examples
 
 \b

@@ -34,7 +34,7 @@ _STYLES: Final = {"-": "red", "+": "green", " ": ""}
 
 @click.command(
     "compare",
-    short_help="Whether two recordings tell the same.",
+    short_help="Compare two recordings.",
     epilog="""\b
 Examples:
   accuser demo --record a.jsonl; accuser demo --record b.jsonl

@@ -13,7 +13,7 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 
 @click.command(
-    short_help="Print the completion of a shell.",
+    short_help="Print the completion script of a shell.",
     epilog="""\b
 Examples:
   accuser completion bash > ~/.local/share/bash-completion/completions/accuser
@@ -23,7 +23,7 @@ Examples:
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion of SHELL, for commands and options."""
+    """Print the script that completes commands and options in SHELL."""
     cls = get_completion_class(shell)
     assert cls is not None
     root = context.find_root()

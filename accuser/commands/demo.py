@@ -102,9 +102,9 @@ def demo(
 ) -> None:
     """Run one of upstream's scenarios; the flagship is a double baking, denounced.
 
-    There, three nodes, their clients and an accuser run; bootstrap1 bakes two blocks of one level;
+    It runs three nodes, their clients and an accuser; bootstrap1 bakes two blocks of one level;
     the accuser finds them and injects the evidence, and the next block includes it. The exit status
-    is 0 only if the scenario has shown what it is to show: here, that the block has the evidence.
+    is 0 only if the scenario had the expected outcome: here, that the block has the evidence.
     """
     chosen = SCENARIOS[name]
     if protocol not in chosen.protocols:

@@ -36,7 +36,7 @@ async def examine(toolchain: Toolchain | None, seconds: float, remove: bool) -> 
 
 
 @click.command(
-    short_help="What is here, what is missing, and the fix.",
+    short_help="Check this machine for what daemons need.",
     epilog="""\b
 Examples:
   accuser doctor
@@ -61,7 +61,7 @@ Exit status:
     default=10.0,
     metavar="SECONDS",
     show_default=True,
-    help="That each binary may take to tell its version.",
+    help="How long each binary may take to print its version.",
 )
 @click.option("--remove", is_flag=True, help="Remove containers that have lost their owner.")
 @click.option(
@@ -72,7 +72,7 @@ Exit status:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, clearing: bool, as_json: bool) -> int:
-    """Look for what daemons need on this machine, and for what killed runs left.
+    """Check that this machine has what daemons need, and look for what killed runs left.
 
     Nothing is changed without --clear or --remove: every warning and every problem comes with its fix.
     """

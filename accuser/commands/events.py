@@ -306,7 +306,7 @@ Exit status:
     metavar="NAME",
     help="Events of this daemon of a recording only. May be given several times.",
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is added to the file, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is added to the file; Ctrl-C stops it.")
 @click.option("--long", "-l", is_flag=True, help="Whole values, on several lines, with section and host.")
 @click.option("--json", "as_json", is_flag=True, help="Print the items as they were written, one a line.")
 def events(

@@ -27,7 +27,7 @@ _VIOLATED: Final = 1
 
 
 @click.command(
-    short_help="Look for what can go wrong, on networks drawn from seeds.",
+    short_help="Search networks drawn from seeds for violations.",
     epilog="""\b
 Examples:
   accuser explore                                   1000 networks
@@ -37,10 +37,20 @@ Examples:
   accuser explore --replay explored/seed-7.json""",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=SEEDS, show_default=True, help="How many networks."
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=SEEDS,
+    show_default=True,
+    help="How many networks are played.",
 )
 @click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="How many at once.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many networks run at once, each in a process.",
+)
 @click.option("--resume", is_flag=True, help="Leave out the seeds that --out has the results of.")
 @click.option(
     "--out",
@@ -60,7 +70,7 @@ Examples:
 @click.option(
     "--protocol",
     metavar=PROTOCOLS,
-    help=f"The only protocol whose accusers there are; by default all, {DEFAULT_PROTOCOL} with --accuser.",
+    help=f"Run accusers of this protocol only; by default of all, {DEFAULT_PROTOCOL} with --accuser.",
 )
 @click.option(
     "--toolchain",
@@ -92,7 +102,7 @@ def explore(
     """Play networks that are drawn from seeds, and judge their accusers by upstream's rules.
 
     A seed decides everything: nodes and links, who bakes or votes twice, forks, restarts, failures.
-    What violates a rule is made small and written as a program. The exit status is 1 if
+    A violation is reduced to few steps and written as a program. The exit status is 1 if
     something is violated.
     """
     judged = _judged(accuser, toolchain, protocol)

@@ -85,7 +85,7 @@ Examples:
   accuser run --endpoint http://127.0.0.1:8732 -- --keep-alive
 
 \b
-What stands after -- are arguments of the accuser's command `run`. Every option
+Arguments after -- are passed to the accuser's command `run`. Every option
 can be given by the environment as well: ACCUSER_RUN_ENDPOINT for --endpoint,
 ACCUSER_RUN_RESTART_DELAY for --restart-delay, and so on.
 
@@ -96,7 +96,7 @@ Exit status:
   2  a wrong argument
   3  the accuser ended unasked, and its restarts are used up
 
-How to run it as a service is told in docs/production.md.""",
+docs/production.md tells how to run it as a service.""",
 )
 @toolchain_option(INSTALLED, "What runs", alone=False)
 @click.option(
@@ -134,14 +134,14 @@ How to run it as a service is told in docs/production.md.""",
     show_default=True,
     help="Least level of its events. The highest level of a block is known from info on.",
 )
-@click.option("--name", default="accuser", show_default=True, help="Begins its lines.")
+@click.option("--name", default="accuser", show_default=True, help="Prefix of its lines.")
 @click.option(
     "--restarts",
     callback=_restarts,
     default="forever",
     metavar="N|forever",
     show_default=True,
-    help="How often in a row it is restarted when it ends unasked; 0 for never.",
+    help="How many times in a row it is restarted when it exits by itself; 0 for never.",
 )
 @click.option(
     "--restart-delay",
@@ -165,7 +165,7 @@ How to run it as a service is told in docs/production.md.""",
     default=DEFAULTS.reset_after,
     metavar="SECONDS",
     show_default=True,
-    help="After running so long, restarts begin a new row.",
+    help="After it has run this long, restarts are counted from one again.",
 )
 @click.option(
     "--grace",
@@ -192,8 +192,8 @@ How to run it as a service is told in docs/production.md.""",
     "--max-silence",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Call an accuser deaf that has told of no block for so long, in lines, in the metrics and at "
-    "/healthz. Needs events of level info.",
+    help="Report an accuser as deaf when it has told of no block for this long, in lines, in the metrics and "
+    "at /healthz. Needs events of level info.",
 )
 @click.option("--restart-when-silent", is_flag=True, help="Restart an accuser that is deaf by --max-silence.")
 @click.option(
@@ -205,7 +205,7 @@ How to run it as a service is told in docs/production.md.""",
     help="Run a command when a double signing was denounced, with a JSON object on its standard input, "
     "for 30 s at most.",
 )
-@click.option("--plain", is_flag=True, help="Lines only, on a terminal too.")
+@click.option("--plain", is_flag=True, help="Print lines only, on a terminal too.")
 @click.option("--verbose", "-v", is_flag=True, help="A line for every event, and for all that it prints.")
 def run(
     toolchain: Toolchain,
@@ -226,7 +226,7 @@ def run(
     verbose: bool,
     **restarts: Any,
 ) -> None:
-    """Keep an accuser running, until SIGTERM or Ctrl-C.
+    """Keep an accuser running; SIGTERM or Ctrl-C stops it.
 
     It watches the node at the endpoint, which may come and go: an accuser that loses its node ends, and is
     restarted, after ever longer waits. On a terminal a panel shows its state.

@@ -229,7 +229,7 @@ def _is_loopback(address: str) -> bool:
 
 
 @click.command(
-    short_help="A chain to play with, until Ctrl-C.",
+    short_help="Run a chain to experiment with; Ctrl-C stops it.",
     epilog="""\b
 Examples:
   accuser sandbox                       bake by hand: it prints how
@@ -251,13 +251,13 @@ Exit status:
     "pace",
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="Bake a block every so often; by default none is baked.",
+    help="Bake a block every SECONDS seconds; by default none is baked.",
 )
 @click.option(
     "--bakers",
     type=click.IntRange(1, len(BOOTSTRAP)),
     metavar="NUMBER",
-    help=f"Let so many bakers share the {len(BOOTSTRAP)} accounts: a block a second, with votes.",
+    help=f"Run this many bakers, which share the {len(BOOTSTRAP)} accounts: a block a second, with votes.",
 )
 @click.option(
     "--rpc-port",
@@ -283,7 +283,7 @@ def sandbox(
     addresses: tuple[str, ...],
     keep: bool,
 ) -> None:
-    """Run a node with an active protocol, and an accuser, until Ctrl-C.
+    """Run a node with an active protocol, and an accuser; Ctrl-C stops them.
 
     Prints their addresses, and commands to paste into another terminal. Everything is the embedded
     sandbox unless you say otherwise: nothing else needs to be installed. The directories are removed at the

@@ -14,7 +14,7 @@ from .output import echo
 
 
 @click.command(
-    short_help="A recording as a page on a time axis.",
+    short_help="Show a recording on a time axis.",
     epilog="""\b
 Examples:
   accuser timeline run.jsonl -o page.html
@@ -35,7 +35,7 @@ Exit status:
     help="Where it is written; - is standard output. By default beside RECORDING, with another ending.",
 )
 @click.option("--trace", is_flag=True, help="Write a trace for Perfetto or chrome://tracing, and no page.")
-@click.option("--title", help="What the page is called; by default as RECORDING.")
+@click.option("--title", help="Title of the page; by default the name of RECORDING.")
 def timeline(recording: Path, output: Path | None, trace: bool, title: str | None) -> None:
     """Show RECORDING on a time axis: daemons as lanes, with their events, waits, signals and blocks.
 

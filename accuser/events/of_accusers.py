@@ -127,7 +127,7 @@ class AccuserProcessedBlock(_Denunciation, name="accuser_processed_block.v0", le
 
 @attrs.frozen
 class AccuserBlockError(_Denunciation, name="accuser_block_error.v0", level="error"):
-    """A block could not be had or processed."""
+    """A block could not be fetched or processed."""
 
     hash: str
     errors: tuple[dict[str, Any], ...]

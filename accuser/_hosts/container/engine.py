@@ -159,7 +159,7 @@ class Engine:
         """Have an image, pulled if that is wanted.
 
         Raises:
-            RunnerError: it is not to be had.
+            RunnerError: it is not available.
         """
         if pull != "always":
             try:

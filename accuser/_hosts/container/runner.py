@@ -141,7 +141,7 @@ class ContainerRunner(Runner):
         """The image in lines: its digest, and the version that its node tells. Runs it; waits for the engine.
 
         Raises:
-            RunnerError: it is not to be had.
+            RunnerError: it is not available.
         """
         engine = Engine.called(self.engine)
         image = engine.image_now(self.image, self.pull)
@@ -348,7 +348,7 @@ async def open_container(image: str, **options: Any) -> AsyncGenerator[Container
         options: those of `ContainerRunner`.
 
     Raises:
-        RunnerError: it cannot be had, or was lost.
+        RunnerError: it is not available, or was lost.
     """
     runner = ContainerRunner(image, **options)
     try:

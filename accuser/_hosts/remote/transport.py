@@ -92,7 +92,7 @@ class Transport(abc.ABC):
 
     @property
     def alive(self) -> bool:
-        """Whether shells may be had, as far as is known."""
+        """Whether shells can be started there, as far as is known."""
         return True
 
     @trio.lowlevel.enable_ki_protection

@@ -1,7 +1,7 @@
 """The one command of the genesis protocol: activate the protocol that follows.
 
 It is the protocol data of block 1 (``src/proto_genesis/lib_protocol/data.ml``): a tag, the
-protocol's hash, the fitness that the block shall have, the parameters in BSON, and the activator's
+protocol's hash, the fitness that the block must have, the parameters in BSON, and the activator's
 signature over shell header and command.
 """
 

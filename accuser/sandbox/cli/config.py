@@ -42,7 +42,7 @@ class ClientConfig:
     deprecated: bool
     """The node is given by address and port: upstream warns of it."""
     confirmations: int | None
-    """How many blocks shall follow that of an operation; None for no wait at all."""
+    """How many blocks must follow that of an operation; None for no wait at all."""
 
 
 _EVENTS: Final = strict.record(

@@ -70,7 +70,7 @@ class Context:
     wall: Callable[[], float] = time.time
     outlets: Outlets = attrs.Factory(Outlets)
     confirmations: int | None = 0
-    """How many blocks shall follow that of an operation before a command ends; None for no wait at all."""
+    """How many blocks must follow that of an operation before a command ends; None for no wait at all."""
 
     def message(self, text: str) -> None:
         """A line on standard output, seen at once."""

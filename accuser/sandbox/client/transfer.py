@@ -33,7 +33,7 @@ ALLOCATION: Final = 257
 
 @attrs.frozen
 class TransferOptions:
-    """The options of ``transfer``; amounts in mumav, None for what the client shall find out."""
+    """The options of ``transfer``; amounts in mumav, None for what the client finds out itself."""
 
     minimal_fees: int
     fee_cap: int
