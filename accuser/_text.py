@@ -55,6 +55,12 @@ _NO_SECRETS: Final = frozenset({"true", "false", "none", "null", "auto", "always
 _SHORTEST: Final = 4
 _WORD: Final = 8
 """Shorter secrets are hidden only where they stand alone."""
+_LONG: Final = 16
+"""Of secrets of this length or more the ends are hidden too, where a text was shortened by ``...``."""
+_END: Final = 8
+_SHORTENED_KEY: Final = re.compile(
+    rf"(?:{'|'.join(_KEY_PREFIXES)})[1-9A-HJ-NP-Za-km-z]*\.\.\.[1-9A-HJ-NP-Za-km-z]*"
+)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -101,7 +107,19 @@ class Secrets:
                 text = pattern.sub(HIDDEN, text)
         if "sk" in text:
             text = _SECRET_KEY.sub(HIDDEN, text)
+        if "..." in text:
+            text = self._without_ends(text)
         return without_credentials(text)
+
+    def _without_ends(self, text: str) -> str:
+        """What is left of secrets that somebody shortened, as in ``edsk3Ve...8Eu7``."""
+        text = _SHORTENED_KEY.sub(HIDDEN, text)
+        for value in self._known:
+            if len(value) >= _LONG and (value[:_END] in text or value[-_END:] in text):
+                begin, end = re.escape(value[:_END]), re.escape(value[-_END:])
+                text = re.sub(rf"{begin}[^\s'\"]*\.\.\.(?:[^\s'\"]*{end})?", HIDDEN, text)
+                text = re.sub(rf"\.\.\.[^\s'\"]*{end}", HIDDEN, text)
+        return text
 
     def hide_in_json(self, data: bytes, kept: frozenset[str] = frozenset()) -> bytes:
         """JSON with `hide` for each text in it, but for those that are one of ``kept``."""

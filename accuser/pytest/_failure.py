@@ -135,7 +135,7 @@ def _set_crash(report: pytest.TestReport, message: str) -> None:
 
 
 def _hide_secrets(report: pytest.TestReport) -> None:
-    """Arguments and lines of code are in a report too."""
+    """Arguments, variables and lines of code are in a report too."""
     longrepr = report.longrepr
     for traceback, crash, _ in getattr(longrepr, "chain", ()):
         if crash is not None:
@@ -145,4 +145,6 @@ def _hide_secrets(report: pytest.TestReport) -> None:
             if isinstance(entry, ReprEntry) and entry.reprfuncargs is not None:
                 args = [(name, secrets.hide(str(value))) for name, value in entry.reprfuncargs.args]
                 entry.reprfuncargs.args = args
+            if isinstance(entry, ReprEntry) and entry.reprlocals is not None:
+                entry.reprlocals.lines[:] = [secrets.hide(line) for line in entry.reprlocals.lines]
     report.sections[:] = [(title, secrets.hide(text)) for title, text in report.sections]

@@ -181,3 +181,20 @@ def test_what_decides_is_told_where_pytest_has_no_room_for_it(
     assert (event in line) is not told
     above = ended.lines[start - 3 : start]
     assert ("no room for" in above[0] and above[1:] == [LONG, f"  no {event} within 60 s: accuser1"]) is told
+
+
+def test_no_report_has_a_secret_in_a_variable_or_in_part(project: Project) -> None:
+    key = "edsk3VeZ4Bss" + "a5BN7jsKHbngB1yCUX9qTFy9yY13q9" + "h4Ujk6E86Eu7"
+    project.write(
+        test_it="async def test_it(node):\n    parts = ['edsk3VeZ4Bss', 'a5BN7jsKHbngB1yCUX9qTFy9yY13q9', "
+        "'h4Ujk6E86Eu7']\n    key = ''.join(parts)\n    parts = url = 'http://me:pass' + 'word@127.0.0.1:1'\n"
+        "    assert {'key': key} == {'key': url}\n"
+    )
+    for options in ((), ("-l", "-vv", "--full-trace")):
+        ended = project.pytest("--mavkit", "memory", *options)
+        ended.count(failed=1)
+        # The lines of the test itself have the parts.
+        shown = [line for line in ended.lines if "parts = " not in line and "'h4Ujk6E86Eu7']" not in line]
+        assert [line for line in shown if key[:12] in line or key[-8:] in line or "password" in line] == []
+    for bundle in project.bundles:
+        assert key[-8:] not in (bundle / "report.txt").read_text().replace("'h4Ujk6E86Eu7']", "")

@@ -65,6 +65,20 @@ def test_what_is_known_is_hidden_wherever_it_occurs() -> None:
     assert secrets.hide_in_json(b'{"text":"nothing"}') == b'{"text":"nothing"}'
 
 
+def test_what_is_left_of_a_shortened_secret_is_hidden_too() -> None:
+    secrets = Secrets()
+    long = "a-password-of-some-length"
+    secrets.learn(long, "brief1")
+    assert secrets.hide(f"'{KEY[:4]}...{KEY[-12:]}' {KEY[:20]}... x...") == "'(not shown)' (not shown) x..."
+    assert (
+        secrets.hide(f"{long[:9]}... 'x...{long[-9:]}' {long[:8]}y...")
+        == "(not shown) 'x(not shown)' (not shown)"
+    )
+    assert (
+        secrets.hide("a-pass... brief... ...length a-password") == "a-pass... brief... ...length a-password"
+    )
+
+
 def test_a_secret_that_is_a_word_of_recordings_breaks_none() -> None:
     secrets = Secrets()
     secrets.learn("line", "daemon", "12345678")
