@@ -18,10 +18,16 @@ from ._common import Denunciation, Report, ScenarioOptions
 from ._fork import NODE_ARGUMENTS, Side
 from ._stage import Setting, wait_until_processed
 
-LEVELS: Final = 5
-"""How far the first branch goes; the second goes one level farther, so that it is followed."""
+LEVELS: Final = 4
+"""How far the first branch goes; the second goes one level farther, so that it is followed.
 
-LEAD: Final = datetime.timedelta(seconds=3)
+At level 2 the two vote alike, for blocks with nothing in them; votes of level 3 are in blocks of level 4.
+"""
+
+PARAMETERS: Final[dict[str, object]] = {"minimal_block_delay": "2"}
+"""Rounds so long that no baker misses one while the machine has other work."""
+
+LEAD: Final = datetime.timedelta(seconds=5)
 """How long before the time of the first block all is prepared, so that the bakers wait for it."""
 
 _WAITING: Final = ("waiting_to_forge_block.v0", "no_need_to_wait_to_forge_block.v0")
@@ -85,7 +91,7 @@ async def two_bakers_one_key(
 
 async def _begin_alike(setting: Setting, first: Side, second: Side) -> None:
     """Activate the protocol on both, in one and the same block: the same header, and the same key."""
-    await first.client.activate_protocol(setting.protocol, timestamp=LEAD)
+    await first.client.activate_protocol(setting.protocol, parameters=PARAMETERS, timestamp=LEAD)
     await _begin_as(setting, first, second)
     names = f"{first.node.name} and {second.node.name}"
     setting.report(f"{names} do not know of each other; level 1 is the same on both")
@@ -94,7 +100,7 @@ async def _begin_alike(setting: Setting, first: Side, second: Side) -> None:
 async def _begin_as(setting: Setting, first: Side, other: Side) -> None:
     header = await first.node.rpc("get", "/chains/main/blocks/1/header")
     then = datetime.datetime.fromisoformat(header["timestamp"])
-    await other.client.activate_protocol(setting.protocol, timestamp=then)
+    await other.client.activate_protocol(setting.protocol, parameters=PARAMETERS, timestamp=then)
 
 
 async def _bake_apart(setting: Setting, first: Side, second: Side) -> None:
