@@ -146,5 +146,5 @@ def _hide_secrets(report: pytest.TestReport) -> None:
                 args = [(name, secrets.hide(str(value))) for name, value in entry.reprfuncargs.args]
                 entry.reprfuncargs.args = args
             if isinstance(entry, ReprEntry) and entry.reprlocals is not None:
-                entry.reprlocals.lines[:] = [secrets.hide(line) for line in entry.reprlocals.lines]
+                entry.reprlocals.lines = [secrets.hide(line) for line in entry.reprlocals.lines]
     report.sections[:] = [(title, secrets.hide(text)) for title, text in report.sections]

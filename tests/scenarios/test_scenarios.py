@@ -68,6 +68,8 @@ async def test_double_baking_without_the_evidence_in_the_block_fails(toolchain: 
     remove_kept(caught.value, count=4)
 
 
+# Recordings of tasks and of processes are equal: see `test_recordings`.
+@pytest.mark.mavryk(toolchains=["memory", "mavkit"])
 @EACH_PROTOCOL
 @pytest.mark.parametrize("kind", ["attestation", "preattestation"])
 @pytest.mark.parametrize("difference", ["slot", "block_payload_hash", "branch"])
