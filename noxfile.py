@@ -41,7 +41,7 @@ for _version in nox.project.python_versions(PROJECT):
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Run the property tests with ten thousand examples each, and 20,000 mangled recordings."""
+    """Run the property tests with ten thousand examples each, 20,000 mangled recordings, and measure steps."""
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
     env = {"HYPOTHESIS_PROFILE": "nightly"}
     tests = (
@@ -50,6 +50,7 @@ def nightly(session: nox.Session) -> None:
         "tests/recording/test_mangled.py",
     )
     session.run("pytest", *tests, "-o", "faulthandler_timeout=0", *session.posargs, env=env)
+    session.run("python", "-m", "tests.tools.step_times")
 
 
 def _run_tool(session: nox.Session, module: str, extras: str = "sandbox") -> None:

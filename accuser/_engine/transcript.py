@@ -125,7 +125,9 @@ class Transcript:
             self.take_records(raw, records)
 
     def take_records(self, raw: bytes, records: list[Record]) -> None:
-        """Take a step of the event stream: its bytes, and what they decode to."""
+        """Take a step of the event stream: its bytes, and what they decode to, if it has any."""
+        if not raw:
+            return
         self.events.publish(raw, len(records), records)
         if self.recorder.recording is not None:
             self.recorder.events(raw, records)

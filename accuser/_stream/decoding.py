@@ -10,6 +10,7 @@ Invariants:
 4. A framer holds no more than ``max_line`` bytes, and looks at each byte a bounded number of times.
 5. A step looks at each of its bytes a bounded number of times, and gives no more than some hundred
    records unless all its lines are items. So whoever takes a step at a time is never held up for long.
+   Between two looks at a long line there are steps without bytes and records.
 
 Lines end in LF alone; U+0085 and U+2028 occur raw inside items (recorded events ``20-strings``).
 
@@ -26,7 +27,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Final
 
@@ -34,7 +35,7 @@ import msgspec
 
 from .event import Event, Item, Malformed, Record, decode_item
 from .framing import _OVERSIZED, STRAY
-from .nesting import MAX_DEPTH, too_deep
+from .nesting import MAX_DEPTH, MAX_MARKS, too_costly, too_deep
 
 ITEM_START: Final = b'{"fd-sink-item.v0":'
 
@@ -48,6 +49,10 @@ STEP_BYTES: Final = 16384
 STEP_TEXTS: Final = 1024
 """Lines of output that are told together where each costs little: a full read of lines of usual length."""
 
+LONG: Final = 512 * 1024
+"""Bytes of a line from which on each look at it is a step of its own."""
+
+_BREATH: Final[tuple[bytes, list[Record]]] = (b"", [])
 _STEP_BYTES: Final = 65536
 _OVERSIZED_LINE: Final = re.compile(re.escape(_OVERSIZED) + rb"([0-9]{1,20})\0(.*)", re.DOTALL)
 _MALFORMED_JSON: Final = re.compile(r"JSON is malformed: (.*) \(byte ([0-9]+)\)")
@@ -58,6 +63,7 @@ _NETSTRING: Final = re.compile(rb"[0-9]+:" + re.escape(ITEM_START))
 _CUT_NETSTRING: Final = "a netstring that is cut off, or of another length than it says"
 _NO_NETSTRING: Final = "not a netstring of an item"
 _TOO_DEEP: Final = "nested too deeply"
+_TOO_COSTLY: Final = f"more than {MAX_MARKS} quotes, brackets, commas, colons and backslashes"
 _CHECKED_FROM: Final = 2 * MAX_DEPTH
 """Bytes from which on a line can have too many levels."""
 
@@ -87,7 +93,9 @@ def decode_steps(block: bytes) -> Iterable[tuple[bytes, list[Record]]]:
 
 
 def _items(lines: Sequence[bytes], size: int = _STEP_BYTES) -> list[Record] | None:
-    """Give the events of lines each of which is an item; None if one is not."""
+    """Give the events of lines each of which is an item; None if one is not, or is long."""
+    if size > LONG:
+        return None
     try:
         # Nearly all lines are so short that their nesting need not be looked at.
         if size > _CHECKED_FROM and max(map(len, lines)) > _CHECKED_FROM and any(map(too_deep, lines)):
@@ -103,7 +111,7 @@ def _in_groups(block: bytes) -> Iterator[tuple[bytes, list[Record]]]:
         del lines[-1]
     for start in range(0, len(lines), STEP_LINES):
         group = lines[start : start + STEP_LINES]
-        items = _items(group) if len(lines) > STEP_LINES else None
+        items = _items(group, sum(map(len, group))) if len(lines) > STEP_LINES else None
         if items is not None:
             yield b"\n".join(group), items
         else:
@@ -116,6 +124,12 @@ def _one_by_one(lines: Sequence[bytes]) -> Iterator[tuple[bytes, list[Record]]]:
     size = 0
     for line in lines:
         for piece, found in _decode_line(line):
+            if not piece:
+                if pieces:
+                    yield b"\n".join(pieces), records
+                    pieces, records, size = [], Mixed(), 0
+                yield _BREATH
+                continue
             pieces.append(piece)
             records += found
             size += len(piece)
@@ -198,7 +212,10 @@ def _cut_line(line: str) -> str:
 
 
 def _decode_line(line: bytes) -> Iterator[tuple[bytes, list[Record]]]:
-    """The pieces of a line, each with its records, which it gives as a line of its own, too."""
+    """The pieces of a line, each with its records, which it gives as a line of its own, too.
+
+    Between the looks at one that is long are pieces of no bytes.
+    """
     if not line.strip(_BLANK):
         return
     if line.startswith(b"\0"):
@@ -211,33 +228,52 @@ def _decode_line(line: bytes) -> Iterator[tuple[bytes, list[Record]]]:
             yield line, [Malformed(raw, _CUT_NETSTRING if _NETSTRING.match(raw) else _NO_NETSTRING)]
             return
     start = line.find(ITEM_START)
+    if len(line) > LONG:
+        yield _BREATH
     # The reason why a whole line is no item is told only where it has no pieces.
-    first = _decode_piece(line) if start < 0 else _event_of(line)
-    if start < 0 or isinstance(first, Event):
-        yield line, [first] if first is not None else []
+    if start < 0:
+        yield line, (yield from _looks_at(line, parted=False))
+        return
+    if (event := _event_of(line)) is not None:
+        yield line, [event]
         return
     # An item may be glued to the tail of one whose writing was aborted (recorded events
     # 45-reader-died-inside-large-event). Inside a JSON string the quotes of the mark would be
     # escaped, so each mark begins an item.
     if (before := line[:start]).strip(_BLANK):
-        yield before, [_decode_piece(before)]
+        yield before, (yield from _looks_at(before, parted=False))
     while start >= 0:
+        if len(line) - start > LONG:
+            yield _BREATH
         following = line.find(ITEM_START, start + 1)
         piece = line[start:] if following < 0 else line[start:following]
-        yield piece, _decode_item(piece)
+        yield piece, (yield from _looks_at(piece, parted=True))
         start = following
 
 
-def _decode_item(piece: bytes) -> list[Record]:
-    record = _decode_piece(piece)
-    end = 0 if isinstance(record, Event) else _object_end(piece)
+def _looks_at(piece: bytes, *, parted: bool) -> Generator[tuple[bytes, list[Record]], None, list[Record]]:
+    """Return the records of a piece; if it is long, give something between the looks at it.
+
+    Args:
+        parted: whether something else may follow an item in it.
+    """
+    event = _event_of(piece)
+    if event is not None:
+        return [event]
+    if len(piece) > LONG:
+        yield _BREATH
+    end = _object_end(piece) if parted else 0
     if end and isinstance(item := _event_of(piece[:end]), Event):
         return [item, Malformed(piece[end:], "not an item, after one on the same line")]
-    return [record]
+    if len(piece) > LONG:
+        yield _BREATH
+    return [Malformed(piece.rstrip(b"\r"), _reason(piece))]
 
 
 def _object_end(piece: bytes) -> int:
     """Where the item that a piece begins with ends; 0 if it begins with none, or has nothing else."""
+    if too_costly(piece):
+        piece = piece[:_STEP_BYTES]  # whose end is no end of an object
     try:
         decode_item(piece)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -259,7 +295,7 @@ def is_item(piece: bytes) -> bool:
 
 
 def _event_of(piece: bytes) -> Event | None:
-    if too_deep(piece):
+    if too_costly(piece) or too_deep(piece):
         return None
     try:
         return decode_item(piece).item
@@ -267,11 +303,6 @@ def _event_of(piece: bytes) -> Event | None:
         return _on_a_fresh_stack(piece)
     except (msgspec.MsgspecError, ValueError) as error:
         return _decode_large_numbers(piece) if "out of range" in str(error) else None
-
-
-def _decode_piece(piece: bytes) -> Record:
-    event = _event_of(piece)
-    return Malformed(piece.rstrip(b"\r"), _reason(piece)) if event is None else event
 
 
 def _on_a_fresh_stack(piece: bytes) -> Event | None:
@@ -304,6 +335,8 @@ def _decode_large_numbers(piece: bytes) -> Event | None:
 
 def _reason(piece: bytes) -> str:
     """Say in words why the bytes are no item: no UTF-8, no JSON, or other JSON."""
+    if too_costly(piece):
+        return _TOO_COSTLY
     if too_deep(piece):
         return _TOO_DEEP
     try:

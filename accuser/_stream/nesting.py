@@ -13,11 +13,28 @@ MAX_DEPTH: Final = 256
 """Levels of arrays and objects of a JSON text, itself counted; items of daemons have some twenty. Under
 this, what walks over values by recursion has room on every Python."""
 
+MAX_MARKS: Final = 65536
+"""Quotes, brackets, commas, colons and backslashes of an item: what it costs to decode is in these. Items of
+daemons have some thousands, in long strings hardly any."""
+
+_NO_MARK: Final = bytes(set(range(256)) - set(b'[]{},:"\\'))
 _WINDOW: Final = 65536
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NO_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[{]}"))
 _STEPS: Final = tuple(1 if byte in b"[{" else -1 for byte in range(256))
+
+
+def too_costly(text: bytes) -> bool:
+    """Whether a piece has more than `MAX_MARKS` marks, for which nobody is to be held up."""
+    if len(text) <= MAX_MARKS:
+        return False
+    marks = 0
+    for start in range(0, len(text), _WINDOW):
+        marks += len(text[start : start + _WINDOW].translate(None, _NO_MARK))
+        if marks > MAX_MARKS:
+            return True
+    return False
 
 
 def too_deep(text: bytes) -> bool:

@@ -172,7 +172,8 @@ def test_a_time_stamp_in_other_words_is_malformed(stamp: str) -> None:
             GOOD.replace(b'["a","b"]', b'"a"'),
             "JSON, but not an item: Expected `array`, got `str` - at `$.fd-sink-item.v0.section`",
         ),
-        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 60_000, "nested too deeply"),
+        (b"[" * 70_000, "more than 65536 quotes, brackets, commas, colons and backslashes"),
     ],
 )
 def test_the_reason_says_what_is_wrong(line: bytes, reason: str) -> None:
