@@ -41,7 +41,7 @@ for _version in nox.project.python_versions(PROJECT):
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Run the property tests with ten thousand examples each, 20,000 mangled recordings, and measure steps."""
+    """Run the property tests with ten thousand examples each, and 20,000 mangled recordings; time steps."""
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
     env = {"HYPOTHESIS_PROFILE": "nightly"}
     tests = (

@@ -1,8 +1,8 @@
 """Hostile streams of up to 8 MiB, and the processor time of each step that decodes them.
 
 ``python -m tests.tools.step_times [--streams 300] [--seed N]`` fails if a step takes more than 20 ms. It is
-the time of this thread that counts, and the least of several runs of the same stream: a machine that is
-busy with other things makes nothing fail.
+the time of this thread that counts, and the least of several runs of the same stream: a machine that is busy
+with other things makes nothing fail.
 """
 
 from __future__ import annotations
