@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -117,6 +118,47 @@ def test_what_does_not_fit_is_dropped_as_a_whole() -> None:
         output.write("\u2713\n")
         assert taken.readline() == b"\\u2713\n"
         output.settle()
+
+
+def test_output_goes_on_when_it_can_be_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "log"
+    with open("/dev/full", "w", encoding="ascii") as stream, place.open("wb") as file:
+        output = Output(stream)
+        for _ in range(3):
+            output.write("lost\n")
+        output.settle()
+        assert output.dropped == 3
+        os.dup2(file.fileno(), stream.fileno())
+        output.write("kept\n")
+        output.settle()
+        write, limits = os.write, [2]
+
+        def write_in_part(descriptor: int, data: bytes) -> int:
+            if not limits:
+                raise OSError(errno.ENOSPC, "full")
+            return write(descriptor, data[: limits.pop()])
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write_in_part)
+            output.write("torn\n")
+            output.settle()
+        output.write("whole\n")
+        output.settle()
+    assert place.read_text() == "kept\nto\nwhole\n"
+    assert output.dropped == 4
+
+
+async def test_nothing_takes_the_place_of_closed_standard_streams(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    run = (*COMMAND, *words(tmp_path, ready()), "--record", str(record))
+    process = await trio.lowlevel.open_process(("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *run))
+    with trio.fail_after(60):
+        while not record.exists() or '"ready"' not in record.read_text():  # noqa: ASYNC110
+            await trio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    # Lines of the output would be in it.
+    assert all(line.startswith('{"') for line in record.read_text().splitlines())
 
 
 # Health.
