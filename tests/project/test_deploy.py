@@ -94,6 +94,38 @@ def test_the_pod_has_probes_and_no_token() -> None:
     assert container["readinessProbe"]["httpGet"]["path"] == "/healthz"
     labels = manifest["spec"]["template"]["metadata"]["labels"]
     assert manifest["spec"]["selector"]["matchLabels"] == labels
+    if (kubectl := shutil.which("kubectl")) is not None:
+        assert without_unknown_fields(kubectl) == manifest
+
+
+def without_unknown_fields(kubectl: str) -> Any:
+    """The manifest as the tool reads it, which leaves out what Kubernetes has not, without what it adds."""
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML")
+    words = (
+        kubectl,
+        "set",
+        "image",
+        "--local",
+        "-f",
+        str(DEPLOY / "kubernetes.yaml"),
+        "accuser=other",
+        "-o",
+        "yaml",
+    )
+    read = yaml.safe_load(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    ((given),) = documents("kubernetes.yaml")
+    read["spec"]["template"]["spec"]["containers"][0]["image"] = "accuser:latest"
+    return common(read, given)
+
+
+def common(read: Any, given: Any) -> Any:
+    """What is read, without what is empty and was not given."""
+    if isinstance(read, dict):
+        kept = {key: value for key, value in read.items() if key in given or value not in (None, {})}
+        return {key: common(value, given.get(key)) for key, value in kept.items()}
+    if isinstance(read, list):
+        return [common(*pair) for pair in zip(read, given, strict=True)]
+    return read
 
 
 def test_the_services_of_the_composition() -> None:
