@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -85,7 +86,7 @@ async def _bare_reader(path: Path, wakes: bool) -> list[float]:
     with bare(path) as child:
         async with trio.open_nursery() as nursery:
             if wakes:
-                send, receive = trio.open_memory_channel[Any](100)
+                send, receive = trio.open_memory_channel[Any](math.inf)
                 nursery.start_soon(_take_each, receive, samples)
                 nursery.start_soon(_read_bare, child, send.send_nowait)
             else:

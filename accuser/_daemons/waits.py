@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import math
@@ -197,7 +198,7 @@ class Waits:
         mark = self.since(options.get("since"))
         label, where = " / ".join(names), options.get("where")
         note = f"in the filter for event {label} of {self.name}"
-        watch: Watch[Any] = Watch(frozenset(names), convert, filter, wanted, note)
+        watch: Watch[Any] = Watch(_set_of(tuple(names)), convert, filter, wanted, note)
         shown = "" if where is None else f" where {where}"
         log(logging.DEBUG, self.name, self.color, f"Waiting for event [{label}]{shown}")
         result = _last if count is None else list
@@ -292,6 +293,12 @@ def _wanted(count: int | None, nth: int | None) -> int:
     if wanted < 1:
         raise ValueError(f"the number to wait for must be positive, and is {wanted}")
     return wanted
+
+
+@functools.lru_cache(maxsize=1024)
+def _set_of(names: tuple[str, ...]) -> frozenset[str]:
+    # The same for equal names, so that a thousand waits for one event are seen to look at the same.
+    return frozenset(names)
 
 
 def _line_filter(

@@ -64,8 +64,12 @@ class Mark:
 
     def moved(self, source: Source, index: int) -> Mark:
         """Another place in one of the three."""
-        places: dict[str, int] = {source: index}
-        return attrs.evolve(self, **places)  # type: ignore[arg-type]
+        return Mark(
+            self.session,
+            index if source == "events" else self.events,
+            index if source == "stdout" else self.stdout,
+            index if source == "stderr" else self.stderr,
+        )
 
 
 @attrs.define(eq=False, repr=False)
@@ -172,6 +176,8 @@ class Expectation(Generic[T]):
                 self._others.unpark()
 
     def _look_back(self) -> bool:
+        if self._next == self._history.next_index:
+            return False  # as of nearly every wait, and felt in its latency
         check_lag(self._session.name, self._history, self._next)
         watch, name_of = self._watch, self._history.name_of
         for index, record in self._history.read(self._next):

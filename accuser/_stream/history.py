@@ -185,7 +185,8 @@ class History(Generic[R]):
         """
         task = trio.lowlevel.current_task()
         key = watch.key()
-        group = next(iter(self._groups.get(name, {}).get(key) for name in watch.names), None)
+        # Of equal watches all names are equal.
+        group = self._groups.get(next(iter(watch.names)), {}).get(key)
         if group is None:
             group = _Group(watch, key)
             for name in watch.names:
@@ -210,16 +211,22 @@ class History(Generic[R]):
             wanted = self._groups.keys() & self._names_of(records)
             found = {id(group): group for name in wanted for group in self._groups[name].values()}
             groups = list(found.values())
-        items: dict[Hashable, tuple[Sequence[int], Sequence[Any]]] = {}
+        known: dict[Hashable, tuple[Sequence[int], Sequence[Any]]] = {}
+        names = convert = None
+        indexes: Sequence[int] = ()
+        items: Sequence[Any] = ()
         for group in groups:
             if not group.members:
                 continue  # a filter cancelled them
             watch = group.watch
-            look = (watch.names, watch.convert)
-            if look not in items:
-                items[look] = self._found(watch, first, records)
+            # Of a thousand watches for one event, most follow one that looks at the same.
+            if watch.names is not names or watch.convert is not convert:
+                look = (names, convert) = (watch.names, watch.convert)
+                if look not in known:
+                    known[look] = self._found(watch, first, records)
+                indexes, items = known[look]
             try:
-                completed = watch.offer(*items[look])
+                completed = watch.offer(indexes, items)
             except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
                 self._resolve(group, error)
             else:

@@ -81,36 +81,53 @@ class Watch(Generic[T]):
         What the filter raises goes to the caller.
         """
         self.seen += len(items)
-        failed = _first_failure(items) if type(items) is Checked else len(items)
-        usable = iter(items if failed == len(items) else items[:failed])
-        ask = self.filter
+        if type(items) is Checked:
+            return self._offer_checked(indexes, items)
+        left, ask = iter(items), self.filter
         try:
             if ask is None:
-                for item in usable:
+                for item in left:
                     if self._take(item):
                         break
+                else:
+                    return False
             else:
-                # A plain loop: a thousand waits pay for each step of it, for each event.
-                for item in usable:
-                    answer = ask(item)
+                # A thousand waits pay for each step of this, for each event.
+                for answer in map(ask, left):
                     if answer is not None and self._take(answer):
                         break
-            if failed < len(items) and not self.complete:
-                raise items[failed].error
+                else:
+                    return False
         except BaseException as error:
             error.add_note(self.note)
             raise
-        if self.complete and self.index < 0:
-            self.index = indexes[failed - length_hint(usable) - 1]
-            return True
+        return self._completed(indexes[len(items) - length_hint(left) - 1])
+
+    def _offer_checked(self, indexes: Sequence[int], items: Sequence[Any]) -> bool:
+        """Offer items one by one, up to the first one that could not be converted."""
+        self.seen -= len(items)
+        for index, item in zip(indexes, items, strict=True):
+            if isinstance(item, Failed):
+                self.seen += 1
+                item.error.add_note(self.note)
+                raise item.error
+            if self.offer((index,), (item,)):
+                return True
         return False
+
+    def _completed(self, index: int) -> bool:
+        # A filter may have led to another look at the same items.
+        if self.index >= 0:
+            return False
+        self.index = index
+        return True
 
     def _take(self, answer: Any) -> bool:
         if type(answer) is CoroutineType:
             answer.close()
             raise TypeError("a filter is a plain function: this one answered with a coroutine")
         self.taken.append(answer)
-        return self.complete
+        return len(self.taken) >= self.count
 
     @property
     def memoryless(self) -> bool:
@@ -133,10 +150,6 @@ class Watch(Generic[T]):
                 defaults = tuple(map(id, ours.__defaults__ or ()))
                 return (self.names, self.convert, state, defaults, bool(ours.__kwdefaults__) and id(ours))
         return id(self)
-
-
-def _first_failure(items: Sequence[Any]) -> int:
-    return next((number for number, item in enumerate(items) if isinstance(item, Failed)), len(items))
 
 
 _PLAIN: Final[tuple[Callable[[Any], Any], ...]] = (value_of, full_of)
