@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import trio
 import trio.testing
@@ -175,3 +177,13 @@ async def test_a_filter_may_cancel_its_own_wait_and_others() -> None:
         publish(history, b"a")
     assert not history.watched
     publish(history, b"a")
+
+
+def test_what_is_kept_is_out_of_the_collectors_sight() -> None:
+    history = History[str](lambda raw: [raw.decode()], 1024 * 1024)
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(500):
+        history.publish(b"x\n", 1, ["x"])
+    assert history.next_index == 500
+    assert len(gc.get_objects()) - before < 50
