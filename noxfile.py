@@ -217,8 +217,12 @@ def installed(session: nox.Session, archive: str, extra: str) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the package against floors and print the table; arguments go to ``benchmarks/run.py``."""
-    session.install("-q", ".[sandbox]")
+    """Measure the package against floors and print the table; arguments go to ``benchmarks/run.py``.
+
+    With ``--peers`` against others at the same work, which are installed for this alone.
+    """
+    peers = ("mirakuru", "pyln-testing", "pytest-xprocess", "pytest") if "--peers" in session.posargs else ()
+    session.install("-q", ".[sandbox]", *peers)
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

@@ -53,7 +53,7 @@ async def _alone(path: Path) -> list[Row]:
             ready = time.perf_counter()
             await accuser.terminate()
             ended = time.perf_counter()
-            floor_start, floor_end = _bare_round(path)
+            floor_start, floor_end = bare_round(path)
             starts.append(((ready - started) * 1000, floor_start))
             ends.append(((ended - ready) * 1000, floor_end))
     return [
@@ -62,8 +62,8 @@ async def _alone(path: Path) -> list[Row]:
     ]
 
 
-def _bare_round(path: Path) -> tuple[float, float]:
-    with _fifo(path) as environment:
+def bare_round(path: Path) -> tuple[float, float]:
+    with fifo() as environment:
         started = time.perf_counter()
         process = _popen(path, environment)
         _read_ready(process)
@@ -95,7 +95,7 @@ async def _crowds(path: Path) -> list[Row]:
     ready: list[tuple[float, float]] = []
     ended: list[tuple[float, float]] = []
     for _ in range(CROWDS):
-        ours, floor = await _crowd(path), _bare_crowd(path)
+        ours, floor = await crowd(path), bare_crowd(path)
         ready.append((ours[0], floor[0]))
         ended.append((ours[1], floor[1]))
     rows = []
@@ -115,7 +115,7 @@ async def _crowds(path: Path) -> list[Row]:
     return rows
 
 
-async def _crowd(path: Path) -> tuple[float, float]:
+async def crowd(path: Path) -> tuple[float, float]:
     async with trio.open_nursery() as nursery:
         started = time.perf_counter()
         accusers = await _start_all(nursery, lambda: Accuser(Protocol.BOREAS, NO_NODE, path=path))
@@ -140,8 +140,8 @@ async def _terminate_all(accusers: list[Accuser]) -> None:
             ends.start_soon(accuser.terminate)
 
 
-def _bare_crowd(path: Path) -> tuple[float, float]:
-    with _fifo(path) as environment:
+def bare_crowd(path: Path) -> tuple[float, float]:
+    with fifo() as environment:
         started = time.perf_counter()
         processes = [_popen(path, environment) for _ in range(CROWD)]
         for process in processes:
@@ -203,7 +203,7 @@ def _now() -> tuple[float, float]:
 
 
 @contextmanager
-def _fifo(path: Path) -> Generator[dict[str, str]]:
+def fifo() -> Generator[dict[str, str]]:
     """The environment of a stand-in whose event pipe is open for reading."""
     with tempfile.TemporaryDirectory() as folder:
         fifo = Path(folder) / "event-pipe"

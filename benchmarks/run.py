@@ -1,7 +1,8 @@
 """Measure the package against floors, and print a table: ``python benchmarks/run.py``.
 
 ``--only NAME`` takes one part of it, and may be given again; ``--json FILE`` writes the figures
-too. The exit status is 0 whatever the figures are: they depend on what else the machine does.
+too. ``--peers`` measures others at the same work instead; they must be installed. The exit status is 0
+whatever the figures are: they depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -43,12 +44,19 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description="Measure accuser against floors taken in the same run.")
     parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be given again")
+    parser.add_argument("--peers", action="store_true", help="others at the same work, and nothing else")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="accuser-bench-") as folder:
         writer = Writer.make(Path(folder))
         facts = machine(writer.description)
         rows: list[Row] = []
+        if options.peers:
+            # Here: they are installed for this alone.
+            from peers import measure_peers
+
+            print("\n".join(measure_peers(writer)))
+            return
         for name, measure in PARTS.items():
             if options.only is None or name in options.only:
                 print(f"{name} ...", file=sys.stderr, flush=True)

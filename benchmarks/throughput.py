@@ -55,7 +55,7 @@ def measure_events(writer: Writer) -> list[Row]:
     closures = [_hash_is(f"never{number}") for number in range(1000)]
     for _ in range(ROUNDS):
         floor.append(bare_events(fast, BLOCKS))
-        handled.append(trio.run(_our_handler, fast, BLOCKS))
+        handled.append(trio.run(handled_events, fast, BLOCKS))
         plain.append(trio.run(our_events, fast, BLOCKS, _none))
         others.append(trio.run(our_events, fast, BLOCKS, _on_other_names))
     for _ in range(3):
@@ -123,7 +123,7 @@ async def our_events(path: Path, blocks: int, waits: Waits) -> float:
     return expected / seconds
 
 
-async def _our_handler(path: Path, blocks: int) -> float:
+async def handled_events(path: Path, blocks: int) -> float:
     """Read with a handler alone. Returns events a second."""
     left = blocks * ITEMS_IN_BLOCK
     done = trio.Event()
