@@ -7,24 +7,34 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import accuser._stream.decoding as decoding
-from accuser import Event, Malformed
+from accuser import Event, HandlerFailed, Malformed
 from accuser._engine.readiness import ReadyEvent
-from accuser._engine.transcript import Handlers, Transcript
+from accuser._engine.transcript import FEW, Handlers, Transcript
 from accuser._recording.writer import Recorder
-from accuser._stream.decoding import decode_block, decode_steps, line_steps, with_bytes
+from accuser._stream.decoding import (
+    decode_block,
+    decode_lines,
+    decode_steps,
+    line_steps,
+    text_steps,
+    with_bytes,
+)
 from accuser._stream.framing import Framer
 from accuser._stream.nesting import MAX_DEPTH, too_deep
 from accuser._stream.netstring import NetstringFramer
+from accuser._stream.watch import Watch, event_of
 
 GOOD = b'{"fd-sink-item.v0":{"hostname":"h","time_stamp":1.5,"section":["a","b"],"event":{"x.v0":1}}}'
 MARK = b'{"fd-sink-item.v0":'
@@ -201,6 +211,70 @@ def test_lines_of_output_in_steps(lines: list[bytes], cut: bool, count: int) -> 
     steps = list(line_steps(block, count))
     assert b"".join(steps) == block
     assert all(step.removesuffix(b"\n").count(b"\n") < count for step in steps)
+
+
+TEXT = st.lists(
+    st.sampled_from(
+        [b"\n", b"a\n", "\u2028\x85\u00e9\n".encode(), b"\xff\xc3\n", b"\r\n", b"\0oversized\x009\0x\n"]
+    ),
+    max_size=30,
+)
+
+
+@given(TEXT, st.booleans(), st.integers(1, 5))
+def test_texts_in_steps_are_as_the_lines_are(lines: list[bytes], cut: bool, most: int) -> None:
+    block = b"".join(lines) + (b"end" if cut else b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "STEP_TEXTS", most)
+        steps = list(text_steps(block))
+    assert b"".join(raw for raw, _ in steps) == block
+    assert [line for _, found in steps for line in found] == decode_lines(block)
+    assert all(found == decode_lines(raw) for raw, found in steps)
+
+
+def test_a_read_of_lines_of_usual_length_is_one_step_and_one_of_short_lines_is_not() -> None:
+    usual = b"a line as long as those that daemons print, or shorter than they are, said a test once\n" * 700
+    ((raw, lines),) = text_steps(usual)
+    assert (raw, len(lines)) == (usual, 700)
+    assert len(list(text_steps(b"\n" * 65536))) >= 4
+
+
+@pytest.mark.parametrize("waits", [1, FEW + 1])
+async def test_lines_reach_waits_and_handlers_in_order(waits: int) -> None:
+    heard: list[Any] = []
+    handlers = Handlers(
+        stdout=[lambda line: heard.append(("a", line)), lambda line: heard.append(("b", line))]
+    )
+    transcript = Transcript("d", "", ReadyEvent(""), handlers, recorder=Recorder("d", 1, None))
+    watches = [Watch(frozenset({""}), event_of, re.compile("9$").search, 2, "") for _ in range(waits)]
+    block = b"".join(b"%d\n" % number for number in range(6000))
+    async with trio.open_nursery() as nursery:
+        for watch in watches:
+            nursery.start_soon(transcript.stdout.watch, watch)
+        await trio.testing.wait_all_tasks_blocked()
+        for step in transcript.line_steps("stdout", block):
+            transcript.take_lines("stdout", *step)
+    assert [[match[0] for match in watch.taken] for watch in watches] == [["9", "9"]] * waits
+    assert {watch.index for watch in watches} == {19}
+    assert heard == [(name, str(number)) for number in range(6000) for name in "ab"]
+    assert transcript.stdout.next_index == 6000
+
+
+def test_of_several_handlers_the_first_fault_ends_it() -> None:
+    heard: list[Any] = []
+
+    def faulty(line: str) -> None:
+        if line == "2":
+            raise ValueError("two")
+
+    handlers = Handlers(stdout=[faulty, heard.append])
+    transcript = Transcript("d", "", ReadyEvent(""), handlers, recorder=Recorder("d", 1, None))
+    transcript.take_lines("stdout", b"1\n2\n3\n")
+    transcript.take_lines("stdout", b"4\n")
+    assert heard == ["1"]
+    assert isinstance(transcript.failure, HandlerFailed)
+    assert "faulty" in str(transcript.failure)
+    assert "'2'" in str(transcript.failure)
 
 
 async def test_a_transcript_takes_all_steps() -> None:
