@@ -36,7 +36,7 @@ MOST = 2.0
 
 def measure_cycles(writer: Writer) -> list[Row]:
     """Bake them in one command; it is over when the accuser has processed the last block."""
-    with _files_in_memory():
+    with files_in_memory():
         rounds = [trio.run(_bake, clock=MockClock(autojump_threshold=0)) for _ in range(ROUNDS)]
     label = f"{CYCLES} cycles of {BLOCKS_PER_CYCLE} blocks in process, with an accuser"
     processor = statistics.median(processor for _, processor in rounds)
@@ -78,7 +78,7 @@ async def _bake() -> tuple[float, float]:
 
 
 @contextmanager
-def _files_in_memory() -> Iterator[None]:
+def files_in_memory() -> Iterator[None]:
     # The watermarks are replaced twice a block; how long a disk takes for that is not the question.
     before = os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
