@@ -27,7 +27,7 @@ import attrs
 import trio
 
 from .._errors import AccuserError, DaemonExited, RunnerError
-from .._hosts.host import Host, Pipe, Process, Running, Workspace
+from .._hosts.host import Host, Pipe, Process, Running, Variables, Workspace
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
 from .._logs import log
@@ -222,10 +222,11 @@ class Session(Transcript):
                 task_status.started()
                 return
             command = (*command, *self.program.words())
-            secrets.learn_environment({**os.environ, **self.program.environment})
+            inherited = dict(os.environ)
+            secrets.learn_environment({**inherited, **self.program.environment})
             log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
             uri = f"file-descriptor-path://{pipe_path}?{sink_query}"
-            environment = {**self.program.environment, EVENTS_VARIABLE: uri}
+            environment = Variables({**self.program.environment, EVENTS_VARIABLE: uri}, inherited)
             running = await self._start(stack, host.start(command, environment, pipe_path, workspace))
             self._begun(running.process, command)
             await self._attend(running.process, running.pipe, task_status)

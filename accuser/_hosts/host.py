@@ -66,6 +66,20 @@ class Pipe(Protocol):
 
 
 @attrs.frozen
+class Variables:
+    """The environment of a daemon."""
+
+    own: Mapping[str, str]
+    """Those that it has beside those that programs have there."""
+    here: Mapping[str, str]
+    """Those that this process has, read once: that takes as long as many a system call."""
+
+    def with_ours(self) -> dict[str, str]:
+        """All of them, for a program that inherits ours."""
+        return {**self.here, **self.own}
+
+
+@attrs.frozen
 class Running:
     """A daemon that was started, and the pipe that it writes its events to."""
 
@@ -176,13 +190,13 @@ class Host(Protocol):
         """Run a command to its end, as `run_command` does."""
 
     async def start(
-        self, command: tuple[str, ...], environment: Mapping[str, str], events: Path, workspace: Workspace
+        self, command: tuple[str, ...], environment: Variables, events: Path, workspace: Workspace
     ) -> Running:
         """Start a daemon, with additions to the environment, and its event pipe before it.
 
         Args:
             command: what is started, with its arguments.
-            environment: variables that it has beside those that programs have there.
+            environment: its variables.
             events: path of the pipe; a URI in the environment tells the daemon.
             workspace: the daemon's directory, to be removed there if we are lost.
 

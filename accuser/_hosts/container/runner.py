@@ -17,7 +17,7 @@ import attrs
 
 from ..._errors import BinaryNotFound, CommandFailed, NoFreePort, RunnerError
 from ..disk import OnThisDisk
-from ..host import Running, Workspace
+from ..host import Running, Variables, Workspace
 from ..owner import workspace as owned
 from ..owner.ports import reserve_port
 from ..paths import expressible_place, is_expressible
@@ -264,7 +264,7 @@ class ContainerRunner(Runner):
             return await super().run(words, name=name, color=color, environment=environment)
 
     async def start(
-        self, command: tuple[str, ...], environment: Mapping[str, str], events: Path, workspace: Workspace
+        self, command: tuple[str, ...], environment: Variables, events: Path, workspace: Workspace
     ) -> Running:
         """Start the daemon there."""
         self._hand_over()

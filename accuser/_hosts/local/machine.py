@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from .. import embedded
 from ..disk import OnThisDisk
-from ..host import Running, running
+from ..host import Running, Variables, running
 from ..owner.child import spawn
 from ..owner.command import run_command
 from ..owner.ports import reserve_port
@@ -69,12 +68,12 @@ class ThisMachine(OnThisDisk):
     async def start(
         self,
         command: tuple[str, ...],
-        environment: Mapping[str, str],
+        environment: Variables,
         events: Path,
         workspace: host.Workspace,
     ) -> Running:
         """Start a daemon and its pipe; should we be lost, the guardian removes what is theirs."""
-        pipe, variables = EventPipe.make(events), {**os.environ, **environment}
+        pipe, variables = EventPipe.make(events), environment.with_ours()
         return await running(pipe, spawn(command, variables, embedded.arguments(command)))
 
 

@@ -28,7 +28,7 @@ from ..._errors import (
 from ..._logs import log
 from ..._unwrap import plain_errors
 from ..disk import OnThisDisk
-from ..host import Pipe, Running, running
+from ..host import Pipe, Running, Variables, running
 from ..owner.command import log_output
 from ..owner.workspace import Workspace
 from ..paths import READ_SIZE, check_expressible
@@ -162,12 +162,12 @@ class InProcess(OnThisDisk):
     async def start(
         self,
         command: tuple[str, ...],
-        environment: Mapping[str, str],
+        environment: Variables,
         events: Path,
         workspace: host.Workspace,
     ) -> Running:
         """Start a program as a task, and its pipe in memory; nothing is at the pipe's path."""
-        return await running(self._make_pipe(events), self._started(command, environment))
+        return await running(self._make_pipe(events), self._started(command, environment.own))
 
     def _make_pipe(self, path: Path) -> Pipe:
         from ...sandbox.surroundings.memory import Pipe, Reader

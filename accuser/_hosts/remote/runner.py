@@ -19,7 +19,7 @@ import trio
 
 from ..._errors import CommandFailed, DirectoryError, RunnerError
 from ..._logs import log
-from ..host import Running, Workspace, running
+from ..host import Running, Variables, Workspace, running
 from ..owner.ports import reserve_port
 from ..paths import check_expressible, is_expressible
 from .keeper import Keeper
@@ -195,7 +195,7 @@ class Runner:
         return output
 
     async def start(
-        self, command: tuple[str, ...], environment: Mapping[str, str], events: Path, workspace: Workspace
+        self, command: tuple[str, ...], environment: Variables, events: Path, workspace: Workspace
     ) -> Running:
         """Start the daemon there, and before it a keeper with its pipe."""
         check_expressible(events)
@@ -206,7 +206,9 @@ class Runner:
         pipe.before_leaving = partial(self._relieve, workspace)
         pipe.beside = self._warden
         workspace.when_kept(partial(pipe.tell, "keep"))
-        started = await running(pipe, RemoteProcess.start(pipe, command, environment, self.lost_after / 3))
+        started = await running(
+            pipe, RemoteProcess.start(pipe, command, environment.own, self.lost_after / 3)
+        )
         return attrs.evolve(started, place=str(self))
 
     async def discard(self, workspace: Workspace) -> None:
