@@ -14,9 +14,12 @@ from typing import Final
 
 import attrs
 
+from .._daemons.client import Client
 from .._daemons.daemon import Daemon
 from .._daemons.node import Node
 from .._files import safe_name
+from .._hosts.container.runner import ContainerRunner
+from .._hosts.remote.runner import Runner
 from .._recording.entries import STRUCTURE, Line
 from .._recording.reader import read_entries
 from .._recording.writer import Recording
@@ -59,7 +62,7 @@ class Bundle:
 
     def keep_files_of(self, node: Node) -> None:
         """Copy a node's configuration, and the logs that it wrote, before its folder goes."""
-        if node.runner is not None:
+        if not _is_here(node.runner):
             return
         target = self.folder / safe_name(node.name)
         # What is missing here is no reason for a test to fail.
@@ -69,16 +72,26 @@ class Bundle:
             if (logs := node.data_dir / "daily_logs").is_dir():
                 shutil.copytree(logs, target / "daily_logs", dirs_exist_ok=True)
 
+    def keep_volume_of(self, owner: Node | Client) -> None:
+        """Copy the data directory or wallet that a container has, without keys, before it goes."""
+        if not isinstance(owner.runner, ContainerRunner):
+            return
+        folder = owner.data_dir if isinstance(owner, Node) else owner.base_dir
+        with contextlib.suppress(OSError):
+            target = self.folder / safe_name(owner.name)
+            shutil.copytree(folder, target, dirs_exist_ok=True, ignore=_not_kept)
+
     def take_folder_of(self, daemon: Daemon, error: Exception) -> None:
         """Move the folder of a daemon that failed, which it kept, to the other files of the test."""
         kept = daemon.kept_directory
-        if daemon.runner is not None or kept is None or not kept.exists():
+        if not _is_here(daemon.runner) or kept is None or not kept.exists():
             return
         target = self.folder / safe_name(daemon.name)
         with contextlib.suppress(OSError):
-            ignored = shutil.ignore_patterns(*_NOT_KEPT)
-            shutil.copytree(kept, target, dirs_exist_ok=True, ignore=ignored)
+            shutil.copytree(kept, target, dirs_exist_ok=True, ignore=_not_kept)
             shutil.rmtree(kept)
+            if isinstance(daemon.runner, ContainerRunner):
+                daemon.runner.taken_away(kept)
             error.__notes__ = [note for note in getattr(error, "__notes__", ()) if str(kept) not in note]
             error.add_note(f"the files of {daemon.name} are in the failure bundle")
 
@@ -149,6 +162,18 @@ class Bundle:
             if name != "PYTEST_CURRENT_TEST" and began_with.get(name) != os.environ.get(name):
                 lines.append(_shown(name, os.environ.get(name)))
         return "\n".join([*lines, ""])
+
+
+def _is_here(runner: Runner | None) -> bool:
+    return runner is None or runner.has_files_here
+
+
+def _not_kept(folder: str, names: list[str]) -> set[str]:
+    """Files with keys, and what is no file, as pipes are."""
+    found = {name for name in names if name in _NOT_KEPT}
+    return found | {
+        name for name in names if not (Path(folder, name).is_file() or Path(folder, name).is_dir())
+    }
 
 
 def _write_logs(recording: Path) -> None:

@@ -107,6 +107,10 @@ class Stand:
             place.release.set()
             await place.empty.wait()
 
+    @property
+    def _has_failed(self) -> bool:
+        return bool(self.errors) or self.bundle.story.failure is not None
+
     def _complete(self, options: DaemonOptions) -> None:
         if options.get("toolchain") is None:
             options["toolchain"] = self.toolchain
@@ -131,6 +135,8 @@ class Stand:
                 finally:
                     if isinstance(opened, Node):
                         self.bundle.keep_files_of(opened)
+                    if isinstance(opened, Node | Client) and self._has_failed:
+                        self.bundle.keep_volume_of(opened)
             if was_running and holder is not None and self.bundle.was_killed(holder):
                 assert holder.exit_status is not None
                 raise DaemonExited(holder.name, holder.exit_status, holder.last_lines)

@@ -82,6 +82,7 @@ class ContainerRunner(Runner):
     """Who daemons are there; by default you, or if that is root the image's user, or else nobody."""
     _volume: owned.Workspace = attrs.field(init=False)
     _ports: list[int] = attrs.field(factory=list, init=False)
+    _kept: set[Path] = attrs.field(factory=set, init=False)
     _handed_out: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -154,9 +155,16 @@ class ContainerRunner(Runner):
         happens when the runner is no longer referred to."""
         self._volume.remove()
 
-    def keep_folder(self) -> None:
-        """Never remove the folder that both sides have."""
+    def keep_folder(self, path: Path) -> None:
+        """Never remove the folder that both sides have, for what is in it at ``path``."""
+        self._kept.add(path)
         self._volume.keep()
+
+    def taken_away(self, path: Path) -> None:
+        """What was to be kept at ``path`` is elsewhere now."""
+        self._kept.discard(path)
+        if not self._kept:
+            self._volume.keep_no_longer()
 
     def address_for(self, other: Runner | None) -> str:
         """The address under which another place reaches servers of this one; None is this machine."""
@@ -321,7 +329,7 @@ class _Shared(owned.Workspace):
     def keep(self) -> Path | None:
         """Never remove the directory, nor the folder that it is in."""
         if self.made is not None:
-            self._runner.keep_folder()
+            self._runner.keep_folder(self.made)
         return super().keep()
 
 

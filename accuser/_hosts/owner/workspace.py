@@ -95,6 +95,13 @@ class Workspace:
                 guardian.forget(self._key)
         return self._path
 
+    def keep_no_longer(self) -> None:
+        """Have it removed in the end, after all: what was to be kept of it is elsewhere."""
+        if self.kept and self._path is not None:
+            self.kept = False
+            self._key = guardian.add_path(self._path) if self.guarded else ""
+            self._finalizer = weakref.finalize(self, _remove, str(self._path), self._key, os.getpid())
+
     def for_pipe(self) -> Workspace:
         """Where the event pipe goes: here, or elsewhere if the sink cannot take this path."""
         return self if is_expressible(self.path) else attrs.evolve(self, parent=expressible_place())
