@@ -221,8 +221,8 @@ def bench(session: nox.Session) -> None:
 
     With ``--peers`` against others at the same work, which are installed for this alone.
     """
-    peers = ("mirakuru", "pyln-testing", "pytest-xprocess", "pytest") if "--peers" in session.posargs else ()
-    session.install("-q", ".[sandbox]", *peers)
+    peers = ("mirakuru", "pyln-testing", "pytest-xprocess") if "--peers" in session.posargs else ()
+    session.install("-q", ".[sandbox,pytest]", *peers)  # pytest: what makes the image is of the tests
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from accusing import measure_accuser
+from containers import measure_containers
 from cycles import measure_cycles
 from everyday import measure_everyday
 from exploring import measure_exploring
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[Writer], list[Row]]] = {
     "accuser": measure_accuser,
     "everyday": measure_everyday,
     "exploring": measure_exploring,
+    "containers": measure_containers,
 }
 
 

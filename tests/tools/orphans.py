@@ -19,10 +19,16 @@ from tests.support.containers import IMAGE, NEEDS_ENGINE, ROOT, TestEngine, shar
 OWNER: Final = """\
 import sys, trio
 sys.path.insert(0, {root!r})
-from accuser import open_container, open_node
+from contextlib import AsyncExitStack
+from accuser import open_container, open_network, open_node
 
 async def main():
-    async with open_container({image!r}, pull="never") as runner, open_node(runner=runner):
+    async with AsyncExitStack() as stack:
+        options = {{}}
+        if {with_network}:
+            options["network"] = (await stack.enter_async_context(open_network())).name
+        runner = await stack.enter_async_context(open_container({image!r}, pull="never", **options))
+        await stack.enter_async_context(open_node(runner=runner))
         await trio.sleep_forever()
 
 trio.run(main)
@@ -34,27 +40,34 @@ GONE: Final = 60.0
 
 
 def kill_owners(engine: TestEngine, number: int, chance: random.Random) -> list[str]:
-    """Start and kill owners, one after the other; return what is left of them."""
-    program = OWNER.format(root=str(ROOT), image=IMAGE)
+    """Start and kill owners, every second one with a network; return what is left of them."""
+    programs = [OWNER.format(root=str(ROOT), image=IMAGE, with_network=each) for each in (False, True)]
+    known = networks(engine)
     with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
         environment = {**os.environ, **engine.variables, "TMPDIR": folder}
         pids = []
-        for _ in range(number):
-            with subprocess.Popen([sys.executable, "-c", program], env=environment) as owner:
+        for count in range(number):
+            command = [sys.executable, "-c", programs[count % 2]]
+            with subprocess.Popen(command, env=environment) as owner:
                 pids.append(owner.pid)
                 time.sleep(chance.uniform(0, LONGEST))
                 owner.kill()
         end = time.monotonic() + GONE
-        while (left := remains(engine, pids, Path(folder))) and time.monotonic() < end:
+        while (left := remains(engine, pids, Path(folder), known)) and time.monotonic() < end:
             # No event tells the end of what is nobody's.
             time.sleep(0.1)
     return left
 
 
-def remains(engine: TestEngine, pids: list[int], folder: Path) -> list[str]:
-    """Containers, volumes and directories."""
+def networks(engine: TestEngine) -> set[str]:
+    """The names of all networks."""
+    return set(engine.run("network", "ls", "--format", "{{.Name}}").split())
+
+
+def remains(engine: TestEngine, pids: list[int], folder: Path, known: set[str]) -> list[str]:
+    """Containers, volumes, networks that were not known before, and directories."""
     volumes = engine.run("volume", "ls", "--quiet").split()
-    return [*engine.owned_by(*pids), *volumes, *map(str, folder.iterdir())]
+    return [*engine.owned_by(*pids), *volumes, *(networks(engine) - known), *map(str, folder.iterdir())]
 
 
 def main(number: int = 200, seed: int | None = None) -> int:
