@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +18,10 @@ import pytest
 import trio
 import trio.testing
 
-from accuser import DaemonExited, RestartPolicy, TerminatedBeforeEvent
+from accuser import DaemonExited, RestartPolicy, SSHRunner, TerminatedBeforeEvent
 from accuser._hosts.remote.runner import Runner
 from accuser.testing import ScriptedDaemon
-from tests.support.containers import container, engine, engine_of_the_run
+from tests.support.containers import IMAGE, ROOT, container, engine, engine_of_the_run
 from tests.support.forked import FORMS, scripts_are
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM
@@ -187,3 +192,51 @@ async def test_cancelling_at_any_step_leaves_nothing(place: Place) -> None:
             trio.lowlevel.remove_instrument(counter)
     # Few starts take as many steps as the last: some were not cut off.
     assert not counter.scope.cancelled_caught
+
+
+OWNER = """\
+import sys, trio
+sys.path.insert(0, {root!r})
+from accuser import ContainerRunner, Daemon, ReadyLine, SSHRunner, open_daemon
+
+async def main():
+    words = ("-c", "exec 3>{fifo}; echo ready; sleep 99")
+    daemon = Daemon("sh", path="/bin/sh", arguments=words, ready=ReadyLine("ready"), runner={runner})
+    async with open_daemon(daemon):
+        print("up", flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+def test_a_daemon_does_not_outlive_its_owner(place: Place) -> None:
+    fifo = place.folder / "held"
+    os.mkfifo(fifo)
+    fifo.chmod(0o666)  # who it is in a container is another one
+    runner = repr(None)
+    if isinstance(place.runner, SSHRunner):
+        where = (str(place.runner.config), str(place.runner.temp_dir))
+        runner = "SSHRunner({!r}, config={!r}, temp_dir={!r})".format(place.runner.address, *where)
+    elif place.runner is not None:
+        runner = f"ContainerRunner({IMAGE!r}, pull='never', mounts=({str(place.folder)!r},))"
+    program = OWNER.format(root=str(ROOT), fifo=fifo, runner=runner)
+    held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as owner:
+            assert owner.stdout is not None
+            assert owner.stdout.readline() == b"up\n"
+            os.set_blocking(held, True)
+            owner.kill()
+            # The end of all that has it open.
+            assert os.read(held, 1) == b""
+    finally:
+        os.close(held)
+    # What removes the files is nobody's, so that no event tells it.
+    temp = Path(tempfile.gettempdir())
+    kept = set() if place.runner is None else set(temp.iterdir()) & {place.folder.parent}
+    for _ in range(600):
+        if set(temp.iterdir()) <= kept:
+            break
+        time.sleep(0.05)
+    assert set(temp.iterdir()) <= kept
