@@ -27,8 +27,11 @@ from accuser import (
     Recording,
     Toolchain,
     compare,
+    open_client,
+    open_network,
+    open_node,
 )
-from accuser.scenarios import SCENARIOS, Scenario, double_baking
+from accuser.scenarios import NODE_ARGUMENTS, SCENARIOS, Scenario, double_baking
 from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, variables_of
 
 RECORDINGS: Final = 3
@@ -91,6 +94,33 @@ def faults(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
     return found
 
 
+async def partitioned() -> None:
+    """Two nodes, each in a container with its client, that do not hear each other for a while."""
+    async with open_network() as network:
+        one, other = (Toolchain.image(IMAGE, pull="never", network=network.name) for _ in range(2))
+        async with (
+            open_node(toolchain=one, arguments=NODE_ARGUMENTS) as node1,
+            open_node(toolchain=other, arguments=NODE_ARGUMENTS) as node2,
+            open_client(node1) as client1,
+            open_client(node2) as client2,
+        ):
+            await client1.trust_address(node2)
+            await client2.trust_address(node1)
+            await client1.connect_address(node2)
+            await client1.activate_protocol(Protocol.BOREAS)
+            await node2.wait_for_level(1)
+            await network.partition(node1, node2)
+            assert await client1.bake_for_and_wait("bootstrap1") == 2
+            with trio.move_on_after(3) as silence:
+                await node2.wait_for_level(2)
+            assert silence.cancelled_caught, "what was cut off was heard"
+            await network.heal()
+            await node2.wait_for_level(2)
+        for toolchain in (one, other):
+            assert isinstance(toolchain.host, ContainerRunner)
+            toolchain.host.remove()
+
+
 def main(names: list[str], protocols: list[Protocol]) -> int:
     """Run these scenarios; say what is wrong."""
     wrong = 0
@@ -99,6 +129,9 @@ def main(names: list[str], protocols: list[Protocol]) -> int:
             print(found)
             return 1
         os.environ.update(variables_of(Path(found)))
+        if not names:
+            trio.run(partitioned)
+            print("a partition of two nodes: well", flush=True)
         for name in names or SCENARIOS:
             scenario = SCENARIOS[name]
             for protocol in [one for one in protocols if one in scenario.protocols]:
