@@ -21,13 +21,30 @@ import trio.testing
 from accuser import DaemonExited, RestartPolicy, SSHRunner, TerminatedBeforeEvent
 from accuser._hosts.remote.runner import Runner
 from accuser.testing import ScriptedDaemon
-from tests.support.containers import IMAGE, ROOT, container, engine, engine_of_the_run
+from tests.support.containers import (
+    IMAGE,
+    ROOT,
+    container,
+    docker_container,
+    docker_of_the_run,
+    engine,
+    engine_of_the_run,
+)
 from tests.support.forked import FORMS, scripts_are
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import SSHD
 
-__all__ = ["container", "engine", "engine_of_the_run", "runner", "server"]  # fixtures of this module
+# Fixtures of this module.
+__all__ = [
+    "container",
+    "docker_container",
+    "docker_of_the_run",
+    "engine",
+    "engine_of_the_run",
+    "runner",
+    "server",
+]
 
 
 @attrs.frozen
@@ -43,7 +60,7 @@ class Place:
         return ScriptedDaemon(body).open(folder=self.folder, **where, **options)
 
 
-@pytest.fixture(params=["executed", "forked", "ssh", "container"])
+@pytest.fixture(params=["executed", "forked", "ssh", "container", "docker"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param in FORMS:
         with scripts_are(request.param):
@@ -53,7 +70,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             pytest.skip("needs OpenSSH's server: install openssh-server")
         yield Place(tmp_path, request.getfixturevalue("runner"))
     else:
-        one = request.getfixturevalue("container")
+        one = request.getfixturevalue("container" if request.param == "container" else "docker_container")
         yield Place(one.folder(), one)
 
 
@@ -214,13 +231,14 @@ def test_a_daemon_does_not_outlive_its_owner(place: Place) -> None:
     fifo = place.folder / "held"
     os.mkfifo(fifo)
     fifo.chmod(0o666)  # who it is in a container is another one
-    runner = repr(None)
+    where_to = repr(None)
     if isinstance(place.runner, SSHRunner):
         where = (str(place.runner.config), str(place.runner.temp_dir))
-        runner = "SSHRunner({!r}, config={!r}, temp_dir={!r})".format(place.runner.address, *where)
+        where_to = "SSHRunner({!r}, config={!r}, temp_dir={!r})".format(place.runner.address, *where)
     elif place.runner is not None:
-        runner = f"ContainerRunner({IMAGE!r}, pull='never', mounts=({str(place.folder)!r},))"
-    program = OWNER.format(root=str(ROOT), fifo=fifo, runner=runner)
+        options = {"engine": getattr(place.runner, "engine", ""), "mounts": [str(place.folder)]}
+        where_to = f"ContainerRunner({IMAGE!r}, pull='never', **{options})"
+    program = OWNER.format(root=str(ROOT), fifo=fifo, runner=where_to)
     held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as owner:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 import pytest
@@ -187,7 +187,41 @@ def engine(engine_of_the_run: TestEngine | str, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def container(engine: TestEngine) -> Iterator[ContainerRunner]:
     """A runner of the image, in which scripts of this Python run; its container is gone at the end."""
-    runner = ContainerRunner(IMAGE, pull="never", mounts=mounts())
+    yield from runner_of(engine)
+
+
+@pytest.fixture(scope="session")
+def docker_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine | str]:
+    """Docker with the image, or the reason why there is none; its storage is the machine's."""
+    if shutil.which("docker") is None or BUSYBOX is None:
+        yield f"{NEEDS_ENGINE}: docker and busybox are not both installed"
+        return
+    engine, archive = TestEngine("docker", {}), tmp_path_factory.mktemp("docker") / "image.tar"
+    try:
+        engine.run("info")
+        write_image(archive)
+        engine.run("import", "--change", "USER mavryk", str(archive), IMAGE)
+        engine.run("run", "--rm", "--network", "host", IMAGE, "true")
+    except subprocess.CalledProcessError as error:
+        yield refused(error.stderr)
+    except subprocess.TimeoutExpired as error:
+        yield refused(f"no answer within {error.timeout} s")
+    else:
+        yield engine
+
+
+@pytest.fixture
+def docker_container(docker_of_the_run: TestEngine | str) -> Iterator[ContainerRunner]:
+    """As `container`, by docker. Skips where it does not run."""
+    if isinstance(docker_of_the_run, str):
+        pytest.skip(docker_of_the_run)
+    yield from runner_of(docker_of_the_run)
+
+
+def runner_of(engine: TestEngine) -> Iterator[ContainerRunner]:
+    """Give a runner, and see that nothing of it is left."""
+    name: Literal["podman", "docker"] = "docker" if engine.name == "docker" else "podman"
+    runner = ContainerRunner(IMAGE, engine=name, pull="never", mounts=mounts())
     folder = runner.folder().parent
     yield runner
     runner.remove()

@@ -21,6 +21,8 @@ FLAGS: Final = {
     "rm": "force volumes link",
     "ps": "all filter format last latest no-trunc quiet size",
     "pull": "quiet all-tags platform",
+    "info": "format",
+    "import": "change message platform",
     "image inspect": "format platform",
     "network create": "label driver subnet internal opt attachable gateway ip-range ipv6",
     "network ls": "filter format no-trunc quiet",
