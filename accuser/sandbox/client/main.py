@@ -3,8 +3,8 @@
 They take upstream's command lines and print its texts. A command of a protocol exists only while
 the node's head has that protocol, as upstream: so each command of the client first asks the node for
 its network and its protocol. Keys are Ed25519 and unencrypted.
-Two deliberate differences: blocks and votes are injected synchronously, so that the command tells
-what the node refuses (of a vote, in a line on standard error, as upstream of one refused at once);
+Two deliberate differences: blocks and (pre)attestations are injected synchronously, so that the command
+tells what the node refuses (of the latter, in a line on standard error, as upstream of one refused at once);
 and the nonces that blocks commit to are not kept, since nobody reveals them.
 """
 

@@ -26,6 +26,9 @@ def shown_sequence(contents: Sequence[Any], head: str = "This sequence of operat
 
 def _content(content: Any) -> Iterator[str]:
     metadata = content["metadata"]
+    if content["kind"] in ("proposals", "ballot"):
+        yield from _vote(content)
+        return
     yield "Manager signed operations:"
     yield f"  From: {content['source']}"
     yield f"  Fee to the baker: {_amount(int(content['fee']))}"
@@ -47,12 +50,23 @@ def _content(content: Any) -> Iterator[str]:
         yield from (f"    {line}" for line in _result("revelation", result))
 
 
+def _vote(content: Any) -> Iterator[str]:
+    yield f"{content['kind'].capitalize()}:"
+    yield f"  From: {content['source']}"
+    yield f"  Period: {content['period']}"
+    if content["kind"] == "ballot":
+        yield f"  Protocol: {content['proposal']}"
+        yield f'  Vote: "{content["ballot"]}"'
+    else:
+        yield "  Protocols:"
+        yield from (f"    {one}" for one in content["proposals"])
+
+
 def _result(what: str, result: Any) -> Iterator[str]:
     status = result["status"]
     if status == "applied":
         yield f"This {what} was successfully applied"
-        milligas = int(result.get("consumed_milligas", 0))
-        yield f"Consumed gas: {milligas // 1000}.{milligas % 1000:03}"
+        yield f"Consumed gas: {gas_text(int(result.get('consumed_milligas', 0)))}"
         yield from _updates(result.get("balance_updates", ()))
     elif status == "failed":
         yield "This operation FAILED."
@@ -62,6 +76,12 @@ def _result(what: str, result: Any) -> Iterator[str]:
         yield f"This {what} was BACKTRACKED, its expected effects (as follow) were NOT applied."
     else:
         yield "This operation was skipped."
+
+
+def gas_text(milligas: int) -> str:
+    """An amount of gas in units, with its thousandths where there are any."""
+    units, rest = divmod(milligas, 1000)
+    return f"{units}.{rest:03}" if rest else str(units)
 
 
 def _updates(updates: Sequence[Any]) -> Iterator[str]:

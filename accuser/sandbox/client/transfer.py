@@ -18,10 +18,13 @@ from ..rpc.error_text import describe
 from ..rpc.request import RpcFailed
 from .amounts import SYMBOL, amount_text
 from .context import ZERO_SIGNATURE, Context, Failure, unreadable
-from .receipts import shown_sequence
+from .receipts import gas_text, shown_sequence
 from .waiting import bootstrapped, included, recommend
 
-SAFETY_GAS: Final = 100
+SAFETY_GAS: Final = 0
+"""What is added to the gas of transfers between accounts and of revelations; that of calls may vary."""
+SAFETY_STORAGE: Final = 20
+"""Bytes that are added to the storage of what takes any."""
 FEE_PER_BYTE: Final = 1000
 """In nanomav, as of the unit of gas."""
 FEE_PER_GAS: Final = 100
@@ -91,8 +94,9 @@ async def _transfer(
         for index, body in enumerate(bodies)
     )
     receipts = await _simulated(context, Operation(branch, tried, ZERO_SIGNATURE))
+    _check_burn(receipts, options)
     final = _limited(context, tried, receipts, options)
-    _check_costs(final, receipts, options)
+    _check_fees(final, options)
     unsigned = Operation(branch, final)
     signature = key.sign(unsigned.unsigned_bytes(), watermark=watermark(Watermark.GENERIC))
     signed = attrs.evolve(unsigned, signature=signature)
@@ -139,18 +143,21 @@ def _limited(
     """The contents with limits by what they consumed, and the least fee that is enough."""
     final = []
     for content, receipt in zip(tried, receipts, strict=True):
-        result = receipt["metadata"]["operation_result"]
-        gas = -(-int(result["consumed_milligas"]) // 1000)
         last = content is tried[-1]
-        limit = options.gas_limit if last and options.gas_limit is not None else gas + SAFETY_GAS
-        storage = _storage(receipt)
-        if last and options.storage_limit is not None:
-            storage = options.storage_limit
-        final.append(attrs.evolve(content, gas_limit=limit, storage_limit=storage, fee=0))
-    estimated = sum(int(one["metadata"]["operation_result"]["consumed_milligas"]) for one in receipts)
-    context.message(f"Estimated gas: {estimated / 1000:.3f} units (will add {SAFETY_GAS} for safety)")
-    added = sum(map(_storage, receipts))
-    context.message(f"Estimated storage: {f'{added} bytes' if added else 'no bytes'} added")
+        gas, storage = options.gas_limit if last else None, options.storage_limit if last else None
+        if gas is None:
+            used = int(receipt["metadata"]["operation_result"]["consumed_milligas"])
+            context.message(f"Estimated gas: {gas_text(used)} units (will add {SAFETY_GAS} for safety)")
+            gas = -(-used // 1000) + SAFETY_GAS
+        if storage is None:
+            storage = added = _storage(receipt)
+            if added:
+                what = f"{added} bytes added (will add {SAFETY_STORAGE} for safety)"
+                storage = added + SAFETY_STORAGE
+            else:
+                what = "no bytes added"
+            context.message(f"Estimated storage: {what}")
+        final.append(attrs.evolve(content, gas_limit=gas, storage_limit=storage, fee=0))
     for index, content in enumerate(final):
         if options.fee is not None and index == len(final) - 1:
             final[index] = attrs.evolve(content, fee=options.fee)
@@ -176,7 +183,7 @@ def _storage(receipt: Any) -> int:
     return allocated + int(result.get("paid_storage_size_diff", 0))
 
 
-def _check_costs(final: tuple[Manager, ...], receipts: list[Any], options: TransferOptions) -> None:
+def _check_burn(receipts: list[Any], options: TransferOptions) -> None:
     burned = sum(map(_storage, receipts)) * COST_PER_BYTE
     if burned > options.burn_cap:
         raise Failure(
@@ -184,6 +191,9 @@ def _check_costs(final: tuple[Manager, ...], receipts: list[Any], options: Trans
             f"burn cap ({SYMBOL}{amount_text(options.burn_cap)}).\n"
             f" Use `--burn-cap {amount_text(burned)}` to emit this operation."
         )
+
+
+def _check_fees(final: tuple[Manager, ...], options: TransferOptions) -> None:
     fee = sum(content.fee for content in final)
     if fee > options.fee_cap:
         raise Failure(
