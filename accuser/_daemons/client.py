@@ -295,14 +295,19 @@ class Client:
 
     async def trust_address(self, peer: Node) -> None:
         """Make the node trust the address of ``peer``; private nodes talk to nobody else."""
-        await self.admin("trust", "address", self._address_of(peer))
+        await self.admin("trust", "address", await self._address_of(peer))
 
     async def connect_address(self, peer: Node) -> None:
         """Connect the node to ``peer``."""
-        await self.admin("connect", "address", self._address_of(peer))
+        await self.admin("connect", "address", await self._address_of(peer))
 
-    def _address_of(self, peer: Node) -> str:
-        return peer.net_address_from(self.node.runner if isinstance(self.node, Node) else None)
+    async def _address_of(self, peer: Node) -> str:
+        text = peer.net_address_from(self.node.runner if isinstance(self.node, Node) else None)
+        host, _, port = text.rpartition(":")
+        # The client takes addresses alone.
+        found = await trio.socket.getaddrinfo(host.strip("[]"), port, type=trio.socket.SOCK_STREAM)
+        address = str(found[0][4][0])
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
     async def rpc(self, method: str, path: str, data: object = None) -> Any:
         """Send a request through the client; return the decoded JSON that it prints."""

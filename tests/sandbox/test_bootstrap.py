@@ -8,6 +8,7 @@ import pytest
 
 from accuser._mavryk.codec.base58 import Kind, encode
 from accuser._mavryk.codec.crypto import BOOTSTRAP
+from accuser._mavryk.codec.keys import hash_of_key
 from accuser.sandbox.chain.block import Block
 from accuser.sandbox.chain.ledger import Account
 from accuser.sandbox.chain.trace import NodeError
@@ -72,11 +73,26 @@ def test_who_bakes_with_another_key_at_first() -> None:
     assert statuses(include(chain, operation), operation) == ["applied"]
 
 
+def test_accounts_of_bls_hold_money_and_delegate() -> None:
+    key = encode(Kind.BLS_PUBLIC, bytes(range(48)))
+    pkh, other = hash_of_key(key), encode(Kind.MV4, bytes(20))
+    accounts = [[ONE.public_key, str(BALANCE)], [key, "70", ONE.pkh], [other, "5"]]
+    chain = activated(bootstrap_accounts=accounts)
+    operation = order(chain, ONE, gift(5, pkh), gift(6, other))
+    block = include(chain, operation)
+    assert statuses(block, operation) == ["applied", "applied"]
+    delegated, plain = account(block, pkh), account(block, other)
+    assert (delegated.spendable, delegated.public_key, delegated.delegate) == (75, key, ONE.pkh)
+    assert (plain.spendable, plain.public_key, plain.delegate) == (11, None, None)
+    held = block.state.ledger
+    assert held.held() == held.supply
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ([encode(Kind.BLS_PUBLIC, bytes(48)), "1"], "knows no BLS12-381 signatures"),
-        ([ONE.public_key, "1", encode(Kind.BLS_PUBLIC, bytes(48))], "knows no BLS12-381 signatures"),
+        ([encode(Kind.BLS_PUBLIC, bytes(48)), "1"], "keys of BLS12-381 cannot bake"),
+        ([ONE.public_key, "1", encode(Kind.BLS_PUBLIC, bytes(48))], "keys of BLS12-381 cannot bake"),
         ([ONE.pkh, "1", TWO.pkh], "key is not known"),
         ([ONE.public_key, "1", TWO.pkh, TWO.pkh], "more than three"),
         ([ONE.public_key, "-1"], "-1 mumav"),

@@ -1,7 +1,7 @@
 """Keys and signatures by curve: Ed25519, secp256k1, P-256; of BLS12-381 only the texts.
 
-The well-kept libraries that Python has know no BLS12-381 signatures: keys of that curve can be
-written and read, and whoever needs a signature of theirs is refused. A public key or the hash of one
+The package ``cryptography`` knows no BLS12-381 signatures: keys of that curve can be written and read,
+and whoever needs a signature of theirs is refused. A public key or the hash of one
 is, in binary, the number of its curve and its bytes (``src/lib_crypto/signature_v1.ml``).
 """
 

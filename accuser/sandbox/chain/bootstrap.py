@@ -38,16 +38,16 @@ def read_bootstrap(entry: Any) -> Bootstrap:
     """Read ``[key, balance]``, which may have a delegate or a consensus key as its third element.
 
     Raises:
-        BootstrapError: it is none, or a key of a curve that the sandbox cannot verify.
+        BootstrapError: it is none, or bakes with a key of BLS12-381, which no delegate may have.
     """
     try:
         key, balance, *more = entry
         account = _read(str(key), int(balance), [str(one) for one in more])
     except (LookupError, TypeError, ValueError, Base58Error) as error:
         raise BootstrapError(f"bootstrap_accounts has {entry!r}: {error}") from error
-    for used in (account.public_key, account.consensus_key):
+    for used in (account.public_key if account.bakes else None, account.consensus_key):
         if used is not None and curve_of_key(used) is Curve.BLS:
-            raise BootstrapError(f"bootstrap_accounts has {used}: the sandbox knows no BLS12-381 signatures")
+            raise BootstrapError(f"bootstrap_accounts has {used}: keys of BLS12-381 cannot bake")
     return account
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from ..._mavryk.codec.base58 import Base58Error, Kind, decode
 from ..cli.clic import Refused
 from ..cli.usage import Command, Option, Param, words
-from .p2p import address
+from .addresses import address
 
 REPORT_GROUP: Final = "Commands to report the node's status"
 P2P_GROUP: Final = "Commands for monitoring and controlling p2p-layer state"

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from ..cli.clic import Refused
 from ..rpc.request import RpcFailed
+from .addresses import Address
 from .context import Context
 
-DEFAULT_PORT: Final = 9732
 CONNECT_TIMEOUT: Final = 10
 """Seconds that the node may take to connect."""
 
 SHORT_PEER: Final = 12
 """Characters of an identity that stand in messages."""
-
-Address = tuple[str, int]
-
-
-def address(text: str) -> Address:
-    """``host:port``, ``[IPv6]:port``, or without port. Raises ``Refused``."""
-    match = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::(\d{1,5}))?", text)
-    if match is None or not (host := match[1] or match[2]):
-        raise Refused(f"Failed to parse the address: {text}")
-    port = DEFAULT_PORT if match[3] is None else int(match[3])
-    if port > 65535:
-        raise Refused(f"Failed to parse the address: {text}")
-    return host, port
 
 
 def point_text(where: Address) -> str:
