@@ -301,3 +301,21 @@ async def test_the_metadata_name_who_was_deactivated_and_what_was_minted() -> No
         assert implicit["kind"] == "transaction"
         minted_updates = [one for one in shown["balance_updates"] if one["kind"] == "minted"]
         assert {one["category"] for one in minted_updates} == {"baking rewards"}
+
+
+async def test_former_names_of_categories_are_those_of_the_first_version() -> None:
+    chain = activated(issuance=True)
+    cycle(chain, TWO.pkh)
+    async with standing(chain=chain) as stand:
+
+        async def told(path: str) -> set[str]:
+            value = await stand.get(f"/chains/main/blocks/head{path}")
+            updates = value.get("metadata", value)["balance_updates"]
+            return {one["category"] for one in updates if "attesting" in str(one) or "endorsing" in str(one)}
+
+        named, former = {"lost attesting rewards"}, {"lost endorsing rewards"}
+        for path in ("", "/metadata"):
+            assert named <= await told(path) == await told(f"{path}?version=1")
+            of_before = await told(f"{path}?version=0")
+            assert former <= of_before
+            assert not any("attesting" in one for one in of_before)

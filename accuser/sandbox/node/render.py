@@ -84,12 +84,13 @@ def valid_item(chain: Chain, block: Block) -> Json:
 
 def full_block(chain: Chain, block: Block, *, legacy: bool = False) -> Json:
     """The answer of a block's own RPC."""
+    told = metadata(chain, block)
     return {
         "protocol": protocol_of(block),
         "chain_id": chain.network.chain_id,
         "hash": block.hash,
         "header": raw_header(block),
-        "metadata": metadata(chain, block),
+        "metadata": legacy_categories(told) if legacy else told,
         "operations": operations(chain, block, legacy=legacy),
     }
 
@@ -215,6 +216,7 @@ def legacy_names(operation: Json) -> Json:
             renamed["metadata"] = {
                 power if name == "consensus_power" else name: value for name, value in told
             }
+            renamed["metadata"] = legacy_categories(renamed["metadata"])
         for name in ("op1", "op2"):
             if name in renamed:
                 inner = renamed[name]["operations"]
@@ -222,6 +224,22 @@ def legacy_names(operation: Json) -> Json:
                 renamed[name] = {**renamed[name], "operations": inner}
         contents.append(renamed)
     return {**operation, "contents": contents}
+
+
+_LEGACY_CATEGORIES: Final = {
+    "attesting rewards": "endorsing rewards",
+    "lost attesting rewards": "lost endorsing rewards",
+}
+
+
+def legacy_categories(value: Any) -> Any:
+    """A receipt with the former names of categories in its balance updates."""
+    if isinstance(value, dict):
+        shown = {name: legacy_categories(item) for name, item in value.items()}
+        if shown.get("category") in _LEGACY_CATEGORIES:
+            shown["category"] = _LEGACY_CATEGORIES[shown["category"]]
+        return shown
+    return [legacy_categories(item) for item in value] if isinstance(value, list) else value
 
 
 def monitored(entry: Classified, protocol: str, *, legacy: bool = False) -> Json:

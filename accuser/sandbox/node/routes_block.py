@@ -104,7 +104,8 @@ class _Shown:
         return value
 
     def metadata(self, call: Call, block: Block) -> object:
-        return render.metadata(self.chain, block)
+        value = render.metadata(self.chain, block)
+        return render.legacy_categories(value) if call.query["version"] == 0 else value
 
     def protocol_data(self, call: Call, block: Block) -> object:
         shell = block.header.shell.to_json()
