@@ -53,6 +53,8 @@ class Door:
     handler: Callable[[], Handler]
     port: int = attrs.field(default=0, init=False)
     """Where it is; 0 before the first time that it is opened."""
+    served: int = attrs.field(default=0, init=False)
+    """How many requests were ever made."""
     calls: list[Call] = attrs.field(factory=list, init=False)
     """Since somebody last took them."""
     streams: dict[Feed, Opened] = attrs.field(factory=dict, init=False)
@@ -98,6 +100,7 @@ class Door:
 
     async def answer(self, request: Request) -> Answer | Feed:
         """Answer a request as the node does, or not."""
+        self.served += 1
         path = "/" + "/".join(request.path)
         if "monitor" in request.path or "monitor_operations" in request.path:
             answer = await self.handler()(request)

@@ -16,6 +16,7 @@ from .. import Protocol as ChainProtocol
 from ..sandbox.surroundings.memory import Pipe, Reader
 from ..sandbox.surroundings.network import Network
 from ..sandbox.surroundings.task import ProgramTask
+from .asleep import sleeps
 from .schedule import Watcher
 from .words import Said
 
@@ -47,8 +48,13 @@ class Driver(Protocol):
     async def stop(self, how: str) -> None:
         """End it."""
 
-    async def settle(self, until: Callable[[], bool]) -> None:
-        """Wait until it has nothing to do any more; it is expected to at least come ``until`` then."""
+    async def settle(self, until: Callable[[], bool], *, begins: bool = False) -> None:
+        """Wait until it has nothing to do any more.
+
+        Args:
+            until: whether it has come as far as it must.
+            begins: whether it begins a life, before which it may have to look for its node.
+        """
 
 
 def said(item: Mapping[str, Any]) -> Said | None:
@@ -132,7 +138,7 @@ class InMemory:
         if self._pipe is not None:
             self._pipe.close_writing()
 
-    async def settle(self, until: Callable[[], bool]) -> None:
+    async def settle(self, until: Callable[[], bool], *, begins: bool = False) -> None:
         """Wait until nobody has anything to do."""
         await trio.sleep(_SETTLED)
 
@@ -142,13 +148,15 @@ async def _drain(stream: trio.abc.ReceiveStream) -> None:
         pass
 
 
-_LONGEST: Final = 3.0
-"""Seconds of real time that a process may take for what it has to do."""
-
-_QUIET: Final = 0.04
-"""Seconds without a word after which a process is thought to be done."""
-
 _LOOKS: Final = 0.01
+_QUIET: Final = 0.02
+"""Seconds of silence after which a process that has done what it had to do is thought to be done."""
+
+_BLIND_QUIET: Final = 0.1
+"""The same where it cannot be seen whether the process sleeps."""
+
+_START: Final = 20.0
+"""Seconds for which an accuser may sleep before it is ready: it looks for its node now and then."""
 
 
 @attrs.define(eq=False)
@@ -164,6 +172,8 @@ class AsProcess:
     heard: Heard
     activity: Callable[[], int]
     """Counts what the accuser has asked."""
+    patience: float
+    """Seconds for which it may sleep, and still do what it has to do."""
     _accuser: Accuser | None = attrs.field(default=None, init=False)
     _events: int = attrs.field(default=0, init=False)
 
@@ -211,12 +221,21 @@ class AsProcess:
         if self._accuser is not None:
             await (self._accuser.kill() if how == "kill" else self._accuser.terminate())
 
-    async def settle(self, until: Callable[[], bool]) -> None:
-        """Wait until it has come so far, and then until it is quiet."""
-        with trio.move_on_after(_LONGEST):
-            while not until() and self.is_alive:  # noqa: ASYNC110 - what a process does, no event here tells
-                await trio.sleep(_LOOKS)
-        before, now = -1, self._events + self.activity()
-        while now != before:  # noqa: ASYNC110 - it is silence that is waited for
-            await trio.sleep(_QUIET)
-            before, now = now, self._events + self.activity()
+    async def settle(self, until: Callable[[], bool], *, begins: bool = False) -> None:
+        """Wait until it has come so far, and then until it is quiet; or until it has slept too long.
+
+        How long it works, or waits for a processor, does not matter: only while it sleeps, and neither
+        writes nor asks for anything, does time pass for it.
+        """
+        patience = max(self.patience, _START) if begins else self.patience
+        seen, quiet_since = -1, trio.current_time()
+        while self.is_alive:  # noqa: ASYNC110 - it is silence that is waited for
+            pid = None if self._accuser is None else self._accuser.pid
+            asleep = None if pid is None else sleeps(pid)
+            now = self._events + self.activity()
+            if now != seen or asleep is False:
+                seen, quiet_since = now, trio.current_time()
+            quiet = trio.current_time() - quiet_since
+            if quiet >= (_QUIET if asleep else _BLIND_QUIET) and (quiet >= patience or until()):
+                return
+            await trio.sleep(_LOOKS)

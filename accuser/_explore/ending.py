@@ -17,7 +17,7 @@ from .signatures import BY_HAND, Deed, Signatures
 from .stations import Quality, Station
 
 if TYPE_CHECKING:
-    from .playing import _Player as Player
+    from .player import Player
 
 _ROUNDS: Final = 12
 """One of so many rounds has a baker who is not forbidden."""

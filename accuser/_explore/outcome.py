@@ -24,10 +24,22 @@ class Outcome:
     """How many the nodes took, all together."""
     step: int | None
     """The number of the step after which the first violation was found."""
+    lately: frozenset[str]
+    """What the rules had to decide in the last step that was done."""
     recording: bytes
     """As `accuser timeline` reads it."""
     events: dict[str, tuple[tuple[str, Any], ...]]
     """Of each accuser, all that it said, by the accuser's name: names without version, and values."""
+
+
+@attrs.frozen
+class Pace:
+    """How long a play goes on."""
+
+    patience: float = 3.0
+    """Seconds of real time that a process may have nothing to do, before what it has to do is missed."""
+    ends: bool = True
+    """Whether the network is brought to an end, and what must be true then is judged."""
 
 
 @attrs.frozen

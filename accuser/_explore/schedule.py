@@ -35,6 +35,8 @@ class Bake(_Step, frozen=True, tag="bake"):
     """How many delegates attest the block below, inside this one."""
     evidence: bool = True
     """Whether it includes what the node's mempool has against others."""
+    times: int = 1
+    """How many such blocks, one after the other."""
 
 
 class Vote(_Step, frozen=True, tag="vote"):

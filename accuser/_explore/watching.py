@@ -106,7 +106,9 @@ class Watching:
     async def judged(self, arrivals: Sequence[Arrival]) -> None:
         """Wait until it is done with what has arrived, and judge what it asked and said."""
         if self.judge is None:
-            await self.driver.settle(lambda: not self._must_be_ready() or self._has_begun())
+            await self.driver.settle(
+                lambda: not self._must_be_ready() or self._has_begun(), begins=self._must_be_ready()
+            )
             if not self._begins():
                 return
             # What its streams began with.
@@ -197,7 +199,7 @@ class Watching:
 
     async def lose_node(self) -> None:
         """Its node has died: it ends too, or looks for the node until that is there again."""
-        await self.driver.settle(lambda: not self.driver.is_alive)
+        await self.driver.settle(lambda: not self.driver.is_alive or self._goes_on())
         said = [each.name for each in self.heard]
         # Where the end of the mempool's stream comes first, it ends without that word, whatever it was told.
         if said not in ([], ["daemon_connection_lost"]):
@@ -209,6 +211,10 @@ class Watching:
         knows = self._knows_protocol and self.driver.is_alive
         self._end()
         self._knows_protocol = knows
+
+    def _goes_on(self) -> bool:
+        """Whether it has said that its node is lost, and looks for it."""
+        return self.watcher.keep_alive and bool(self.heard)
 
     def _end(self) -> None:
         self.judge, self._knows_protocol = None, False
