@@ -25,7 +25,7 @@ LEAST = 150.0
 """Blocks a second, each of which all three nodes and the accuser took."""
 
 ROUNDS = 3
-SEEDS = 24
+SEEDS = 80
 
 PARTS = {
     "signatures": ("cryptography", "ed25519", "codec/crypto"),

@@ -216,6 +216,11 @@ class AsProcess:
         except (DaemonExited, AccuserError):
             return
 
+    def _sleeps(self) -> bool | None:
+        """Whether it waits for others; None where it cannot be seen, as in a container."""
+        pid = None if self._accuser is None else self._accuser.pid
+        return None if pid is None or self.toolchain.host is not None else sleeps(pid)
+
     async def stop(self, how: str) -> None:
         """End it."""
         if self._accuser is not None:
@@ -230,8 +235,7 @@ class AsProcess:
         patience = max(self.patience, _START) if begins else self.patience
         seen, quiet_since = -1, trio.current_time()
         while self.is_alive:  # noqa: ASYNC110 - it is silence that is waited for
-            pid = None if self._accuser is None else self._accuser.pid
-            asleep = None if pid is None else sleeps(pid)
+            asleep = self._sleeps()
             now = self._events + self.activity()
             if now != seen or asleep is False:
                 seen, quiet_since = now, trio.current_time()

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from .. import SANDBOX, installed
+from .._hosts.selection import toolchain_called
 from .drawing import draw
 from .outcome import Executable, Outcome
 from .playing import play
@@ -46,7 +47,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     bin_dir: str | None = None
     """A folder with binaries."""
     toolchain: str | None = None
-    """``sandbox`` (as processes) or ``installed``."""
+    """``sandbox`` (as processes), ``installed``, or ``image:REF``."""
     protocol: str | None = None
     """The only protocol whose accusers there are."""
 
@@ -55,11 +56,9 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
         path = None if self.accuser is None else Path(self.accuser).absolute()
         if self.bin_dir is not None:
             return Executable(installed(self.bin_dir), path)
-        if self.toolchain == "installed":
-            return Executable(installed(), path)
-        if path is not None or self.toolchain == "sandbox":
-            return Executable(SANDBOX, path)
-        return None
+        if self.toolchain is not None:
+            return Executable(toolchain_called(self.toolchain), path)
+        return None if path is None else Executable(SANDBOX, path)
 
 
 def examine(seed: int, judged: Judged | None = None, *, shrinks: bool = True) -> Result:

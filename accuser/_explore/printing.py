@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from .. import Toolchain
 from .outcome import Executable, Outcome
 
 ENVIRONMENT: Final = "ACCUSER_EXECUTABLE"
@@ -55,7 +57,7 @@ ACCUSER = Executable(path=Path(os.environ.get({variable!r}, {path!r})))
 _OF_TOOLCHAIN: Final = (
     '''"""{title}"""
 
-from accuser import installed
+from accuser import {name_of_toolchain}
 from accuser.explore import Executable, Schedule, play
 
 ACCUSER = Executable(toolchain={toolchain})
@@ -83,6 +85,21 @@ def program(outcome: Outcome, name: str, executable: Executable | None = None) -
         return _AS_PROCESS.format(
             title=title[:90], schedule=schedule, name=name, path=path, variable=ENVIRONMENT
         )
-    bin_dir = executable.toolchain.bin_dir
-    given = "installed()" if bin_dir is None else f"installed({str(bin_dir)!r})"
-    return _OF_TOOLCHAIN.format(title=title[:90], schedule=schedule, name=name, toolchain=given)
+    given = _words(executable.toolchain)
+    return _OF_TOOLCHAIN.format(
+        title=title[:90],
+        schedule=schedule,
+        name=name,
+        toolchain=given,
+        name_of_toolchain=re.split(r"\W", given)[0],
+    )
+
+
+def _words(toolchain: Toolchain) -> str:
+    """What gives a toolchain in a program."""
+    if toolchain.is_sandbox:
+        return "SANDBOX"
+    image = getattr(toolchain.host, "image", None)
+    if image is not None:
+        return f"Toolchain.image({image!r})"
+    return "installed()" if toolchain.bin_dir is None else f"installed({str(toolchain.bin_dir)!r})"

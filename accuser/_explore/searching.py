@@ -139,9 +139,13 @@ def _gather(
 
 
 def chunked(seeds: Sequence[int], at_once: int) -> list[list[int]]:
-    """The seeds in portions: small enough that everybody has something to do."""
-    size = max(1, min(_CHUNK, len(seeds) // (2 * at_once) or 1))
-    return [list(seeds[at : at + size]) for at in range(0, len(seeds), size)]
+    """The seeds in portions, which become smaller to the end, so that all workers are done at one time."""
+    chunks, at = [], 0
+    while at < len(seeds):
+        size = max(1, min(_CHUNK, (len(seeds) - at) // (2 * at_once)))
+        chunks.append(list(seeds[at : at + size]))
+        at += size
+    return chunks
 
 
 def _ignore_interrupts() -> None:

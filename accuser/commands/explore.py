@@ -18,7 +18,8 @@ from .._explore.playing import play
 from .._explore.reporting import PAGE, to_json, write_cases, write_page
 from .._explore.schedule import Schedule
 from .._explore.searching import OtherSearch, Results, search
-from .._hosts.selection import DEFAULT_PROTOCOL, PROTOCOLS, TOOLCHAINS
+from .._hosts.selection import DEFAULT_PROTOCOL, IMAGE, IN_MEMORY, INSTALLED, PROTOCOLS, TOOLCHAINS
+from .._hosts.toolchain import SANDBOX
 from .._mavryk.protocol import Protocol
 from .output import echo
 
@@ -147,10 +148,10 @@ def _judged(accuser: Path | None, toolchain: str | None, protocol: str | None) -
         raise click.UsageError("--accuser and --toolchain both say whose accuser it is: give one")
     if accuser is not None:
         return Judged(accuser=str(accuser.absolute()), protocol=only)
-    if toolchain in (None, "memory"):
+    if toolchain in (None, IN_MEMORY):
         return Judged(protocol=only)
     assert toolchain is not None
-    if toolchain in ("sandbox", "installed"):
+    if toolchain in (SANDBOX.name, INSTALLED) or toolchain.startswith(IMAGE):
         return Judged(toolchain=toolchain, protocol=only)
     if not Path(toolchain).is_dir():
         raise click.BadParameter(f"{toolchain!r} is none of {TOOLCHAINS}", param_hint="--toolchain")

@@ -81,6 +81,12 @@ def tired(self: Denunciator, seen: SeenBlock) -> Steps:
     yield from (BLOCK if len(lives) < 2 else never)(self, seen)
 
 
+def late(self: Denunciator, seen: SeenBlock) -> Steps:
+    """It loses the events of a block of level 10."""
+    if seen.level != 10:
+        yield from BLOCK(self, seen)
+
+
 lives: set[int] = set()
 
 FAULTS: Final[dict[str, tuple[str, Any]]] = {

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from accuser._explore.schedule import Bake, Vote
+from accuser import SANDBOX, Toolchain, installed
+from accuser._explore.schedule import Bake, Cut, Down, Link, Pass, Step, Up, Vote, Watcher
 from accuser._explore.shrinking import kind_of
-from accuser.explore import Executable, Schedule, draw, play, program, shrink
+from accuser.commands import cli
+from accuser.explore import Executable, Maker, Schedule, draw, play, program, shrink
 from accuser.sandbox.accuser.denunciation import Denunciator
 from tests.explore import faulty
 
 FAULTY = Path(__file__).parent / "faulty.py"
+FAULT = "FAULTY_ACCUSER"
+TWINS = (Bake(), Bake(), Bake(back=1, flavour=1))
+USELESS: tuple[Step, ...] = (
+    *(Bake(voters=3), Vote(round=1), Bake(), Vote(level=1), Bake(round=1), Bake(voters=1), Vote(delegate=2)),
+    *(Bake(voters=2), Vote(delegate=3, level=2), Bake()),
+)
 
 
 @pytest.fixture
@@ -23,11 +31,21 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Denunciator, "operations", faulty.forgetful)
 
 
+@pytest.fixture
 def executable(tmp_path: Path) -> Path:
     path = tmp_path / "mavkit-accuser-PtBoreas"
     path.write_text(f'#!/bin/sh\nexec {sys.executable} {FAULTY} "$@"\n')
     path.chmod(0o755)
     return path
+
+
+def printed(text: str, name: str) -> Callable[[], None]:
+    """The test of a printed program."""
+    names: dict[str, object] = {"__name__": "printed"}
+    exec(compile(text, "printed", "exec"), names)
+    test = names[f"test_{name}"]
+    assert callable(test)
+    return test
 
 
 @pytest.mark.usefixtures("forgetful")
@@ -42,6 +60,23 @@ def test_a_violation_is_made_small() -> None:
 
 
 @pytest.mark.usefixtures("forgetful")
+def test_a_network_that_lives_is_made_small_too() -> None:
+    makers = (Maker(delegates=(0, 1)), Maker(node=1, delegates=(1, 2, 3)), Maker(node=2, delegates=(4,)))
+    steps = (Link(delay=0.3), Pass(seconds=2.5), Cut(at=1), Pass(seconds=2.5), Cut(), Pass(seconds=1.0))
+    outcome = play(Schedule(nodes=3, quorum=3, makers=makers, steps=steps))
+    assert outcome.violations
+    small = shrink(outcome).schedule
+    assert len(small.steps) == 1
+    assert len(small.makers) <= 1
+
+
+def test_blocks_that_follow_each_other_become_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Denunciator, "block", faulty.late)
+    small = shrink(play(Schedule(steps=(Bake(),) * 12)))
+    assert small.schedule.steps == (Bake(times=9),)
+
+
+@pytest.mark.usefixtures("forgetful")
 def test_what_was_made_small_can_be_read_again() -> None:
     steps = (Bake(), Vote(kind="preattestation"), Vote(kind="preattestation", payload=1), Bake())
     small = shrink(play(Schedule(steps=steps)), plays=30)
@@ -49,32 +84,67 @@ def test_what_was_made_small_can_be_read_again() -> None:
 
 
 def test_a_sound_accuser_violates_nothing_in_a_program() -> None:
-    text = program(play(Schedule(steps=(Bake(),))), "sound")
-    names: dict[str, object] = {"__name__": "sound"}
-    exec(compile(text, "sound", "exec"), names)
-    test = names["test_sound"]
-    assert callable(test)
-    test()
+    printed(program(play(Schedule(steps=(Bake(),))), "sound"), "sound")()
 
 
-def test_the_program_judges_an_executable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAULTY_ACCUSER", "forgets")
-    judged = Executable(path=executable(tmp_path))
-    steps = (Bake(), Bake(), Vote(kind="preattestation"), Bake())
-    outcome = play(Schedule(steps=steps), judged)
+@pytest.mark.parametrize(
+    ("toolchain", "words"),
+    [
+        (SANDBOX, "toolchain=SANDBOX"),
+        (installed("/bin"), "toolchain=installed('/bin')"),
+        (Toolchain.image("some/image:1"), "toolchain=Toolchain.image('some/image:1')"),
+    ],
+)
+def test_a_program_names_the_toolchain(toolchain: Toolchain, words: str) -> None:
+    text = program(play(Schedule(steps=(Bake(),))), "one", Executable(toolchain))
+    assert words in text
+    # Nothing runs before the test is called.
+    printed(text, "one")
+
+
+@pytest.mark.parametrize(
+    ("fault", "schedule"),
+    [
+        ("forgets", Schedule(steps=(*USELESS, Vote(kind="preattestation"), Bake()))),
+        ("repeats", Schedule(nodes=2, steps=(*USELESS, *TWINS, *USELESS))),
+        ("eager", Schedule(steps=(Bake(), Bake(), Link(), Bake(voters=1), Bake(voters=1)))),
+        (
+            "tired",
+            Schedule(
+                watchers=(Watcher(keep_alive=True),), steps=(Bake(voters=2), Down(), Pass(), Up(), *TWINS)
+            ),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_an_executable_violates_is_made_small(
+    executable: Path, monkeypatch: pytest.MonkeyPatch, fault: str, schedule: Schedule
+) -> None:
+    monkeypatch.setenv(FAULT, fault)
+    judged = Executable(path=executable)
+    outcome = play(schedule, judged)
     assert outcome.violations
-    small = shrink(outcome, judged, plays=5)
-    assert len(small.schedule.steps) < len(steps)
-    path = tmp_path / "program.py"
-    path.write_text(program(small, "seed_1", judged))
+    small = shrink(outcome, judged, plays=8)
+    assert len(small.schedule.steps) <= 6
+    text = program(small, "case", judged)
+    with pytest.raises(AssertionError):
+        printed(text, "case")()
+    monkeypatch.setenv(FAULT, "")
+    printed(text, "case")()
 
-    def run(fault: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "FAULTY_ACCUSER": fault}
-        return subprocess.run(
-            [sys.executable, str(path)], env=environment, capture_output=True, text=True, check=False
-        )
 
-    failed, sound = run("forgets"), run("")
-    assert failed.returncode == 1
-    assert small.violations[0] in failed.stderr
-    assert sound.returncode == 0, sound.stderr
+def test_the_command_finds_a_faulty_executable(
+    executable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAULT, "never")
+    words = ["explore", "--accuser", str(executable), "--seeds", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert done.return_value == 1, done.output
+    case = Schedule.from_json((tmp_path / "out" / "seed-0.json").read_bytes())
+    assert len(case.steps) <= 10
+    test = printed((tmp_path / "out" / "seed-0.py").read_text(), "seed_0")
+    with pytest.raises(AssertionError, match="accuser1"):
+        test()
+    monkeypatch.setenv(FAULT, "")
+    test()
+    assert "violates nothing there" in (tmp_path / "out" / "explore.html").read_text()
