@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import trio
-import trio.testing
 
-from .determined import determined
+from .determined import determined, virtual_clock
 from .outcome import Executable, Outcome, Pace
 from .player import Player
 from .schedule import Schedule
@@ -27,8 +26,7 @@ def play_at(schedule: Schedule, executable: Executable | None, pace: Pace) -> Ou
     if executable is not None:
         return trio.run(_play, schedule, executable, pace)
     with determined(schedule.seed):
-        clock = trio.testing.MockClock(autojump_threshold=0)
-        return trio.run(_play, schedule, None, pace, clock=clock)
+        return trio.run(_play, schedule, None, pace, clock=virtual_clock())
 
 
 async def _play(schedule: Schedule, executable: Executable | None, pace: Pace) -> Outcome:
