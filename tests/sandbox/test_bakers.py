@@ -235,3 +235,12 @@ async def test_a_lost_node_ends_a_baker(autojump_clock: MockClock, sandbox: Sand
             await node.terminate()
             assert await end == 1
             assert said[-2:] == ["Error:", "  Lost connection with the node"]
+
+
+async def test_a_chain_begins_some_time_from_now(sandbox: Sandbox) -> None:
+    async with open_node(toolchain=sandbox.toolchain, arguments=ALONE) as node, open_client(node) as client:
+        before = now(sandbox)
+        await client.activate_protocol(Protocol.BOREAS, timestamp=datetime.timedelta(seconds=30))
+        header = await node.rpc("get", "/chains/main/blocks/head/header")
+        begun = datetime.datetime.fromisoformat(header["timestamp"])
+        assert 29 <= (begun - before).total_seconds() <= 32

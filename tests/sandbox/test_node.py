@@ -6,11 +6,14 @@ import json
 from typing import Any, Final
 
 import attrs
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from accuser._mavryk.codec.crypto import (
     BOOTSTRAP,
 )
 from accuser.sandbox.chain.chain import Chain
+from accuser.sandbox.sink.sink import Level
 from tests.support.forger import (
     activated,
     double_baking,
@@ -280,3 +283,39 @@ async def test_refusals_have_the_recorded_shape() -> None:
         assert shape(response.json()) == shape(expected)
         assert response.json()[0]["conflict"] == {"existing": good.hash, "new_operation": other.hash}
         assert stand.recorder.names()[-1] == "request_failed"
+
+
+@attrs.define
+class Held:
+    """An emitter that waits at one event until it may go on."""
+
+    name: str
+    told: list[str] = attrs.field(factory=list)
+    may_go_on: trio.Event = attrs.field(factory=trio.Event)
+
+    async def emit(
+        self, section: tuple[str, ...], name: str, level: Level, value: object, text: str | None = None
+    ) -> None:
+        if name == self.name:
+            await self.may_go_on.wait()
+        self.told.append(name)
+
+
+async def test_a_node_that_is_to_end_first_tells_of_its_head_to_the_end() -> None:
+    async with standing(chain=activated()) as stand, trio.open_nursery() as nursery:
+        held = Held("head_increment")
+        stand.node.events = attrs.evolve(stand.node.events, emitter=held)
+        settled: list[list[str]] = []
+
+        async def settle() -> None:
+            await stand.node.settle()
+            settled.append(held.told.copy())
+
+        nursery.start_soon(stand.bake)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(settle)
+        await wait_all_tasks_blocked()
+        assert (held.told[0], settled) == ("set_head", [])
+        held.may_go_on.set()
+        await wait_all_tasks_blocked()
+        assert settled[0][-2:] == ["head_increment", "block_info"]
