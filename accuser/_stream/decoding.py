@@ -243,10 +243,10 @@ def _decode_line(line: bytes) -> Iterator[tuple[bytes, list[Record]]]:
     if (before := line[:start]).strip(_BLANK):
         yield before, (yield from _looks_at(before, parted=False))
     while start >= 0:
-        if len(line) - start > LONG:
-            yield _BREATH
         following = line.find(ITEM_START, start + 1)
         piece = line[start:] if following < 0 else line[start:following]
+        if len(piece) > LONG:
+            yield _BREATH
         yield piece, (yield from _looks_at(piece, parted=True))
         start = following
 
