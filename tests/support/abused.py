@@ -19,6 +19,7 @@ import attrs
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from accuser import AccuserError
 from accuser._hosts.proc import read_stats
 from accuser._http.client import HttpClient
 from tests.support.cli import COMMAND
@@ -27,6 +28,8 @@ from tests.support.clock_steps import SteppedClock
 GRACE: Final = 10.0
 PIPE: Final = 4096
 """Bytes of the pipes that it writes to, so that they are full soon."""
+ANSWER: Final = 60.0
+"""Seconds in which `/metrics` must answer: the first time its start takes some of it."""
 MARK: Final = "ACCUSER_ABUSE"
 ENDS: Final = (0, -signal.SIGTERM)
 """How it ends by SIGTERM: in order, or by the signal, before it listens for it and has made anything."""
@@ -154,12 +157,15 @@ class Kept:
             self.reader.wait()
 
     async def numbers(self) -> dict[str, float]:
-        """Its metrics, but for those with labels; nothing while it does not listen."""
-        try:
-            response = await HttpClient(self.url).request("GET", "/metrics")
-        except Exception:
-            assert self.process.poll() is None, f"{self.name} has ended: {self.process.returncode}"
-            return {}
+        """Its metrics, but for those with labels. Raises `trio.TooSlowError` if nobody answers."""
+        with trio.fail_after(ANSWER):
+            while True:
+                try:
+                    response = await HttpClient(self.url).request("GET", "/metrics")
+                    break
+                except AccuserError:  # as long as it does not listen
+                    assert self.process.poll() is None, f"{self.name} has ended: {self.process.returncode}"
+                    await trio.sleep(0.1)
         families = text_string_to_metric_families(response.body.decode())
         return {s.name: s.value for family in families for s in family.samples if not s.labels}
 
