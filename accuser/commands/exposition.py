@@ -54,7 +54,10 @@ async def _serve_one(
 ) -> None:
     with trio.CancelScope() as scope:
         if len(opened) >= CONNECTIONS:
-            next(iter(opened)).cancel(reason="others ask too")
+            # Many may come before the closed one has left.
+            oldest = next(iter(opened))
+            del opened[oldest]
+            oldest.cancel(reason="others ask too")
         opened[scope] = None
         try:
             await serve_connection(
@@ -65,7 +68,7 @@ async def _serve_one(
                 send_timeout=PATIENCE,
             )
         finally:
-            del opened[scope]
+            opened.pop(scope, None)
 
 
 async def _answer(render: Render, trouble: Trouble | None, request: Request) -> Answer:
