@@ -73,7 +73,7 @@ class Work:
                 beside.start_soon(refresh, self.views)
                 for one in health:
                     beside.start_soon(one.watch, self.view.say)
-                beside.start_soon(reap_orphans)
+                beside.start_soon(reap_orphans, lambda: [view.accuser.pid for view in self.views])
                 beside.start_soon(self.notifier.keep_alive)
                 beside.start_soon(self._tell_status, health)
                 self.notifier.tell("READY=1")
