@@ -240,3 +240,13 @@ async def test_a_bake_misses_the_dal_and_tells_of_new_heads(
         ]
         await bake(w, "--minimal-timestamp", "--dal-node", "http://127.0.0.1:9")
         assert missed not in capfd.readouterr().err
+
+
+async def test_a_connection_that_nobody_takes_is_told_in_words(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        port = listener.socket.getsockname()[1]
+        await listener.aclose()
+        outcome = await w.run("connect", "address", f"127.0.0.1:{port}", program="mavkit-admin-client")
+        text = "Error:\n  TCP connection failed (refused or no route to host.\n"
+        assert (outcome.status, outcome.stdout, outcome.stderr) == (1, "", text)

@@ -153,7 +153,17 @@ def _inconsistent(error: Mapping[str, Any]) -> str:
     return f"Inconsistent double-{what} evidence (distinct delegate: {first} and {second})"
 
 
+def _always(text: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda error: text
+
+
 _TEXTS: Final[Mapping[str, _Text]] = {
+    "node.p2p_pool.connection_failed": (
+        "permanent",
+        _always("TCP connection failed (refused or no route to host."),
+    ),
+    "node.p2p_pool.private_mode": ("permanent", _always("Node is in private mode.")),
+    "node.p2p_pool.point_banned": ("permanent", _always("The address you tried to connect is banned.")),
     "failure": ("temporary", lambda error: str(error["msg"])),
     "rpc_client.request_failed": ("permanent", _request_failed),
     "prevalidation.operation_conflict": (

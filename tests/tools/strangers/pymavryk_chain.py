@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pymavryk.client import PyMavrykClient
+from pymavryk.crypto.key import Key
 from pymavryk.michelson.forge import optimize_timestamp
 from pymavryk.rpc.errors import RpcError
 from pymavryk.sandbox.node import get_next_baker_key
@@ -62,6 +63,8 @@ class Chain:
     def __init__(self, url: str) -> None:
         self.client = PyMavrykClient().using(shell=url)
         self.shell = self.client.shell
+        self.fresh = self.using(Key.generate(export=False))
+        """An account that is nowhere at first."""
 
     def using(self, key: Any) -> Any:
         return self.client.using(key=key)

@@ -99,6 +99,16 @@ def reads(step: Steps, chain: Chain) -> None:
         assert one.context.get_min_block_time() == 1
         assert next(shell.contracts[BAKERS[0]].count()) == int(one.account()["counter"]) + 1
 
+    governance(step, chain)
+    for path in sorted(rpc_docs):
+        if "GET" in rpc_docs[path] and not path.startswith(("/monitor", "/fetch_protocol")):
+            read(step, chain, path)
+
+
+def governance(step: Steps, chain: Chain) -> None:
+    """Votes and rights."""
+    shell = chain.shell
+
     @step
     def votes() -> None:
         """votes"""
@@ -114,10 +124,6 @@ def reads(step: Steps, chain: Chain) -> None:
         assert all(one["level"] == level for one in shell.head.helpers.baking_rights(level=level))
         assert shell.head.helpers.baking_rights(delegate=BAKERS[0], _all=True)
         assert shell.head.helpers.attestation_rights(cycle=shell.cycles())
-
-    for path in sorted(rpc_docs):
-        if "GET" in rpc_docs[path] and not path.startswith(("/monitor", "/fetch_protocol")):
-            read(step, chain, path)
 
 
 def read(step: Steps, chain: Chain, path: str) -> None:

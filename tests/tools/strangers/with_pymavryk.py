@@ -14,18 +14,16 @@ from decimal import Decimal
 from pymavryk.crypto.key import Key
 from pymavryk.michelson.forge import forge_base58
 from pymavryk.sandbox.node import get_next_baker_key
-from pymavryk.sandbox.parameters import LATEST
+from pymavryk.sandbox.parameters import LATEST, sandbox_addresses
 
 from .pymavryk_chain import BAKERS, Chain, Steps, refused
 from .pymavryk_reads import reads
 
 
-def operations(step: Steps, chain: Chain) -> None:
-    """Operations of managers, and what is read of them."""
-    one, two = chain.using("bootstrap1"), chain.using("bootstrap2")
-    there = two.key.public_key_hash()
-    fresh = chain.using(Key.generate(export=False))
-    home = fresh.key.public_key_hash()
+def transfers(step: Steps, chain: Chain) -> None:
+    """Transfers and revelations, and what is read of them."""
+    one, two, fresh = chain.using("bootstrap1"), chain.using("bootstrap2"), chain.fresh
+    there, home = BAKERS[1], fresh.key.public_key_hash()
 
     @step
     def transfer() -> None:
@@ -34,6 +32,19 @@ def operations(step: Steps, chain: Chain) -> None:
         sent = one.transaction(destination=there, amount=Decimal("2.5")).autofill().sign().inject()
         chain.included(chain.bake(), sent["hash"])
         assert two.balance() >= before + Decimal("2.5")
+
+    @step
+    def alice() -> None:
+        """what an account pays for its revelation and a transfer, to the mumav"""
+        address = sandbox_addresses["alice"]
+        one.transaction(destination=address, amount=4200).fill().sign().inject()
+        chain.bake()
+        own = chain.using("alice")
+        made = own.reveal().transaction(destination=BAKERS[3], amount=69)
+        sent = made.autofill().sign().inject()
+        chain.included(chain.bake(), sent["hash"])
+        # What pymavryk's own tests saw of a real node.
+        assert own.account()["balance"] == "3665"
 
     @step
     def allocate() -> None:
@@ -67,6 +78,12 @@ def operations(step: Steps, chain: Chain) -> None:
         sent = made.autofill().sign().inject()
         assert len(chain.included(chain.bake(), sent["hash"])["contents"]) == 3
         assert chain.shell.contracts[name].delegate() == name
+
+
+def delegations(step: Steps, chain: Chain) -> None:
+    """Batches, delegations, and what the node refuses."""
+    one, two, fresh = chain.using("bootstrap1"), chain.using("bootstrap2"), chain.fresh
+    there, home = BAKERS[1], fresh.key.public_key_hash()
 
     @step
     def bulk() -> None:
@@ -102,6 +119,11 @@ def operations(step: Steps, chain: Chain) -> None:
             "invalid_signature",
             lambda: wrong._spawn(signature=two.transaction(there, 1).autofill().sign().signature).inject(),
         )
+
+
+def preparations(step: Steps, chain: Chain) -> None:
+    """What is made before an operation is injected, and what becomes of it in the mempool."""
+    one, there, home = chain.using("bootstrap1"), BAKERS[1], chain.fresh.key.public_key_hash()
 
     @step
     def forging() -> None:
@@ -227,7 +249,7 @@ def main(url: str) -> int:
         chain.using("dictator").activate_protocol(LATEST).fill().sign().inject()
         assert [chain.bake() for _ in range(3)][-1] == chain.shell.head.hash()
 
-    for part in (operations, waits, reads, denunciation):
+    for part in (transfers, delegations, preparations, waits, reads, denunciation):
         part(step, chain)
 
     @step
