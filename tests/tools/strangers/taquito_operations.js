@@ -296,13 +296,26 @@ async function main() {
     assert.strictEqual((await one.rpc.getUnstakedFinalizableBalance(names[0])).toNumber(), 0);
   });
 
+  await step("a delegate is drained by its consensus key", async () => {
+    const [owner, consensus] = [await fresh("ed"), await fresh("sp")];
+    const [name, key] = [await owner.publicKeyHash(), await consensus.publicKeyHash()];
+    const [ownKit, keyKit] = [toolkit(owner), toolkit(consensus)];
+    await applied(await two.contract.transfer({ to: name, amount: 20 }));
+    await applied(await ownKit.contract.registerDelegate({}));
+    await applied(await ownKit.contract.updateConsensusKey({ pk: await consensus.publicKey() }));
+    const active = async () => (await ownKit.rpc.getDelegates(name)).active_consensus_key === key;
+    await until(active);
+    const drained = { consensus_key: key, delegate: name, destination: key };
+    await applied(await keyKit.contract.drainDelegate(drained), "unknown");
+    assert.strictEqual((await two.mv.getBalance(name)).toNumber(), 0);
+    assert.ok((await two.mv.getBalance(key)).toNumber() > 19000000);
+  });
+
   // What needs contracts, or rollups: refused, as documented
 
   await refused("origination", ["contract", "Michelson", "origination"], () =>
     one.contract.originate({ code: "parameter unit; storage unit; code { CDR; NIL operation; PAIR }", init: "Unit" }),
   );
-
-  // Drain, with the consensus key
 
   process.exitCode = kit.summary();
 }
