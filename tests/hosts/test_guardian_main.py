@@ -91,6 +91,24 @@ async def test_a_group_is_stopped(has_proc: bool, is_paused: bool) -> None:
             assert not lives(*ends)
 
 
+CLEARS_UP = """
+    import os, signal, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print(os.getpid(), flush=True)
+    time.sleep(1)
+    os._exit(7)
+"""
+
+
+async def test_a_patient_group_gets_more_than_the_grace() -> None:
+    async with group(CLEARS_UP) as (child, pids):
+        row = process(pids[0])
+        assert row is not None
+        # Killed at once, but for its patience.
+        await guard(f"patient key {pids[0]} {row[2]}".encode(), grace=0)
+        assert await child.wait() == 7
+
+
 async def test_a_group_whose_id_was_used_again_is_left_alone() -> None:
     async with group(PAUSES) as (_, (leader,)):
         with watched([leader]) as ends:

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +35,25 @@ from accuser import (
 from accuser.scenarios import NODE_ARGUMENTS, SCENARIOS, Scenario, double_baking
 from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, variables_of
 
+FORKS: Final = "ACCUSER_SANDBOX_FORKS"
 RECORDINGS: Final = 3
 """At most, of both: what two runs of processes may differ in is no fault of containers."""
+
+
+def by_processes(run: Callable[[], Awaitable[object]]) -> None:
+    """Run with programs that are executed one by one, as in the image.
+
+    Programs that are cloned, as usual, are so much faster that nodes hear of blocks in another order.
+    """
+
+    async def waited() -> None:
+        await run()
+
+    os.environ[FORKS] = "no"
+    try:
+        trio.run(waited)
+    finally:
+        del os.environ[FORKS]
 
 
 def by_image(scenario: Scenario, protocol: Protocol, **options: Any) -> None:
@@ -73,7 +91,7 @@ def faults(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
     differences: list[str] = []
     for number in range(RECORDINGS):
         here, there = folder / f"processes{number}.jsonl", folder / f"image{number}.jsonl"
-        trio.run(partial(run, SANDBOX, protocol, record=Recording(here)))
+        by_processes(partial(run, SANDBOX, protocol, record=Recording(here)))
         try:
             by_image(scenario, protocol, record=Recording(there))
         except AccuserError as error:

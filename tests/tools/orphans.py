@@ -35,8 +35,8 @@ trio.run(main)
 """
 LONGEST: Final = 2.5
 """Seconds until the kill, at most; the node is ready after about one."""
-GONE: Final = 60.0
-"""Seconds in which all must have gone; a guardian gives ten to what heeds no SIGTERM."""
+GONE: Final = 180.0
+"""Seconds in which all must have gone; a guardian gives two minutes to what removes containers."""
 
 
 def kill_owners(engine: TestEngine, number: int, chance: random.Random) -> list[str]:

@@ -183,7 +183,9 @@ class Container(SharedTransport):
         words = (self.engine.name, *self._run_words(self.engine, self.known))
         script = (_SCRIPTS / "lifeline.sh").read_text()
         self._lifeline = await spawn(
-            ("sh", "-c", script, "sh", self.engine.name, self.name, str(self.volume()), *words), os.environ
+            ("sh", "-c", script, "sh", self.engine.name, self.name, str(self.volume()), *words),
+            os.environ,
+            patient=True,
         )
         self._reports = Reports(self._lifeline.stdout, self._token)
         try:

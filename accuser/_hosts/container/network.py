@@ -170,7 +170,7 @@ class ContainerNetwork:
         # Names are whatever the user calls containers; nobody asks a server of names for them.
         words = ("--label", f"{LABEL}={owner()}", *(("--disable-dns",) if engine.is_podman else ()))
         command = ("sh", "-c", script, "sh", engine.name, self.name, *words)
-        self._lifeline = child = await spawn(command, os.environ)
+        self._lifeline = child = await spawn(command, os.environ, patient=True)
         try:
             said = b""
             while not said and (data := await child.stdout.receive_some()):

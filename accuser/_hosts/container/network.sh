@@ -11,7 +11,7 @@ echo made
 cat >/dev/null
 exec </dev/null >/dev/null 2>&1
 # Containers that are on it end at the same time as a rule, and hold it until then.
-tries=60
+tries=100
 until "$engine" network rm "$name"; do
     "$engine" network inspect "$name" || exit 0
     tries=$((tries - 1))

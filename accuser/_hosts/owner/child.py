@@ -152,7 +152,11 @@ class Child:
 
 @trio.lowlevel.enable_ki_protection
 async def spawn(
-    command: tuple[str, ...], environment: Mapping[str, str], forked: tuple[str, ...] | None = None
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    forked: tuple[str, ...] | None = None,
+    *,
+    patient: bool = False,
 ) -> Child:
     """Start ``command``; its standard input is a pipe that stays open and empty.
 
@@ -160,6 +164,7 @@ async def spawn(
         command: the words that execute it.
         environment: all its variables.
         forked: its ``sys.argv``, if it is a program of the sandbox, which can be forked as well.
+        patient: it clears up by itself when we are gone, and is to have the time for that.
 
     Raises:
         SpawnFailed: the operating system refused this process, what is needed to control it, or a
@@ -168,7 +173,7 @@ async def spawn(
     Cancelling is noticed before the start or after it, and leaves no process.
     """
     try:
-        with guardian.announced() as guard:
+        with guardian.announced(patient) as guard:
             process = await _start(command, guard.environment(environment), forked, guard)
     except EXHAUSTED as error:
         raise SpawnFailed(command, str(error) or type(error).__name__) from error

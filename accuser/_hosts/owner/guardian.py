@@ -71,13 +71,16 @@ class Guardian:
         return self._lifeline
 
     @contextmanager
-    def announced(self) -> Generator[Guard]:
+    def announced(self, patient: bool = False) -> Generator[Guard]:
         """Say that the block starts a process; if it fails, there is none.
+
+        Args:
+            patient: it clears up by itself when we are gone, and is to have the time for that.
 
         Raises `OSError` if there can be no guardian, `ValueError` if its grace is no number.
         """
         key = self._new_key()
-        guard = Guard(self, key)
+        guard = Guard(self, key, patient)
         try:
             self._tell(key, f"spawn {key}".encode())
             yield guard
@@ -240,6 +243,7 @@ class Guard:
 
     _guardian: Guardian
     _key: str
+    _patient: bool
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Add what the child is found by to its environment."""
@@ -249,9 +253,10 @@ class Guard:
         """Say that the child is there, and leads a group of its own. It must not be reaped yet."""
         row = process(child.pid) if HAS_PROC else None
         start = "-" if row is None else row[2]
+        verb = "patient" if self._patient else "group"
         # If the guardian died just now and cannot be replaced, the next one is told.
         with contextlib.suppress(OSError, ValueError):
-            self._guardian._tell(self._key, f"group {self._key} {child.pid} {start}".encode())
+            self._guardian._tell(self._key, f"{verb} {self._key} {child.pid} {start}".encode())
 
     def forget(self) -> None:
         """Say that the child has been reaped, or was never started."""

@@ -44,6 +44,9 @@ KILLED = 5.0
 """Seconds that what was killed may take to vanish: a process in a system call that cannot be
 interrupted is left to its fate."""
 
+PATIENCE = 120.0
+"""Seconds that a group gets which clears up by itself when its owner is gone, as what removes a container."""
+
 STEP = 0.02
 """Seconds between two looks at the processes, once the owner is gone."""
 
@@ -96,6 +99,7 @@ class Charge:
     def __init__(self) -> None:
         self.spawning: set[str] = set()
         self.groups: dict[str, tuple[int, str]] = {}
+        self.patient: set[str] = set()
         self.paths: dict[str, tuple[int, bytes]] = {}
 
     def take(self, descriptor: int) -> None:
@@ -112,35 +116,41 @@ class Charge:
         self.spawning.discard(name)
         if verb == b"spawn":
             self.spawning.add(name)
-        elif verb == b"group":
+        elif verb in (b"group", b"patient"):
             number, start = rest[0].decode().split(" ")
             if not HAS_PROC:
                 # To look costs a process here, which the owner has no time for.
                 row = process(int(number))
                 start = "" if row is None else row[2]
             self.groups[name] = (int(number), start)
+            if verb == b"patient":
+                self.patient.add(name)
         elif verb == b"path":
             inode, path = rest[0].split(b" ", 1)
             self.paths[name] = (int(inode), path)
         else:
             self.groups.pop(name, None)
+            self.patient.discard(name)
             self.paths.pop(name, None)
 
     def clear_up(self, grace: float) -> None:
-        """End every group, all with one grace, then remove the paths."""
+        """End every group, all with one grace but for the patient ones, then remove the paths."""
         begun = time.monotonic()
         rows = processes()
-        ours = {group for key, (group, start) in self.groups.items() if is_ours(key, group, start, rows)}
+        found = {key for key, (group, start) in self.groups.items() if is_ours(key, group, start, rows)}
+        ours = {self.groups[key][0] for key in found}
+        slow = {self.groups[key][0] for key in found & self.patient}
         warned: set[int] = set()
         while True:
             ours |= self._appeared(rows)
             living = {row[0] for row in rows.values() if row[1] not in "ZX"} & ours
             elapsed = time.monotonic() - begun
             settling = bool(self.spawning) and elapsed < SETTLE
-            if not (living or settling) or elapsed > grace + KILLED:
+            waited = max(grace, PATIENCE) if living & slow else grace
+            if not (living or settling) or elapsed > waited + KILLED:
                 break
             if elapsed >= grace:
-                send(living, signal.SIGKILL)
+                send(living if elapsed >= waited else living - slow, signal.SIGKILL)
             else:
                 send(living - warned, signal.SIGTERM)
                 # A stopped process would keep the signal for later.
