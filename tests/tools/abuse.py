@@ -257,8 +257,8 @@ def table(abused: Abuse, seconds: float, seed: int) -> str:
         "",
         f"{seconds / 60:.1f} minutes with seed {seed}, {os.cpu_count()} processors. {abused.blocks} blocks "
         f"were baked. Of those that were waited for: {each}, each of these as it was down or "
-        f"restarted. {len(took_all)} were ended by SIGTERM, none later than {max(took_all):.2f} s, of a grace of {GRACE:g} s. "
-        "No process and no directory was left.",
+        f"restarted. {len(took_all)} were ended by SIGTERM, none later than {max(took_all):.2f} s, of a "
+        f"grace of {GRACE:g} s. No process and no directory was left.",
     ]
     return "\n".join(lines)
 
