@@ -20,6 +20,9 @@ ROUNDS = 5
 COMMANDS = 20
 """Client commands in a round."""
 
+MORE = 9
+"""Tests more, of which each is what the two runs differ by."""
+
 FORKS = "ACCUSER_SANDBOX_FORKS"
 NODE = ("--synchronisation-threshold 0",)
 
@@ -46,7 +49,9 @@ def measure_everyday(_: Writer) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "test_it.py").write_text(TEST)
         options = ("-q", "-p", "no:cacheprovider", "-o", "trio_mode=true", folder)
-        rows.append(_each_test("a test with node, client and accuser", options, folder))
+        for form, most in (("sandbox", 3), ("memory", 0.5)):
+            label = f"a test with node, client and accuser, --mavkit {form}"
+            rows.append(_each_test(label, ("--mavkit", form, *options), folder, most))
     return rows
 
 
@@ -99,17 +104,16 @@ async def _round(client: Client) -> float:
     return (_children() - before) * 1000 / COMMANDS
 
 
-def _each_test(measure: str, options: Sequence[str], folder: str) -> Row:
+def _each_test(measure: str, options: Sequence[str], folder: str, most: float) -> Row:
     """What one test more costs: the difference between many and one."""
-    many = 9
     ours, floor = [], []
     for _ in range(ROUNDS):
         floor.append(_import())
-        one = _cost(("-m", "pytest", "--mavkit", "sandbox", *options))
-        for number in range(many):
+        one = _cost(("-m", "pytest", *options))
+        for number in range(MORE):
             (Path(folder) / f"test_{number}.py").write_text(TEST)
-        all_of_them = _cost(("-m", "pytest", "--mavkit", "sandbox", *options))
-        for number in range(many):
+        all_of_them = _cost(("-m", "pytest", *options))
+        for number in range(MORE):
             (Path(folder) / f"test_{number}.py").unlink()
-        ours.append((all_of_them - one) / many)
-    return compared(measure, ours, floor, "ms", most=3, of="import trio")
+        ours.append((all_of_them - one) / MORE)
+    return compared(measure, ours, floor, "ms", most=most, of="import trio")

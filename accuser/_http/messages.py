@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
@@ -104,6 +104,13 @@ class HandingStream(trio.abc.Stream):
     @abstractmethod
     def take_now(self) -> Message | bytes | None:
         """The same, if something is there."""
+
+
+class HandingListener(trio.abc.Listener[HandingStream]):
+    """Takes the connections of such streams."""
+
+    on_arrival: Callable[[HandingStream], object] | None = None
+    """Given each connection at once, if nobody is stopped and none waits, in place of `accept`."""
 
 
 def written(connection: h11.Connection, events: Iterable[h11.Event]) -> bytes:

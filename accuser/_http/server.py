@@ -13,6 +13,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -22,7 +23,7 @@ import trio
 
 from .answering import READ_SIZE, InBytes, TooLarge, Whole, is_plain_answer
 from .client import closed_at_once
-from .messages import Asked, HandingStream
+from .messages import Asked, HandingListener, HandingStream
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request's body; a greater one is answered by 413."""
@@ -37,6 +38,10 @@ _JSON: Final = "application/json"
 _TEXT: Final = "text/plain"
 _has_parts_alone: Final = re.compile(r"(?:/[A-Za-z0-9_.~-]+)+/?").fullmatch
 """Of a target: nothing in it is quoted, and no query follows."""
+
+
+# `json.dumps` would make an encoder for each value.
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @attrs.frozen
@@ -169,7 +174,7 @@ Handler = Callable[[Request], Awaitable[Answer | Feed]]
 
 def dump(value: object) -> bytes:
     """A JSON value and a line end, as every answer and every item of a stream is written."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return _encode(value).encode() + b"\n"
 
 
 async def serve_connection(
@@ -201,6 +206,26 @@ async def serve_connection(
     finally:
         if not closed_at_once(stream):
             await trio.aclose_forcefully(stream)
+
+
+async def serve_listener(listener: trio.abc.Listener[trio.abc.Stream], handler: Handler) -> None:
+    """Answer the requests of all connections to a listener, for ever."""
+    if isinstance(listener, trio.SocketListener):
+        # Which knows what to do when there are no more descriptors.
+        await trio.serve_listeners(partial(serve_connection, handler=handler), [listener])
+    async with trio.open_nursery() as nursery:
+
+        def serve(stream: trio.abc.Stream) -> None:
+            nursery.start_soon(serve_connection, stream, handler)
+
+        if isinstance(listener, HandingListener):
+            listener.on_arrival = serve
+        try:
+            while True:
+                serve(await listener.accept())
+        finally:
+            if isinstance(listener, HandingListener):
+                listener.on_arrival = None
 
 
 @attrs.frozen

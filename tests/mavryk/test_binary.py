@@ -28,6 +28,7 @@ from accuser._mavryk.codec.binary.schema import (
     listed,
 )
 from accuser._mavryk.codec.binary.services import service
+from accuser._mavryk.codec.binary.words import Slots
 
 PROTOCOL: Final = "PtBoreasK2KPuKbeYtXeEdudEHS7YcMFHE9amwheUc4kejTxgRi"
 
@@ -48,6 +49,8 @@ PROTOCOL: Final = "PtBoreasK2KPuKbeYtXeEdudEHS7YcMFHE9amwheUc4kejTxgRi"
         (Nullable(UINT8), 7, "0107"),
         (TEXT, "né", "000000036ec3a9"),
         (listed(UINT16), [1, 258], "0000000400010102"),
+        (Sized(Slots()), [1, 258], "0000000400010102"),
+        (Sized(Slots()), [], "00000000"),
         (Sized(Hex(), width=1), "abcd", "02abcd"),
     ],
 )
@@ -208,3 +211,16 @@ def test_manager_operations_and_their_receipts() -> None:
     assert found.answer.from_bytes(data, PROTOCOL) == operation
     # The receipt of the stake, written out: status, case of a transfer, no storage, one change.
     assert bytes.fromhex("000000000000360400") in data
+
+
+@pytest.mark.parametrize("value", [[0, 65535], [65536], [-1], [1, True], ["1"], [1.0], {1: 2}, "12", None, 3])
+def test_numbers_that_are_packed_at_once_are_judged_as_one_by_one(value: object) -> None:
+    def written(schema: Schema) -> object:
+        try:
+            return schema.to_bytes(value)
+        except BinaryError as error:
+            return str(error)
+
+    assert written(Sized(Slots())) == written(listed(UINT16))
+    with pytest.raises(BinaryError, match="Not enough data"):
+        Sized(Slots()).from_bytes(bytes.fromhex("00000003000102"))

@@ -23,6 +23,7 @@ from .fields import ForgeError, Reader
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurve
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -143,18 +144,25 @@ def sign_digest(secret: str, digest: bytes) -> bytes:
     """The 64-byte signature of a digest of 32 bytes. Raises ``Base58Error`` for no secret key."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
     curve, data = _secret(secret)
     if curve is Curve.ED25519:
-        return Ed25519PrivateKey.from_private_bytes(data).sign(digest)
+        return _ed25519(data).sign(digest)
     private = ec.derive_private_key(int.from_bytes(data, "big"), _ec(curve))
     r, s = decode_dss_signature(private.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
     if curve is Curve.SECP256K1:
         # Of the two values that fit, upstream's library takes the lower one alone.
         s = min(s, _SECP256K1_ORDER - s)
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+@lru_cache(maxsize=16)
+def _ed25519(data: bytes) -> Ed25519PrivateKey:
+    # To make one is to compute its public key, which takes as long as to sign.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(data)
 
 
 def public_key_of(secret: str) -> str:

@@ -326,6 +326,8 @@ def voted(state: State, calendar: Calendar, level: int, votes: tuple[Operation, 
         assert isinstance(operation.content, Proposals | Ballot)
         now = now.with_vote(operation.content)
     now, adopted = now.at_end_of(level, calendar)
+    if now is state.amendment and adopted is None:
+        return state
     return attrs.evolve(state, amendment=now, protocol=adopted or state.protocol)
 
 

@@ -99,12 +99,17 @@ class Account:
 
     def paid(self, change: int, level: int, calendar: Calendar, *, delegated: int = 0) -> Account:
         """The account after a change of what it can spend, or of what others delegate to it."""
-        after = attrs.evolve(self, spendable=self.spendable + change, delegated=self.delegated + delegated)
         before = self.least_spendable(level, calendar)
-        least = min(before, after.free)
+        least = min(before, self.free + change + delegated)
         known = self.least_at is not None and calendar.cycle(self.least_at) == calendar.cycle(level)
         at = self.least_at if known and least == before else level
-        return attrs.evolve(after, least=least, least_at=at)
+        return attrs.evolve(
+            self,
+            spendable=self.spendable + change,
+            delegated=self.delegated + delegated,
+            least=least,
+            least_at=at,
+        )
 
     def key_at(self, cycle: int) -> str | None:
         """The public key that it bakes and attests with in a cycle."""

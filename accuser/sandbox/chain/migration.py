@@ -66,7 +66,7 @@ def follow(network: Network, before: str, after: State, level: int, block: str) 
     """
     protocol = decided(network, after.protocol, level)
     if protocol == before:
-        return attrs.evolve(after, protocol=protocol)
+        return after if after.protocol == protocol else attrs.evolve(after, protocol=protocol)
     check_known(protocol, block)
     old, new = KNOWN_PROTOCOLS[before], KNOWN_PROTOCOLS[protocol]
     if new.previous is not old:

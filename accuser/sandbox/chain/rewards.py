@@ -145,7 +145,8 @@ def set_active(book: Book, pkh: str) -> None:
     account, rules = book.accounts[pkh], book.rules
     gone = account.inactive or account.active_until < book.cycle
     until = book.cycle + rules.tolerated_inactivity + (rules.rights_delay if gone else 0)
-    book.put(attrs.evolve(account, inactive=False, active_until=max(account.active_until, until)))
+    if account.inactive or account.active_until < until:
+        book.put(attrs.evolve(account, inactive=False, active_until=max(account.active_until, until)))
 
 
 def deactivate(book: Book) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ is baked by the owner of slot ``r`` modulo the committee size
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final
@@ -43,7 +42,7 @@ def _hash(public_key: str) -> str:
     return public_key_hash(public_key)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Rights:
     """The draw for a set of delegates. With no delegate at all, nobody owns anything."""
 
@@ -52,7 +51,7 @@ class Rights:
 
     def owners(self, level: int, cycle: int) -> tuple[Delegate, ...]:
         """The owner of each slot of a level, in the order of the slots."""
-        return _draw(self.delegates, self.committee_size, level, cycle)
+        return _draw(self, level, cycle)
 
     def owner(self, level: int, cycle: int, slot: int) -> Delegate | None:
         """The owner of one slot; None for a slot that does not exist."""
@@ -65,7 +64,7 @@ class Rights:
 
     def slots(self, level: int, cycle: int) -> dict[str, list[int]]:
         """The slots of each delegate that has any, ascending, by public key hash."""
-        known = _slots(self.delegates, self.committee_size, level, cycle)
+        known = _slots(self, level, cycle)
         return {pkh: list(own) for pkh, own in known.items()}
 
     def public_key(self, pkh: str) -> str | None:
@@ -74,23 +73,22 @@ class Rights:
 
 
 @lru_cache(maxsize=4096)
-def _draw(delegates: Sequence[Delegate], committee_size: int, level: int, cycle: int) -> tuple[Delegate, ...]:
+def _draw(rights: Rights, level: int, cycle: int) -> tuple[Delegate, ...]:
+    delegates = rights.delegates
     bounds = list(accumulate(delegate.stake for delegate in delegates))
     if not bounds or bounds[-1] <= 0:
         return ()
     prefix = SEED + cycle.to_bytes(4, "big") + level.to_bytes(4, "big")
     owners = []
-    for slot in range(committee_size):
+    for slot in range(rights.committee_size):
         number = int.from_bytes(blake2b(prefix + slot.to_bytes(4, "big"), 16), "big")
         owners.append(delegates[bisect.bisect_right(bounds, number % bounds[-1])])
     return tuple(owners)
 
 
 @lru_cache(maxsize=64)
-def _slots(
-    delegates: tuple[Delegate, ...], committee_size: int, level: int, cycle: int
-) -> dict[str, list[int]]:
+def _slots(rights: Rights, level: int, cycle: int) -> dict[str, list[int]]:
     slots: dict[str, list[int]] = {}
-    for slot, owner in enumerate(_draw(delegates, committee_size, level, cycle)):
+    for slot, owner in enumerate(_draw(rights, level, cycle)):
         slots.setdefault(owner.pkh, []).append(slot)
     return slots

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 MARGIN: Final = 78
@@ -83,7 +84,7 @@ class _Printer:
 
     def _text(self, text: str) -> None:
         self.parts.append(text)
-        self._column += len(text.encode())
+        self._column += _size(text)
 
 
 def _members(value: dict[str, object] | list[object]) -> Iterator[tuple[str | None, object]]:
@@ -97,10 +98,10 @@ def _members(value: dict[str, object] | list[object]) -> Iterator[tuple[str | No
 def _width(value: object, widths: _Widths) -> int:
     """Bytes of a value on one line; those of objects and arrays are kept in ``widths``."""
     if not isinstance(value, dict | list) or not value:
-        return len(_leaf(value).encode())
+        return _size(_leaf(value))
     width = 4 + 2 * (len(value) - 1)
     for name, member in _members(value):
-        width += _width(member, widths) + (0 if name is None else len(_string(name).encode()) + 2)
+        width += _width(member, widths) + (0 if name is None else _size(_string(name)) + 2)
     widths[id(value)] = width
     return width
 
@@ -108,16 +109,24 @@ def _width(value: object, widths: _Widths) -> int:
 def _member_width(name: str | None, member: object, widths: _Widths) -> int:
     known = widths.get(id(member))
     width = _width(member, widths) if known is None else known
-    return width + (0 if name is None else len(_string(name).encode()) + 2)
+    return width + (0 if name is None else _size(_string(name)) + 2)
 
 
 def _leaf(value: object) -> str:
     if isinstance(value, str):
         return _string(value)
+    if type(value) is int:
+        return str(value)
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.0f}" if value.is_integer() else f"{value:g}"
     return json.dumps(value)
 
 
+# Files of marks and answers have the same few names and addresses again and again.
+@lru_cache(maxsize=512)
 def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

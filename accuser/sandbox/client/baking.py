@@ -298,15 +298,22 @@ async def baker(context: Context, keys: Sequence[Key], protocol: str, options: B
     return Baker(context, keys, options, values, chain_id, BakingEvents(context, protocol))
 
 
+_NO_NONCE: Final = b"\xff" * 8
+
+
 def mined(shell: ShellHeader, data: ProtocolData, threshold: int) -> ProtocolData:
     """The same data with a nonce whose stamp is not above ``threshold``."""
-    before, unsigned = shell.to_bytes(), attrs.evolve(data, signature=ZERO_SIGNATURE)
-    nonce = 0
+    unsigned = attrs.evolve(data, signature=ZERO_SIGNATURE, proof_of_work_nonce=_NO_NONCE)
+    before, found, after = unsigned.to_bytes().partition(_NO_NONCE)
+    assert found
+    assert _NO_NONCE not in after
+    before = shell.to_bytes() + before
+    number = 0
     while True:
-        tried = attrs.evolve(unsigned, proof_of_work_nonce=nonce.to_bytes(8, "big"))
-        if int.from_bytes(blake2b(before + tried.to_bytes())[:8], "big") <= threshold:
-            return attrs.evolve(data, proof_of_work_nonce=tried.proof_of_work_nonce)
-        nonce += 1
+        nonce = number.to_bytes(len(_NO_NONCE), "big")
+        if int.from_bytes(blake2b(before + nonce + after)[:8], "big") <= threshold:
+            return attrs.evolve(data, proof_of_work_nonce=nonce)
+        number += 1
 
 
 def seed_nonce_hash(key: Key, level: int) -> str:

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -232,8 +232,8 @@ class Wallet:
             lock, is_ours = self._opened(path)
             try:
                 fcntl.lockf(lock, fcntl.LOCK_EX)
-                # Another one may have removed it while we waited, and somebody made a new one.
-                if not _is_at(lock, path):
+                # Its maker may have removed it while we waited, and somebody made a new one.
+                if not (is_ours or _is_at(lock, path)):
                     continue
                 try:
                     yield
@@ -248,11 +248,13 @@ class Wallet:
         """A descriptor of the file, and whether it was made."""
         flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 return os.open(path, flags | os.O_EXCL, 0o644), True
             except FileExistsError:
                 return os.open(path, flags, 0o644), False
+            except FileNotFoundError:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                return self._opened(path)
         except OSError as error:
             raise WalletError(f"could not write in {self.folder}: {error.strerror}") from error
 
@@ -261,22 +263,29 @@ class Wallet:
 
     def _read(self, path: Path, entity: str, default: Any) -> Any:
         try:
-            return json.loads(path.read_bytes())
+            with open(path, "rb", buffering=0) as file:
+                return json.loads(file.readall())
         except FileNotFoundError:
             return default
         except (OSError, ValueError) as error:
             raise WalletError(f"could not read the {entity} alias file: {error}") from error
 
     def _write(self, path: Path, content: object) -> None:
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        text = pretty(content).encode()
+        temporary = f"{path}.{os.getpid()}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
             # Keys are for nobody else's eyes, not even for a moment.
-            with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as file:
-                file.write(pretty(content))
-            temporary.replace(path)
+            file = os.open(temporary, flags, 0o600)
+            try:
+                while text:
+                    text = text[os.write(file, text) :]
+            finally:
+                os.close(file)
+            os.replace(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                os.unlink(temporary)
             raise WalletError(f"could not write the {path.name} file: {error.strerror}") from error
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -29,11 +29,19 @@ def is_rebound(host: str) -> bool:
     """
     name = host.strip().lower()
     name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(name)
+    if _is_address(name):
         return False
     parts = name.rstrip(".").split(".")
     return len(parts) > 1 and parts[-1] not in _PRIVATE and name != socket.gethostname().lower()
+
+
+@lru_cache(maxsize=64)
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def is_of_a_page(request: Mapping[str, str]) -> bool:

@@ -21,7 +21,7 @@ from typing import Final
 import attrs
 import trio
 
-from ..._http.server import Handler, serve_connection
+from ..._http.server import serve_listener
 from ..chain.chain import Chain
 from ..chain.trace import NodeError
 from ..sink.descriptor import say
@@ -241,7 +241,7 @@ async def serve(
                 value = {"host": client.host, "port": client.port, "acl_policy": "AllowAll"}
                 text = f"starting local RPC server on {client.host}:{client.port} (acl = AllowAll)"
                 await node.events.main("starting_local_rpc_server", value, text)
-                nursery.start_soon(_serve_clients, client, handler)
+                nursery.start_soon(serve_listener, client.listener, handler)
             if node.synchronisation.is_bootstrapped:
                 await node.events.bootstrapped()
             await node.events.main("node_is_ready", {}, "the Mavryk node is now running")
@@ -307,13 +307,6 @@ def _peers_taken(point: Point) -> str:
 
 async def _accept(listening: Listening, network: PeerNetwork) -> None:
     await trio.serve_listeners(network.accept, [listening.listener])
-
-
-async def _serve_clients(listening: Listening, handler: Handler) -> None:
-    async def serve_one(stream: trio.abc.Stream) -> None:
-        await serve_connection(stream, handler)
-
-    await trio.serve_listeners(serve_one, [listening.listener])
 
 
 async def _connect_once(network: PeerNetwork, point: Point) -> None:

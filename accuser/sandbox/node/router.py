@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from inspect import isawaitable
 from typing import Any, Final
 
 import attrs
@@ -237,7 +236,7 @@ async def _answer(
     # The one place where answers are written: handlers return values, whatever the client speaks.
     try:
         value = handle(call)
-        if isawaitable(value):
+        if hasattr(value, "__await__"):
             value = await value
         if isinstance(value, Feed):
             return voice.stream(value).sealed()

@@ -138,6 +138,10 @@ def understood(asked: MediaType, received: str, method: str, path: str, protocol
     return _JSON_WIRE if received in ("", JSON) and asked != "binary" else None
 
 
+# `json.dumps` would make an encoder for each value.
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def headers_and_body(
     asked: MediaType, method: str, path: str, value: object
 ) -> tuple[Mapping[str, str], bytes | None]:
@@ -152,5 +156,5 @@ def headers_and_body(
     known = service(method, path) if asked == "binary" else None
     if known is not None and known.request is not None:
         return {**headers, "content-type": frames.MEDIA_TYPE}, frames.framed(known.request, value)
-    body = json.dumps(value, separators=(",", ":")).encode()
+    body = _encode(value).encode()
     return {**headers, "content-type": JSON}, body

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from .uri import Format, Level, Section
@@ -32,12 +33,12 @@ def json_text(value: object) -> str:
     infinities and not-a-number are written raw, which is not JSON: so does upstream.
     """
     match value:
+        case str():
+            return _string(value)
         case None:
             return "null"
         case bool():
             return "true" if value else "false"
-        case str():
-            return _string(value)
         case int():
             return str(int(value))
         case float():
@@ -50,6 +51,8 @@ def json_text(value: object) -> str:
             raise TypeError(f"no JSON for {type(value).__name__}")
 
 
+# Names of fields and sections, hashes and addresses come again with every event.
+@lru_cache(maxsize=1024)
 def _string(text: str) -> str:
     try:
         text.encode()
@@ -133,6 +136,8 @@ def wrapped(text: str) -> list[str]:
 
     A word of several lines (an error) begins a line of its own.
     """
+    if len(text) < MARGIN and "\n" not in text:
+        return [text.replace(NO_BREAK_SPACE, " ")]
     lines = [""]
     words = text.split(" ")
     for index, word in enumerate(words):

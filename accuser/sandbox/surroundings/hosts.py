@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 
+@lru_cache(maxsize=64)
 def normal_host(host: str) -> str:
     """One text for each address."""
     if host == "localhost":

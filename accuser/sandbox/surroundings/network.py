@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from ..._http.messages import HandingListener
 from .hosts import normal_host
 from .memory import Connection, Gate, connected
 
@@ -18,7 +19,7 @@ FIRST_FREE_PORT: Final = 49_152
 """For who listens on port 0."""
 
 
-class Listener(trio.abc.Listener[Connection]):
+class Listener(HandingListener):
     """Takes the connections to one address, which wait for it in their order."""
 
     def __init__(
@@ -39,8 +40,12 @@ class Listener(trio.abc.Listener[Connection]):
     def arrive(self, connection: Connection) -> None:
         connection.gate = self._gate
         self._own(connection)
-        self._waiting.append(connection)
-        self._parked.unpark_all()
+        is_held = self._gate is not None and self._gate.is_closed
+        if self.on_arrival is None or is_held or self._waiting:
+            self._waiting.append(connection)
+            self._parked.unpark_all()
+        else:
+            self.on_arrival(connection)
 
     async def accept(self) -> Connection:
         await trio.lowlevel.checkpoint()

@@ -210,7 +210,8 @@ class ProgramTask:
         return connect
 
     async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        await trio.lowlevel.checkpoint()
+        # Others get their turn when an answer is waited for.
+        await trio.lowlevel.checkpoint_if_cancelled()
         await self._gate.passed()
         connection = self.network.connect(host, port, self._gate)
         self._ends.add(connection)

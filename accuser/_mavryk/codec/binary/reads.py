@@ -25,10 +25,11 @@ from .schema import (
     Nullable,
     Pair,
     Schema,
+    Sized,
     Source,
     listed,
 )
-from .words import CONTRACT, KEY_HASH, OPERATION, PEER, PROTOCOL, PUBLIC_KEY, TIMESTAMP
+from .words import CONTRACT, KEY_HASH, OPERATION, PEER, PROTOCOL, PUBLIC_KEY, TIMESTAMP, Slots
 
 _BALLOT: Final = Enum(("yay", "nay", "pass"))
 _MIN_DELEGATED: Final = Record(Field("amount", AMOUNT), Optional("level", LEVEL_INFO))
@@ -117,7 +118,7 @@ VALIDATORS: Final = listed(
     Record(
         Field("level", LEVEL),
         Field("delegate", KEY_HASH),
-        Field("slots", listed(UINT16)),
+        Field("slots", Sized(Slots())),
         Field("consensus_key", KEY_HASH),
     )
 )

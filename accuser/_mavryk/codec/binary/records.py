@@ -131,13 +131,16 @@ class Record(Schema):
             (field.name, field.schema.read) if type(field) is Field else (None, field.read)
             for field in fields
         )
+        self._writes: Final = tuple(
+            (field, field.name if type(field) is Field else None, field.schema.write) for field in fields
+        )
 
     def write(self, value: Any, out: bytearray) -> None:
         """See `Schema.write`."""
         if isinstance(value, _Taken):
             self._write(value.fields, out)
             return
-        if not isinstance(value, Mapping):
+        if not isinstance(value, (dict, Mapping)):
             raise BinaryError(f"{str(value)[:50]} is no object")
         fields = dict(value)
         self._write(fields, out)
@@ -145,8 +148,14 @@ class Record(Schema):
             raise BinaryError(f"At /{next(iter(fields))}, unexpected object field {next(iter(fields))}")
 
     def _write(self, fields: dict[str, Any], out: bytearray) -> None:
-        for field in self.fields:
-            field.write(fields, out)
+        for field, name, write in self._writes:
+            if name not in fields:
+                field.write(fields, out)
+                continue
+            try:
+                write(fields.pop(name), out)
+            except BinaryError as error:
+                raise BinaryError(f"{name}: {error}") from error
 
     def read(self, source: Source) -> dict[str, Any]:
         """See `Schema.read`."""
@@ -180,7 +189,7 @@ class Union(Schema):
 
     def write(self, value: Any, out: bytearray) -> None:
         """See `Schema.write`."""
-        if not isinstance(value, Mapping):
+        if not isinstance(value, (dict, Mapping)):
             raise BinaryError(f"{str(value)[:50]} is no object")
         fields = value.fields if isinstance(value, _Taken) else dict(value)
         word = fields.pop(self.by, None)
@@ -212,7 +221,7 @@ class Shapes(Schema):
 
     def write(self, value: Any, out: bytearray) -> None:
         """See `Schema.write`."""
-        tag = self.by_names.get(frozenset(value)) if isinstance(value, Mapping) else None
+        tag = self.by_names.get(frozenset(value)) if isinstance(value, (dict, Mapping)) else None
         if tag is None:
             raise BinaryError(f"{str(value)[:50]} is of no shape that is known here")
         out.append(tag)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -18,7 +20,7 @@ from ..fields import ForgeError
 from ..forge import parse_timestamp
 from ..keys import Curve
 from .records import Field, Record
-from .schema import INT64, LEVEL, TEXT, UINT8, BinaryError, Hex, Rest, Schema, Sized, Source, listed
+from .schema import INT64, LEVEL, TEXT, UINT8, UINT16, BinaryError, Hex, Rest, Schema, Sized, Source, listed
 
 _ZEROS: Final = bytes(64)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -290,3 +292,25 @@ RAW_HEADER: Final[Sequence[Field]] = (*SHELL, Field("protocol_data", Hex()))
 RAW_OPERATION: Final = Record(Field("branch", BLOCK), Field("data", Hex()))
 RAW_BYTES: Final = Sized(Hex())
 NAME: Final = TEXT
+
+
+class Slots(Rest):
+    """Numbers of two bytes up to the end. A committee has many, so that all are packed at once."""
+
+    def __init__(self) -> None:
+        super().__init__(UINT16)
+
+    def write(self, value: Any, out: bytearray) -> None:
+        """See `Schema.write`."""
+        if isinstance(value, list | tuple) and set(map(type, value)) == {int}:
+            with suppress(struct.error):
+                out += struct.pack(f">{len(value)}H", *value)
+                return
+        super().write(value, out)  # which says what is wrong, if anything is
+
+    def read(self, source: Source) -> list[Any]:
+        """See `Schema.read`."""
+        count, part = divmod(source.end - source.position, UINT16.size)
+        if part:
+            return super().read(source)
+        return list(struct.unpack(f">{count}H", source.take(count * UINT16.size)))
