@@ -30,8 +30,12 @@ import trio
 
 from .watch import Watch, converted
 
+FOLLOWED: Final = 2
+"""Newest blocks that keep their decoded records while somebody follows, who is given a turn after each large
+read. More of them would not fit into the processor's caches."""
+
 HOT_BYTES: Final = 256 * 1024
-"""Blocks of about this size altogether keep their decoded records: some four reads of a pipe."""
+"""Blocks of about this size altogether keep the records that were asked for: some four reads of a pipe."""
 
 R = TypeVar("R")
 
@@ -117,8 +121,9 @@ class History(Generic[R]):
         first = self.next_index
         block = _Block(first, raw, count, records)
         self.next_index = first + count
-        if self._hot and not self._followers:
-            self._hot[-1].records = None
+        warm = FOLLOWED if self._followers else 1
+        if len(self._hot) >= warm:
+            self._hot[-warm].records = None
         self._blocks.append(block)
         self._hot.append(block)
         self._size += len(raw)
