@@ -6,6 +6,7 @@ Facts: ``tezt/lib_tezos/client.ml``.
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -304,8 +305,14 @@ class Client:
     async def _address_of(self, peer: Node) -> str:
         text = peer.net_address_from(self.node.runner if isinstance(self.node, Node) else None)
         host, _, port = text.rpartition(":")
-        # The client takes addresses alone.
-        found = await trio.socket.getaddrinfo(host.strip("[]"), port, type=trio.socket.SOCK_STREAM)
+        with suppress(ValueError):
+            ipaddress.ip_address(host.strip("[]"))
+            return text
+        try:
+            # The client takes addresses alone.
+            found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        except OSError:
+            return text  # of which the client says that it is none
         address = str(found[0][4][0])
         return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 

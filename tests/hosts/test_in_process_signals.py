@@ -153,7 +153,7 @@ async def test_a_paused_accuser_reads_and_writes_nothing(autojump_clock: MockClo
 async def test_a_paused_node_answers_later(autojump_clock: MockClock, sandbox: Sandbox) -> None:
     async with alone(sandbox) as (node, _):
         node.pause()
-        with trio.move_on_after(100) as waiting:
+        with trio.move_on_after(50) as waiting:
             await node.rpc("get", "/version")
         assert waiting.cancelled_caught
         async with trio.open_nursery() as nursery:
