@@ -15,7 +15,8 @@ TWINS = (Bake(), Bake(), Bake(back=1, flavour=1))
 
 def test_nothing_is_violated() -> None:
     decisions: Counter[str] = Counter()
-    for seed in range(25):
+    # These are small, and have it all.
+    for seed in (0, 1, 183, 198, 213, 284):
         outcome = play(draw(seed))
         assert not outcome.violations, (seed, outcome.violations)
         decisions.update(outcome.decisions)
@@ -26,7 +27,7 @@ def test_nothing_is_violated() -> None:
 
 
 def test_a_seed_decides_everything() -> None:
-    first, again, other = (hashlib.sha256(play(draw(seed)).recording).digest() for seed in (5, 5, 6))
+    first, again, other = (hashlib.sha256(play(draw(seed)).recording).digest() for seed in (284, 284, 183))
     assert first == again != other
 
 
