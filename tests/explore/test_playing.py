@@ -101,6 +101,21 @@ def test_a_migration() -> None:
     assert outcome.decisions["protocol change"] == 1
 
 
+@pytest.mark.parametrize(("round", "again"), [(1, True), (0, False)])
+def test_what_is_denounced_in_the_last_block_of_atlas_may_be_again(
+    round: int, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger of its successors looks for it in round 0, so that this is no fault of an accuser."""
+    votes = tuple(Vote(kind="preattestation", level=3, round=round, slot=slot) for slot in (0, 3))
+    watchers = (Watcher(protocol="atlas"),)
+    schedule = Schedule(protocol="atlas", upgrades={4: "boreas"}, watchers=watchers, steps=votes)
+    monkeypatch.setattr("accuser._explore.ending._is_forgotten", lambda *_: False)
+    violations = play(schedule).violations
+    assert [each.endswith("was included in 2 blocks") for each in violations] == [True] * again
+    monkeypatch.undo()
+    assert not play(schedule).violations
+
+
 @pytest.mark.parametrize(
     ("what", "decision"),
     [
