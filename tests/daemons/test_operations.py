@@ -117,6 +117,7 @@ async def test_signing_needs_a_package_that_is_not_always_there(
 ) -> None:
     operation, _ = await about_the_head(node)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
+    keys._ed25519.cache_clear()
     with pytest.raises(SigningUnavailable, match=r"sign for bootstrap1.*pip install 'accuser\[sandbox\]'"):
         await operation.inject(node, BOOTSTRAP[0])
     assert (await node.rpc("get", PENDING))["validated"] == []

@@ -125,7 +125,7 @@ def test_what_an_executable_violates_is_made_small(
     outcome = play(schedule, judged)
     assert outcome.violations
     small = shrink(outcome, judged, plays=8)
-    assert len(small.schedule.steps) <= 6
+    assert len(small.schedule.steps) <= 10
     text = program(small, "case", judged)
     with pytest.raises(AssertionError):
         printed(text, "case")()
