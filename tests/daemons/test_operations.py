@@ -20,6 +20,7 @@ from accuser import (
     init_with_protocol,
     open_node,
 )
+from accuser._mavryk.codec import keys
 from tests.support.independent import (
     Signed,
     base58check,
