@@ -97,7 +97,7 @@ def test_an_accuser_that_is_not_ready_again_is_found(monkeypatch: Patch, steps: 
 
 
 def test_an_accuser_that_ends_by_itself_is_found(monkeypatch: Patch) -> None:
-    async def watch(self: loop.Accuser, *given: Any) -> Any:
+    async def watch(self: loop.Accuser, *given: Any) -> Any:  # noqa: ASYNC124 - a method's place
         return RpcFailed([], "it ends")
 
     monkeypatch.setattr(loop.Accuser, "_watch", watch)

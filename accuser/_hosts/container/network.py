@@ -61,7 +61,7 @@ class ContainerNetwork:
         Raises:
             ValueError: one of them is not in a container of this network, or both are in the same.
             RunnerError: the container does not run, or this machine cannot make faults
-                (`RunnerFault.NO_FAULTS`, whose detail says what is missing).
+                (``RunnerFault.NO_FAULTS``, whose detail says what is missing).
         """
         await self.lose(one, other, 1.0)
 
