@@ -51,22 +51,22 @@ def scripts_are(form: str) -> Iterator[None]:
 
 def _arguments(command: tuple[str, ...]) -> tuple[str, ...] | None:
     """What `_play` finds as ``sys.argv``: nothing but what executes the program."""
-    return ("", *command) if _words(command[0]) else None
+    return ("", *command) if str(player.__file__) in _words(command[0]) else None
 
 
 def _words(path: str) -> list[str]:
-    """What the shell script that `accuser.testing` has written executes; nothing for another one."""
+    """What a shell script executes, if that is all that it does."""
     try:
         first, _, second = Path(path).read_text().partition("\n")
     except (OSError, UnicodeDecodeError):
         return []
-    is_ours = first == "#!/bin/sh" and str(player.__file__) in second
-    return shlex.split(second.strip().removeprefix("exec "))[:-2] if is_ours else []
+    return shlex.split(second) if first == "#!/bin/sh" and second.startswith("exec ") else []
 
 
 def _play() -> int:
     _, path, *arguments = sys.argv
-    program, *words = _words(path)[2:]
+    # The words before and after are those of the shell, of the interpreter, and the shell's own.
+    program, *words = _words(path)[3:-2]
     sys.argv = [program, *words, path, *arguments]
     runpy.run_path(program, run_name="__main__")
     return 0

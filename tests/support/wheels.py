@@ -36,8 +36,10 @@ def write_wheel(found: Distribution, folder: Path) -> Path:
         for file in found.files or ():
             source = Path(str(found.locate_file(file)))
             inner = f"{about}/{file.name}" if ".dist-info/" in str(file) else str(file)
+            # Of this project what the folder has is packed, wherever it is installed.
             if (
                 ".." in file.parts
+                or (name == file.parts[0] == "accuser")
                 or file.suffix in (".pyc", ".pth")
                 or file.name in ("RECORD", "direct_url.json")
             ):

@@ -22,26 +22,38 @@ finish() {
     kill -KILL "-$$"
 }
 
+leave_alone() {
+    rest=
+    for one in $held; do
+        [ "$one" = "$1" ] || rest="$rest $one"
+    done
+    held=$rest
+}
+
 main() {
     warden=$$
-    held=
+    held= woken=
     # Whoever hangs up has done what the end of the input tells.
     trap '' HUP INT TERM PIPE
-    trap '[ -n "$held" ] || finish' USR1
+    trap 'woken=yes; [ -n "$held" ] || finish' USR1
     start_timer
     printf '%s ready\n' "$token"
-    while read -r word path; do
-        rest=
-        for one in $held; do
-            [ "$one" = "$path" ] || rest="$rest $one"
-        done
-        held=$rest
-        case $word in
-        hold) held="$held $path"; printf '%s held %s\n' "$token" "$path" ;;
-        forget) finish ;;
-        esac
-        kill "$timer"
-        start_timer
+    while :; do
+        if read -r word path; then
+            leave_alone "$path"
+            kill "$timer" 2>/dev/null
+            case $word in
+            hold) held="$held $path"; printf '%s held %s\n' "$token" "$path" ;;
+            forget) finish ;;
+            esac
+            # However long the owner says nothing: what is held is removed when it is gone, and not before.
+            [ -n "$held" ] || start_timer
+        elif [ -n "$woken" ]; then
+            # No end of the input: in most shells a signal ends `read`.
+            woken=
+        else
+            break
+        fi
     done
     [ -z "$held" ] || rm -rf -- $held
     finish
