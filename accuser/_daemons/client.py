@@ -132,8 +132,14 @@ class Client:
 
     async def command(self, *words: str, binary: str = "mavkit-client") -> str:
         """Run any command, as in ``command("list", "known", "addresses")``; return its output."""
-        if self._there is not None:
+        if self._there is None:
+            return await self._run(words, binary)
+        # Held, so that what is opened there has somebody who closes it.
+        async with self._host.connected():
             await self._there.make()
+            return await self._run(words, binary)
+
+    async def _run(self, words: tuple[str, ...], binary: str) -> str:
         command = (
             *self.toolchain.command(binary, self._host),
             *("--endpoint", self.node.rpc_endpoint_from(self._runner)),
@@ -179,7 +185,7 @@ class Client:
             if parameter_file is None:
                 text = parameters_text(protocol, parameters)
             else:
-                text = await trio.Path(parameter_file).read_text()
+                text = await trio.Path(parameter_file).read_text(encoding="utf-8")
             parameter_file = await self._there.place("parameters.json", text)
         elif parameter_file is None:
             path = self._workspace.path / "parameters.json"
@@ -330,7 +336,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Remove the wallet that this client made, wherever it is; a wallet that was given stays."""
-        if self._there is not None and not self._workspace.kept:
+        if self._there is not None and self._there.begun and not self._workspace.kept:
             with trio.CancelScope(shield=True), trio.move_on_after(LEAVE), suppress(RunnerError):
                 async with self._host.connected():
                     await self._host.discard(self._workspace)

@@ -48,8 +48,11 @@ class WalletThere:
 
     runner: Runner
     folder: Path
+    begun: bool = attrs.field(default=False, init=False)
+    """Whether there may be something of it."""
     _made: bool = attrs.field(default=False, init=False)
     _making: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _changing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def make(self) -> None:
         """Write the well-known accounts there, once; what is there stays.
@@ -59,6 +62,7 @@ class WalletThere:
         if self._made:
             return
         async with self._making, self.runner.connected():
+            self.begun = True
             await self.runner.make_folder(self.folder)
             for name, text in _texts((ACTIVATOR, *BOOTSTRAP)).items():
                 await self.runner.write_new(self.folder / name, text)
@@ -68,16 +72,18 @@ class WalletThere:
         """Write a file beside the wallet; return its path there."""
         await self.make()
         path = self.folder.parent / name
-        await self.runner.write(path, text)
+        async with self.runner.connected():
+            await self.runner.write(path, text)
         return path
 
     async def change(self, change: Callable[[Path], None]) -> None:
         """Change the wallet as ``change`` changes a copy of it that is here."""
         await self.make()
         with tempfile.TemporaryDirectory(prefix="accuser-wallet-") as here:
-            async with self.runner.connected():
+            async with self._changing, self.runner.connected():
                 for name in _FILES:
                     write_private(Path(here, name), await self.runner.read(self.folder / name))
                 change(Path(here))
                 for name in _FILES:
-                    await self.runner.write(self.folder / name, Path(here, name).read_text())  # noqa: ASYNC240 - small
+                    text = Path(here, name).read_text(encoding="utf-8")  # noqa: ASYNC240 - small
+                    await self.runner.write(self.folder / name, text)

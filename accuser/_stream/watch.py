@@ -97,6 +97,10 @@ class Watch(Generic[T]):
                     if answer is not None and self._take(answer):
                         break
                 else:
+                    # `map` takes a StopIteration of the filter for its end. Only an iterator that has come
+                    # to its own end tells no place any more.
+                    if len(left.__reduce__()) > 2:
+                        raise RuntimeError("a filter raised StopIteration")
                     return False
         except BaseException as error:
             error.add_note(self.note)

@@ -180,3 +180,12 @@ def test_doctor_removes_networks_without_owner(engine: TestEngine, monkeypatch: 
     assert "network lost-network has lost its owner" in found.text
     assert [one.grade for one in containers(remove=True) if "lost-network" in one.text] == ["ok"]
     assert "lost-network" not in networks(engine)
+
+
+async def test_what_does_not_run_yet_cannot_be_parted() -> None:
+    network = ContainerNetwork()
+    one, other = (ContainerRunner(IMAGE, network=network.name) for _ in range(2))
+    with pytest.raises(RunnerError) as caught:
+        await network.partition(one, other)
+    assert caught.value.reason is RunnerFault.CONTAINER_ENDED
+    await network.heal()

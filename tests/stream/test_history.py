@@ -64,6 +64,20 @@ async def test_a_watch_takes_what_is_published_later() -> None:
     assert not history.watched
 
 
+@pytest.mark.parametrize("words", [(b"a",), (b"a", b"a"), (b"b", b"a")])
+async def test_a_filter_that_raises_stop_iteration_is_a_failure_too(words: tuple[bytes, ...]) -> None:
+    history = make()
+
+    def broken(word: bytes) -> object:
+        return next(iter(()), word) if word == b"B" else next(iter(()))
+
+    with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="StopIteration")):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(history.watch, look_for("a", "b", filter=broken, count=2))
+            await trio.testing.wait_all_tasks_blocked()
+            publish(history, *words)
+
+
 async def test_what_a_filter_raises_reaches_its_waiter_alone() -> None:
     history = make()
 

@@ -80,6 +80,8 @@ class ContainerNetwork:
         here, there = self._container(one), self._container(other)
         if here is there:
             raise ValueError(f"both are in {here.label}: nothing of what they say crosses the network")
+        for container in (here, there):
+            _check_means(container, "nft")
         self._lost[here, there] = self._lost[there, here] = share
         for container in (here, there):
             await self._apply(container)
@@ -146,10 +148,8 @@ class ContainerNetwork:
         self, container: Container, program: str, words: tuple[str, ...], script: str = ""
     ) -> None:
         """Run a program of this machine in the network namespace of a container."""
+        _check_means(container, program)
         assert container.engine is not None
-        if not container.alive:
-            raise RunnerError(container.label, RunnerFault.CONTAINER_ENDED, "")
-        _check_means(container, ("nsenter", program))
         form = ("inspect", "--type", "container", "--format", "{{.State.Pid}}", container.name)
         pid = await container.engine.ask(*form)
         command = ("nsenter", "--target", pid, "--net", program, *words)
@@ -204,15 +204,16 @@ async def _rest_of(child: Child) -> str:
     return b"".join(parts).decode("utf-8", "replace").strip()
 
 
-def _check_means(container: Container, programs: tuple[str, ...]) -> None:
-    """See that faults can be made. Raises `RunnerError`."""
-    assert container.engine is not None
+def _check_means(container: Container, program: str) -> None:
+    """See that a container runs, and that faults can be made in it. Raises `RunnerError`."""
+    if container.engine is None or not container.alive:
+        raise RunnerError(container.label, RunnerFault.CONTAINER_ENDED, "")
     packages = {"nft": "nftables", "tc": "iproute2", "nsenter": "util-linux"}
     if not container.engine.is_local:
         detail = "its engine is on another machine, or has a kernel of its own"
     elif os.getuid() != 0:
         detail = "that needs root"
-    elif missing := [name for name in programs if shutil.which(name) is None]:
+    elif missing := [name for name in ("nsenter", program) if shutil.which(name) is None]:
         detail = f"there is no {missing[0]} here: install {packages[missing[0]]}"
     else:
         return

@@ -147,7 +147,11 @@ class Runner:
             if path is not None and workspace.loose and not workspace.kept:
                 warden = self._warden = self._warden or Warden(self.transport, self.lost_after)
                 await warden.hold(path)
-                workspace.when_dropped(partial(warden.drop, path))
+                # Meanwhile a session may have begun, whose keeper has it now, or somebody removed it.
+                if workspace.loose and workspace.made == path:
+                    workspace.when_dropped(partial(warden.drop, path))
+                else:
+                    warden.drop(path)
 
     async def _relieve(self, workspace: Workspace) -> None:
         """Have the warden hold the directory of a session that is about to end."""
