@@ -186,7 +186,10 @@ class Client:
                 text = parameters_text(protocol, parameters)
             else:
                 text = await trio.Path(parameter_file).read_text(encoding="utf-8")
-            parameter_file = await self._there.place("parameters.json", text)
+            # Not beside the wallet, which may be in a folder of the user's.
+            path = self._workspace.path / "parameters.json"
+            await self._there.place(path, text)
+            parameter_file = path
         elif parameter_file is None:
             path = self._workspace.path / "parameters.json"
             parameter_file = write_parameter_file(protocol, path, parameters)

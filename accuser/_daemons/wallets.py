@@ -68,13 +68,12 @@ class WalletThere:
                 await self.runner.write_new(self.folder / name, text)
             self._made = True
 
-    async def place(self, name: str, text: str) -> Path:
-        """Write a file beside the wallet; return its path there."""
-        await self.make()
-        path = self.folder.parent / name
+    async def place(self, path: Path, text: str) -> None:
+        """Write a file there, for a command to read."""
         async with self.runner.connected():
+            self.begun = True
+            await self.runner.make_folder(path.parent)
             await self.runner.write(path, text)
-        return path
 
     async def change(self, change: Callable[[Path], None]) -> None:
         """Change the wallet as ``change`` changes a copy of it that is here."""

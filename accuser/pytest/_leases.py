@@ -130,7 +130,11 @@ class Lender:
             shutil.rmtree(folder)
             folder = tempfile.mkdtemp(prefix="accuser-pool-", dir="/tmp")
         address = f"{folder}/s"
-        server = _Server(address, _Handler)
+        try:
+            server = _Server(address, _Handler)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
         server.places = places
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         return cls(places, address, server)

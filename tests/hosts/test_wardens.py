@@ -46,7 +46,7 @@ class Here(Transport):
         return await super().shell(script)
 
 
-def client_there(folder: Path, program: str) -> tuple[Client, Here]:
+def client_there(folder: Path, program: str, base_dir: Path | None = None) -> tuple[Client, Here]:
     there = folder / "there"
     there.mkdir()
     binary = folder / "mavkit-client"
@@ -55,7 +55,7 @@ def client_there(folder: Path, program: str) -> tuple[Client, Here]:
     transport = Here()
     runner = TransportRunner(transport, temp_dir=str(there))
     toolchain = attrs.evolve(Toolchain("mavkit", folder), host=runner)
-    return Client(Endpoint("http://127.0.0.1:1"), toolchain=toolchain), transport
+    return Client(Endpoint("http://127.0.0.1:1"), toolchain=toolchain, base_dir=base_dir), transport
 
 
 async def test_a_client_that_did_nothing_opens_nothing(tmp_path: Path) -> None:
@@ -70,6 +70,14 @@ async def test_commands_of_a_client_elsewhere_hold_the_connection(tmp_path: Path
     await client.activate_protocol("boreas")
     await client.aclose()
     assert transport.unheld == []
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+async def test_beside_a_wallet_of_the_users_nothing_is_written(tmp_path: Path) -> None:
+    client, _ = client_there(tmp_path, "#!/bin/sh\n", base_dir=tmp_path / "mine" / "wallet")
+    await client.activate_protocol("boreas")
+    await client.aclose()
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["wallet"]
     assert list((tmp_path / "there").iterdir()) == []
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from accuser._mavryk.accounts import BOOTSTRAP
+from accuser.pytest import _leases
 from accuser.pytest._leases import Lease, Lender, Places
 from tests.support.netns import Network, network
 from tests.support.projects import Project, project
@@ -156,3 +158,16 @@ def test_tests_go_where_most_is_free() -> None:
     assert taken == [0, 1, 1, 0, 1, 1]
     places.give(0)
     assert places.take([0, 1]) == 0
+
+
+def test_a_lender_that_cannot_listen_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no descriptors")
+
+    monkeypatch.setattr(_leases, "_Server", refuse)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="no descriptors"):
+        Lender.open(Places(("this machine",), (1,)))
+    assert list(tmp_path.iterdir()) == []
