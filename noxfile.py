@@ -142,7 +142,7 @@ def recordings(session: nox.Session) -> None:
 
 @nox.session
 def failures(session: nox.Session) -> None:
-    """Run thirty failing tests, and write what they print into the docs."""
+    """Run tests that fail, and write what they print into the docs."""
     _run_tool(session, "tests.tools.failing_tests")
 
 

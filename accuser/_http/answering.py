@@ -14,9 +14,7 @@ import attrs
 import h11
 import trio
 
-from .messages import Asked, Chunk, HandingStream, Told, written
-
-READ_SIZE: Final = 65536
+from .messages import READ_SIZE, Asked, Chunk, HandingStream, Told, written
 
 Fields = Sequence[tuple[str, str]]
 

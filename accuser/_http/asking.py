@@ -6,7 +6,6 @@ The answer comes as bytes, which h11 reads, or as messages, which a `HandingStre
 from __future__ import annotations
 
 import contextlib
-from typing import Final
 
 import attrs
 import h11
@@ -14,6 +13,7 @@ import trio
 
 from .._errors import HttpError
 from .messages import (
+    READ_SIZE,
     Asked,
     Chunk,
     Fields,
@@ -23,8 +23,6 @@ from .messages import (
     is_plain,
     written,
 )
-
-READ_SIZE: Final = 65536
 
 
 @attrs.define(eq=False)

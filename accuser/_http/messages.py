@@ -22,6 +22,9 @@ import trio
 Fields = tuple[tuple[str, str], ...]
 """Names and values of a head, in their order."""
 
+READ_SIZE: Final = 65536
+"""Bytes that are read from a connection at once."""
+
 _OVERHEAD: Final = 64
 """Bytes that a head is counted as, where a stream has room for so many."""
 

@@ -21,9 +21,9 @@ import attrs
 import h11
 import trio
 
-from .answering import READ_SIZE, InBytes, TooLarge, Whole, is_plain_answer
+from .answering import InBytes, TooLarge, Whole, is_plain_answer
 from .client import closed_at_once
-from .messages import Asked, HandingListener, HandingStream
+from .messages import READ_SIZE, Asked, HandingListener, HandingStream
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request's body; a greater one is answered by 413."""

@@ -1,4 +1,4 @@
-"""Thirty failing tests, with the fact that each report must have: ``python -m tests.tools.failing_tests``.
+"""Failing tests, with the fact that each report must have: ``python -m tests.tools.failing_tests``.
 
 Run as a program it writes the table of ``docs/pytest.md``: the first lines that each of them prints.
 """
