@@ -31,7 +31,7 @@ from .._recording.entries import (
     type_of,
 )
 from .._recording.reader import read_entries
-from ._words import TEST, title_of
+from ._words import TEST, failed, title_of
 
 _LIFE: Final = "life"
 _SESSION: Final[dict[str, Any]] = {"ph": "X", "cat": "session"}
@@ -115,7 +115,9 @@ def trace_events(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 def _span_of(entry: Done) -> dict[str, Any]:
     begun, end = (round(moment * 1_000_000) for moment in (entry.begun, entry.t))
     span = {"ph": "X", "name": title_of(entry), "cat": type_of(entry), "ts": begun, "dur": end - begun}
-    return {**span, "args": own_fields(entry)}
+    # A name of the format for a red; viewers that do not know it choose a color of their own.
+    color = {"cname": "terrible"} if failed(entry) else {}
+    return {**span, **color, "args": own_fields(entry)}
 
 
 def _names(
@@ -125,6 +127,10 @@ def _names(
         {"ph": "M", "name": "process_name", "pid": pid, "args": {"name": daemon}}
         for daemon, pid in processes.items()
     ]
+    # The test first, then daemons as they began; viewers sort by name otherwise.
+    for daemon, pid in processes.items():
+        order = {"sort_index": 0 if daemon == TEST else pid}
+        names.append({"ph": "M", "name": "process_sort_index", "pid": pid, "args": order})
     for (_, thread), (pid, tid) in threads.items():
         names.append({"ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": {"name": thread}})
     return names

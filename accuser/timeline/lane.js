@@ -3,6 +3,8 @@
 
 // Where the rows are: the middles, but of `session` and `wait` the top.
 const LANE = { session: 9, block: 41, event: 64, line: 82, wait: 94, waitRow: 14 };
+// The test has neither blocks nor events nor output: its actions follow its marks.
+const waitsTop = (model, number) => (model.own[number] ? 36 : LANE.wait);
 
 const BURST = 5; // pixels: nearer events are one heap
 
@@ -37,7 +39,7 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
     font(10.5);
     for (const [row, size] of labels) {
       const title = row === "line" ? "output" : row === "wait" && model.own[number] ? "actions" : `${row}s`;
-      if (size) context.fillText(title, GUTTER - 16, top + LANE[row] + (row === "wait" ? 7 : 0));
+      if (size) context.fillText(title, GUTTER - 16, top + (row === "wait" ? waitsTop(model, number) + 7 : LANE[row]));
     }
     context.textAlign = "left";
   }
@@ -171,7 +173,7 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
       filled.set(span.row, Math.round(to));
       const outcome = OUTCOMES[model.label(span.index)] ?? "bad";
       const dark = outcome === "good";
-      const y = top + LANE.wait + span.row * LANE.waitRow, size = Math.max(to - from, 3);
+      const y = top + waitsTop(model, number) + span.row * LANE.waitRow, size = Math.max(to - from, 3);
       drawSpan(from, y, size, outcome);
       const room = Math.min(to, scale.width) - Math.max(from, GUTTER) - 10;
       if (room > 40) {
@@ -214,7 +216,9 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
       context.fill();
     } else context.fillRect(x - 1.5, y - 8, 3, 16);
     font(10.5, "600");
-    if (room > 40 || bad) context.fillText(cut(bad ? "failure" : model.said(index).what, Math.max(room - 16, 44)), x + 10, y);
+    // Half a word at the edge says less than the color.
+    const fits = bad ? x + 10 + context.measureText("failure").width < scale.width : room > 40;
+    if (fits) context.fillText(cut(bad ? "failure" : model.said(index).what, Math.max(room - 16, 44)), x + 10, y);
   }
 
   // Says how many entries are where they cannot be told apart.
@@ -248,7 +252,7 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
     const x = xOf(model.time[index]), kind = model.kind[index];
     if (model.begun.has(index)) {
       const span = model.spans[model.daemon[index]].find((one) => one.index === index);
-      return { x: xOf(span.from), y: top + LANE.wait + span.row * LANE.waitRow, w: Math.max(x - xOf(span.from), 3), h: 12 };
+      return { x: xOf(span.from), y: top + waitsTop(model, model.daemon[index]) + span.row * LANE.waitRow, w: Math.max(x - xOf(span.from), 3), h: 12 };
     }
     const y = top + (kind === EVENT || kind === MALFORMED ? (model.block.has(index) ? LANE.block : LANE.event) : kind === LINE ? LANE.line : LANE.session + 9);
     return { x: x - 8, y: y - 8, w: 16, h: 16 };
@@ -256,8 +260,9 @@ function makeLane(model, scale, brush, context, { rows, spans }) {
 
   // What is drawn at a point of a lane: the nearest entry of its row, or -1.
   function hit(number, x, within) {
-    if (within >= LANE.wait - 1) {
-      const row = Math.floor((within - LANE.wait + 1) / LANE.waitRow);
+    const waits = waitsTop(model, number) - 1;
+    if (within >= waits) {
+      const row = Math.floor((within - waits) / LANE.waitRow);
       let found = -1;
       for (const span of spans[number]) {
         if (span.row === row && xOf(span.from) - 3 <= x && x <= Math.max(xOf(span.to), xOf(span.from) + 3) + 3) found = span.index;

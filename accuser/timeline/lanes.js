@@ -48,10 +48,10 @@ function makeLanes(model, onChosen) {
     model.daemons.forEach((_, daemon) => {
       tops.push(bottom);
       const stacked = model.spans[daemon].reduce((most, span) => Math.max(most, span.row + 1), 0);
-      bottom += LANE.wait + stacked * LANE.waitRow + (stacked ? 8 : 2);
+      bottom += waitsTop(model, daemon) + stacked * LANE.waitRow + (stacked ? 8 : 2);
     });
     const ratio = window.devicePixelRatio || 1;
-    height = Math.min(bottom, Math.max(window.innerHeight * (narrow.matches ? 0.42 : TALLEST), AXIS + 100));
+    height = Math.min(bottom, Math.max(window.innerHeight * (narrow.matches ? 0.36 : TALLEST), AXIS + 100));
     stage.style.height = `${height + 2}px`;
     document.getElementById("rest").style.height = `${bottom - height}px`;
     canvas.style.height = `${height}px`;

@@ -128,6 +128,27 @@ function fillFilter() {
   byId("none").addEventListener("click", () => tick(false));
 }
 
+// What the test failed with stays in sight, whatever is looked at.
+function showFailure() {
+  if (model.failure < 0) return;
+  const { error, message } = model.said(model.failure);
+  const button = byId("failed");
+  button.firstElementChild.textContent = `${error}: ${message}`.replace(/\s+/g, " ").trim();
+  button.hidden = false;
+  button.addEventListener("click", toFailure);
+}
+
+function toFailure() {
+  const name = model.name[model.failure];
+  if (model.shown[rankOf(model.shown, model.failure)] !== model.failure) {
+    byId("search").value = model.query = "";
+    model.hidden.delete(name);
+    byId("kinds").querySelector(`[data-name="${name}"]`).checked = true;
+    change();
+  }
+  select(model.failure);
+}
+
 // To the next entry that is shown, in the lane of the selected one.
 function step(by) {
   const { shown } = model;
@@ -210,6 +231,7 @@ byId("summary").textContent = `${others} daemons, ${model.count.toLocaleString("
 if (window.matchMedia("(any-pointer: fine)").matches) byId("search").placeholder += "  ( / )";
 byId("summary").title = `begun at ${clock(model.started)}`;
 fillFilter();
+showFailure();
 lanes.recolor();
 change();
 showDetails();

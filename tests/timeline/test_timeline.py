@@ -186,6 +186,26 @@ def test_a_trace_is_one_that_viewers_read(tmp_path: Path) -> None:
     assert instants == sum(entry["type"] not in ("start", "exit", "wait") for entry in entries)
 
 
+def test_a_trace_has_the_test_first_and_what_failed_in_red(tmp_path: Path) -> None:
+    entries = [
+        start(0.1, "a"),
+        of(0.2, "a", "ready"),
+        {"type": "step", "t": 0.5, "begun": 0.3, "what": "good", "outcome": "done"},
+        {"type": "step", "t": 0.7, "begun": 0.6, "what": "bad", "outcome": "failed"},
+        {"type": "failure", "t": 0.7, "begun": 0.7, "error": "KeyError", "message": "", "place": []},
+    ]
+    events = json.loads(timeline_trace(write(tmp_path / "run.jsonl", entries)))["traceEvents"]
+    named = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    order = {named[e["pid"]]: e["args"]["sort_index"] for e in events if e["name"] == "process_sort_index"}
+    assert sorted(order, key=order.__getitem__) == ["test", "a"]
+    assert {e["name"]: e.get("cname") for e in events if e["ph"] == "X"} == {
+        "session 1": None,
+        "good": None,
+        "bad": "terrible",
+        "KeyError": "terrible",
+    }
+
+
 def test_a_session_without_an_end_lasts_as_long_as_the_recording(tmp_path: Path) -> None:
     entries = [start(0.5, "node1"), of(0.7, "node1", "ready"), wait(0.6, 0.9, "node1", "a.v0", "satisfied")]
     trace = json.loads(timeline_trace(write(tmp_path / "run.jsonl", entries)))

@@ -153,3 +153,37 @@ def test_a_burst_shows_its_number(browser: Browser, tmp_path: Path) -> None:
     )
     assert "\u00d740" in written
     assert "failure" in written
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_what_it_failed_with_is_on_the_first_screen(browser: Browser, tmp_path: Path, width: int) -> None:
+    browser.open(page_of(tmp_path / "run.jsonl", failed()), size=(width, 800))
+    assert seen(browser, "#failed")
+    assert (
+        text_of(browser, "failed")
+        == "CommandFailed: it failed Error: no public key hash alias named bootstrap9"
+    )
+    # From elsewhere it leads back, also where the failure is not among what is shown.
+    browser.press("/", *"version")
+    browser.run("document.getElementById('none').click()")
+    assert shown(browser) == 0
+    browser.run("document.getElementById('failed').click()")
+    assert chosen(browser) == "failure"
+    assert shown(browser) == 1
+    assert browser.complaints() == []
+
+
+def test_what_passed_says_nothing_of_a_failure(browser: Browser, tmp_path: Path) -> None:
+    browser.open(page_of(tmp_path / "run.jsonl", [start(FIRST, "node1")]))
+    assert not seen(browser, "#failed")
+
+
+def test_actions_are_right_below_the_marks_of_the_test(browser: Browser, tmp_path: Path) -> None:
+    of_the_test = [entry for entry in failed() if "daemon" not in entry]
+    browser.open(page_of(tmp_path / "run.jsonl", of_the_test))
+    _, top = place_of(browser, "--bad")  # the line through the lanes
+    x, action = place_of(browser, "--good")  # the request, in the third row
+    # No room is kept for blocks, events and output.
+    assert action - top < 80
+    browser.click(x + 1, action)
+    assert chosen(browser) == "rpc"
