@@ -112,7 +112,7 @@ def main() -> int:
         browser.press("End", "Up", "Up", "Up", "Up")
         take(browser, "timeline-dark.png")
         failure = failed(folder)
-        for name, dark, size in (("failure", False, (1240, 640)), ("failure-narrow", True, (400, 800))):
+        for name, dark, size in (("failure", False, (1240, 740)), ("failure-narrow", True, (400, 800))):
             browser.open(failure, dark=dark, size=size)
             take(browser, f"timeline-{name}.png")
         many = page(folder, "many", write(folder / "m.jsonl", crowded(MANY)), f"{MANY} entries")
