@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -24,7 +25,7 @@ from .._hosts.remote.runner import Runner
 from .._hosts.remote.workspace import RemoteWorkspace
 from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import Toolchain, installed
-from .._logs import fresh_name, next_color
+from .._logs import fresh_name, log, next_color
 from .._mavryk.accounts import ACTIVATOR, BOOTSTRAP
 from .._mavryk.parameters import parameters_text, write_parameter_file
 from .._mavryk.protocol import Protocol
@@ -340,9 +341,18 @@ class Client:
     async def aclose(self) -> None:
         """Remove the wallet that this client made, wherever it is; a wallet that was given stays."""
         if self._there is not None and self._there.begun and not self._workspace.kept:
-            with trio.CancelScope(shield=True), trio.move_on_after(LEAVE), suppress(RunnerError):
-                async with self._host.connected():
-                    await self._host.discard(self._workspace)
+            reason = f"no answer within {LEAVE:g} s"
+            with trio.CancelScope(shield=True), trio.move_on_after(LEAVE):
+                try:
+                    async with self._host.connected():
+                        await self._host.discard(self._workspace)
+                    reason = ""
+                except RunnerError as error:
+                    reason = str(error)
+            if reason:
+                # It has keys, which the owner of that machine may want to remove by hand.
+                left = f"its wallet may be left there, in {self._workspace.path}: {reason}"
+                log(logging.WARNING, self.name, self.color, left)
         self.remove()
 
     def remove(self) -> None:

@@ -97,7 +97,10 @@ def open_pool(config: pytest.Config) -> None:
         config.stash[_POOL] = Pool(hosts, worker[WORKER_KEY], None)
         return
     places = Places([host.name for host in hosts], [host.places for host in hosts])
-    lender = Lender.open(places)
+    try:
+        lender = Lender.open(places)
+    except OSError as error:
+        raise pytest.UsageError(f"--mavkit-hosts: its places cannot be lent: {error}") from error
     config.add_cleanup(lender.close)
     config.stash[_POOL] = Pool(hosts, lender.address, lender)
 
