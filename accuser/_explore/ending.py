@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._mavryk.codec.fields import ForgeError
 from .._mavryk.codec.forge import fitness_key
 from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
+from .._mavryk.protocol import Protocol
 from ..sandbox.chain.block import Block
 from ..sandbox.chain.mempool import Class
 from .money import lost_money
@@ -92,24 +92,30 @@ def _untrue(player: Player) -> Iterator[str]:
     yield from unjust(player)
     yield from lost_money(player.made)
     best = player.stations[0]
-    included: Counter[Any] = Counter()
+    included: dict[Deed | str, list[Block]] = {}
     for block in best.chain.branch(best.head):
         # One block may have two evidences of one deed, where they name different slots: it is punished once.
-        included.update(set(_denounced(player.signed.deeds, block)))
-    for about, times in included.items():
-        if times > (2 if _is_forgotten(player, about) else 1):
-            yield f"{about} was included in {times} blocks"
+        for about in set(_denounced(player.signed.deeds, block)):
+            included.setdefault(about, []).append(block)
+    for about, blocks in included.items():
+        if len(blocks) > 1 and not _was_forgotten(about, blocks):
+            yield f"{about} was included in {len(blocks)} blocks"
 
 
-def _is_forgotten(player: Player, about: Deed | str) -> bool:
-    """Whether upstream's ledger forgets that a deed was denounced in the last block of Atlas.
+def _was_forgotten(about: Deed | str, latest_first: list[Block]) -> bool:
+    """Whether upstream's migration from Atlas has forgotten that a deed was denounced.
 
-    Of what Atlas remembers the rounds are lost, and what is of the level of that block is looked for in its
-    own round alone (``already_denounced``, ``already_denounced_storage.ml``).
+    It takes all of Atlas's denunciations for ones of round 0, which its successor looks up for the levels
+    below its own first one; that one, whose votes Atlas knows already, is not among them.
     """
-    level, at_round = about[2:] if isinstance(about, tuple) else (None, 0)
-    leaves_atlas = player.schedule.protocol == "atlas" and level in player.schedule.upgrades
-    return leaves_atlas and at_round != 0
+    if isinstance(about, str) or len(latest_first) > 2:
+        return False
+    later, earlier = latest_first
+    calendar = later.state.calendar
+    assert calendar is not None
+    _, _, level, at_round = about
+    is_new = later.protocol != earlier.protocol == Protocol.ATLAS.hash
+    return is_new and at_round > 0 and level >= calendar.protocol_level
 
 
 def _faults(signatures: Signatures, evidence: str) -> Iterator[str]:

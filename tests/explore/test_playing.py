@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from accuser._explore import ending
 from accuser._explore.schedule import Bake, Cut, Down, Fault, Link, Pass, Start, Stop, Up, Vote
 from accuser.explore import Schedule, Watcher, draw, play
 
@@ -101,19 +102,16 @@ def test_a_migration() -> None:
     assert outcome.decisions["protocol change"] == 1
 
 
-@pytest.mark.parametrize(("round", "again"), [(1, True), (0, False)])
-def test_what_is_denounced_in_the_last_block_of_atlas_may_be_again(
-    round: int, again: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("level", [2, 3, 4])
+def test_a_migration_forgets_who_was_denounced_for_a_later_round(
+    monkeypatch: pytest.MonkeyPatch, level: int
 ) -> None:
-    """The ledger of its successors looks for it in round 0, so that this is no fault of an accuser."""
-    votes = tuple(Vote(kind="preattestation", level=3, round=round, slot=slot) for slot in (0, 3))
+    twice = (Vote(level=level - 1, round=1), Vote(level=level - 1, round=1, payload=1))
     watchers = (Watcher(protocol="atlas"),)
-    schedule = Schedule(protocol="atlas", upgrades={4: "boreas"}, watchers=watchers, steps=votes)
-    monkeypatch.setattr("accuser._explore.ending._is_forgotten", lambda *_: False)
-    violations = play(schedule).violations
-    assert [each.endswith("was included in 2 blocks") for each in violations] == [True] * again
-    monkeypatch.undo()
+    schedule = Schedule(protocol="atlas", upgrades={level: "boreas"}, watchers=watchers, steps=twice)
     assert not play(schedule).violations
+    monkeypatch.setattr(ending, "_was_forgotten", lambda about, blocks: False)
+    assert "was included in 2 blocks" in "".join(play(schedule).violations)
 
 
 @pytest.mark.parametrize(
