@@ -97,6 +97,7 @@ class _Handler(socketserver.StreamRequestHandler):
             for line in self.rfile:
                 if host is not None:
                     places.fail(host, **json.loads(line))
+                self.wfile.write(b"noted\n")
         except OSError:
             pass  # the worker is gone, as at the end of its lease
         finally:
@@ -174,8 +175,10 @@ class Lease:
         return cls(said["host"], dict(said["left_out"]), connection)
 
     def fail(self, why: str, test: str) -> None:
-        """Have the host left out."""
+        """Have the host left out, before anybody takes a place again. Raises `OSError` as `take` does."""
         self._connection.sendall(json.dumps({"why": why, "test": test}).encode() + b"\n")
+        with self._connection.makefile("rb") as file:
+            file.readline()
 
     def __enter__(self) -> Self:
         return self

@@ -112,7 +112,8 @@ def test_no_host_is_left(project: Project) -> None:
     project.write(test_accuser="async def test_one(node): pass\n")
     ended = project.pytest("--mavkit", "sandbox", "--mavkit-hosts", "hosts.toml")
     ended.count(error=1)
-    assert "no host of --mavkit-hosts is left for this test; those left out: 127.0.0.1" in ended.output
+    said = "no host of --mavkit-hosts is left for this test; those left out: 127.0.0.1"
+    assert said in ended.output, ended.output
 
 
 def test_a_file_that_does_not_say_what_it_must(project: Project) -> None:
@@ -148,6 +149,20 @@ def test_a_place_is_waited_for_and_given_back_by_who_is_killed() -> None:
             "  one failed and was left out: it is gone",
             "    what it failed ran elsewhere: test_x",
         ]
+    finally:
+        lender.close()
+
+
+def test_a_host_is_left_out_before_the_next_place_is_taken() -> None:
+    places = Places(["one"] * 200, [1] * 200)
+    lender = Lender.open(places)
+    try:
+        for host in range(200):
+            with Lease.take(lender.address, [host]) as lease:
+                lease.fail("it is gone", "test_x")
+                # On a connection of its own, which another thread of the lender serves.
+                with Lease.take(lender.address, []) as after:
+                    assert len(after.left_out) == host + 1
     finally:
         lender.close()
 
