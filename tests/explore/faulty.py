@@ -75,26 +75,17 @@ def eager(self: Denunciator, operations: Iterable[InlinedConsensus], chain_id: s
             yield self._emit("double_attestation_denounced", Level.NOTICE, value, "denounced")
 
 
-def tired(self: Denunciator, seen: SeenBlock) -> Steps:
-    """It denounces no double baking after it had lost its node."""
-    lives.add(id(self))
-    yield from (BLOCK if len(lives) < 2 else never)(self, seen)
-
-
 def late(self: Denunciator, seen: SeenBlock) -> Steps:
     """It loses the events of a block of level 10."""
     if seen.level != 10:
         yield from BLOCK(self, seen)
 
 
-lives: set[int] = set()
-
 FAULTS: Final[dict[str, tuple[str, Any]]] = {
     "forgets": ("operations", forgetful),
     "never": ("block", never),
     "repeats": ("block", repeating),
     "eager": ("operations", eager),
-    "tired": ("block", tired),
 }
 """What of the `Denunciator` is replaced by what."""
 

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from accuser import SANDBOX, Toolchain, installed
-from accuser._explore.schedule import Bake, Cut, Down, Link, Pass, Step, Up, Vote, Watcher
+from accuser._explore.schedule import Bake, Cut, Link, Pass, Start, Step, Stop, Vote
 from accuser._explore.shrinking import kind_of
 from accuser.commands import cli
 from accuser.explore import Executable, Maker, Schedule, draw, play, program, shrink
-from accuser.sandbox.accuser.denunciation import Denunciator
+from accuser.sandbox.accuser.denunciation import Denunciator, SeenBlock, Steps
 from tests.explore import faulty
 
 FAULTY = Path(__file__).parent / "faulty.py"
@@ -70,6 +70,20 @@ def test_a_network_that_lives_is_made_small_too() -> None:
     assert len(small.makers) <= 1
 
 
+def test_what_happens_after_a_restart_alone_keeps_the_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tired(self: Denunciator, seen: SeenBlock) -> Steps:
+        # Each play has accusers of its own.
+        is_first = vars(self).setdefault("is_first", seen.level < 4)
+        yield from (faulty.BLOCK if is_first else faulty.never)(self, seen)
+
+    monkeypatch.setattr(Denunciator, "block", tired)
+    steps = (*USELESS, Stop(), Start(), *TWINS)
+    small = shrink(play(Schedule(steps=steps)))
+    assert small.violations
+    assert any(isinstance(step, Start) for step in small.schedule.steps)
+    assert len(small.schedule.steps) <= 6
+
+
 def test_blocks_that_follow_each_other_become_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Denunciator, "block", faulty.late)
     small = shrink(play(Schedule(steps=(Bake(),) * 12)))
@@ -107,12 +121,6 @@ def test_a_program_names_the_toolchain(toolchain: Toolchain, words: str) -> None
     [
         ("forgets", Schedule(steps=(*USELESS, Vote(kind="preattestation"), Bake()))),
         ("repeats", Schedule(nodes=2, steps=(*USELESS, *TWINS, *USELESS))),
-        (
-            "tired",
-            Schedule(
-                watchers=(Watcher(keep_alive=True),), steps=(Bake(voters=2), Down(), Pass(), Up(), *TWINS)
-            ),
-        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
