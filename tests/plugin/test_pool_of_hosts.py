@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -126,6 +127,14 @@ def test_a_file_that_does_not_say_what_it_must(project: Project) -> None:
     assert f"ERROR: --mavkit-hosts: the runner configuration {path}: {said}" in ended.output
 
 
+def end(lender: Lender) -> None:
+    """End it when its threads have closed their connections, which leases do not wait for."""
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join()
+    lender.close()
+
+
 def test_a_place_is_waited_for_and_given_back_by_who_is_killed() -> None:
     places = Places(["one", "two"], [1, 2])
     lender = Lender.open(places)
@@ -150,7 +159,7 @@ def test_a_place_is_waited_for_and_given_back_by_who_is_killed() -> None:
             "    what it failed ran elsewhere: test_x",
         ]
     finally:
-        lender.close()
+        end(lender)
 
 
 def test_a_host_is_left_out_before_the_next_place_is_taken() -> None:
@@ -164,7 +173,7 @@ def test_a_host_is_left_out_before_the_next_place_is_taken() -> None:
                 with Lease.take(lender.address, []) as after:
                     assert len(after.left_out) == host + 1
     finally:
-        lender.close()
+        end(lender)
 
 
 def test_tests_go_where_most_is_free() -> None:
