@@ -192,7 +192,7 @@ def _by_xprocess(path: Path, folder: Path) -> tuple[float, float]:
     from xprocess import ProcessStarter
     from xprocess.xprocess import XProcess
 
-    class Starter(ProcessStarter):  # type: ignore[misc] # it has no types
+    class Starter(ProcessStarter):  # type: ignore[misc] # that package has no types, and so this base is Any
         pattern = READY
         args = (str(path), "-E")
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from .living import SHARE, draw_living
+from .living import SHARE, draw_living, draw_watcher
 from .schedule import (
     Again,
     Answer,
@@ -76,15 +76,15 @@ def _draw(seed: int) -> Schedule:
     themes = set(chance.sample(_THEMES, chance.choice((1, 1, 2, 3))))
     nodes = chance.choice((2, 3, 3, 4, 5)) if themes & {"links", "mixed"} else chance.choice((1, 1, 1, 2, 3))
     protocol, replaced, upgrades = chance.choice(("atlas", "boreas", "boreas", "alpha")), False, {}
-    watchers = [_watcher(chance, nodes, protocol)]
+    watchers = [draw_watcher(chance, nodes, protocol, _PRESERVED)]
     if "migration" in themes:
         protocol, after = "atlas", chance.choice(("boreas", "alpha"))
         upgrades = {chance.randint(2, 6): after}
-        watchers = [_watcher(chance, nodes, name) for name in (protocol, after)]
+        watchers = [draw_watcher(chance, nodes, name, _PRESERVED) for name in (protocol, after)]
     elif chance.random() < 0.1:
         replaced = True
     if chance.random() < 0.15:
-        watchers.append(_watcher(chance, nodes, protocol))
+        watchers.append(draw_watcher(chance, nodes, protocol, _PRESERVED))
     kept = [DEFAULT_PRESERVED if one.preserved_levels is None else one.preserved_levels for one in watchers]
     if chance.random() < _DEEP:
         return _deep(chance, seed, protocol, watchers[0])
@@ -129,15 +129,6 @@ def _late(chance: random.Random, nodes: int, preserved: int) -> Bake:
         round=chance.choice((0, 0, 1)),
         flavour=chance.choice((0, 1, 1, 2)),
         voters=chance.choice((0, 1, 5)),
-    )
-
-
-def _watcher(chance: random.Random, nodes: int, protocol: str) -> Watcher:
-    return Watcher(
-        node=chance.randrange(nodes),
-        protocol=protocol,
-        preserved_levels=chance.choice(_PRESERVED),
-        keep_alive=chance.random() < 0.5,
     )
 
 

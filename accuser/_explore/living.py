@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Final
 
 from .schedule import (
@@ -42,9 +43,9 @@ def draw_living(seed: int) -> Schedule:
     if protocol in _NEXT and chance.random() < 0.2:
         protocols.append(_NEXT[protocol])
         upgrades = {chance.randint(2, 8): protocols[-1]}
-    watchers = [_watcher(chance, nodes, name) for name in protocols]
+    watchers = [draw_watcher(chance, nodes, name) for name in protocols]
     if chance.random() < 0.2:
-        watchers.append(_watcher(chance, nodes, protocol))
+        watchers.append(draw_watcher(chance, nodes, protocol))
     makers = _makers(chance, nodes)
     steps: list[Step] = [_link(chance, nodes) for _ in range(chance.choice((0, 0, 1, nodes)))]
     steps.append(Pass(seconds=chance.choice((1.0, 3.0))))
@@ -63,11 +64,14 @@ def draw_living(seed: int) -> Schedule:
     )
 
 
-def _watcher(chance: random.Random, nodes: int, protocol: str) -> Watcher:
+def draw_watcher(
+    chance: random.Random, nodes: int, protocol: str, preserved: Sequence[int | None] = _PRESERVED
+) -> Watcher:
+    """Draw an accuser, beside one of so many nodes, which preserves one of these numbers of levels."""
     return Watcher(
         node=chance.randrange(nodes),
         protocol=protocol,
-        preserved_levels=chance.choice(_PRESERVED),
+        preserved_levels=chance.choice(preserved),
         keep_alive=chance.random() < 0.5,
     )
 

@@ -21,13 +21,13 @@ def lost_money(blocks: Mapping[str, Block]) -> Iterator[str]:
         # A protocol that begins may issue what no block shows.
         if below is None or below.state.protocol != block.state.protocol:
             continue
-        change, shown = ledger.supply - below.state.ledger.supply, _issued(block)
+        change, shown = ledger.supply - below.state.ledger.supply, issued(block)
         if change != shown:
             yield f"supply: block {block.hash} changed it by {change} mumav, and shows {shown}"
 
 
-def _issued(block: Block) -> int:
-    """What a block added, by its receipts."""
+def issued(block: Block) -> int:
+    """What a block added to the supply, by its receipts."""
     updates = [*block.updates, *block.subsidy]
     for metadata in block.results.values():
         for content in metadata:

@@ -19,19 +19,19 @@ class OnThisDisk:
 
     async def make_folder(self, path: Path) -> None:
         """Make a folder and its parents, if it is not there. Raises `DirectoryError`."""
-        if not path.is_dir():  # noqa: ASYNC240
+        if not path.is_dir():  # noqa: ASYNC240 - see above
             with writing(path):
-                path.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+                path.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - see above
 
     async def exists(self, path: Path) -> bool:
         """Whether there is something at ``path``."""
-        return path.exists()  # noqa: ASYNC240
+        return path.exists()  # noqa: ASYNC240 - see above
 
     async def write_new(self, path: Path, text: str) -> None:
         """Write a file, unless it is there. Raises `DirectoryError`."""
         with writing(path):
-            if not path.exists():  # noqa: ASYNC240
-                path.write_text(text, encoding="utf-8")  # noqa: ASYNC240
+            if not path.exists():  # noqa: ASYNC240 - see above
+                path.write_text(text, encoding="utf-8")  # noqa: ASYNC240 - see above
 
     async def discard(self, workspace: Workspace) -> None:
         """Remove a temporary directory, unless it was kept."""

@@ -23,10 +23,10 @@ def containers(remove: bool) -> Iterator[Finding]:
         engine = Engine(name)
         try:
             # Containers first: they hold their networks.
-            abandoned = [("container", name) for name, label in engine.labelled() if is_gone(label)]
-            abandoned += [("network", name) for name, label in engine.networks() if is_gone(label)]
-            for kind, name_of_it in abandoned:
-                yield _told(engine, kind, name_of_it, remove)
+            abandoned = [("container", one) for one, label in engine.labelled() if is_gone(label)]
+            abandoned += [("network", one) for one, label in engine.networks() if is_gone(label)]
+            for kind, left in abandoned:
+                yield _told(engine, kind, left, remove)
         except RunnerError as error:
             said = (error.detail.splitlines() or [error.reason.value])[0]
             fix = f"{error.reason.advice}; only daemons in containers need it"

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from accuser import Protocol
+from accuser._explore.money import issued
 from accuser._mavryk.codec.anonymous import ActivateAccount, FailingNoop
 from accuser._mavryk.codec.crypto import BOOTSTRAP, Key
 from accuser._mavryk.codec.manager import (
@@ -32,7 +33,7 @@ from tests.support.forger import (
     constructed,
     protocol_data,
 )
-from tests.support.orders import errors, gift, include, issued, key, order, results, stake, statuses
+from tests.support.orders import errors, gift, include, key, order, results, stake, statuses
 
 ONE, TWO, THREE = BOOTSTRAP[:3]
 NEW = key(11)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from accuser import Protocol
+from accuser._explore.money import issued
 from accuser._mavryk.codec.crypto import BOOTSTRAP
 from accuser._mavryk.codec.manager import Delegation
 from accuser.sandbox.chain import issuance, views
@@ -23,7 +24,7 @@ from tests.support.forger import (
     header,
 )
 from tests.support.nodes import standing
-from tests.support.orders import include, issued, order, revelation, statuses
+from tests.support.orders import include, order, revelation, statuses
 
 ONE, TWO = BOOTSTRAP[:2]
 EVERY = pytest.mark.parametrize("protocol", list(Protocol), ids=lambda one: one.tag)

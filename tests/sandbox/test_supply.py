@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accuser import Protocol
+from accuser._explore.money import issued
 from accuser._mavryk.codec.binary.blocks import BLOCK_INFO
 from accuser._mavryk.codec.binary.frames import framed, unframed
 from accuser._mavryk.codec.crypto import BOOTSTRAP, Key
@@ -37,7 +38,7 @@ from tests.support.forger import (
     header,
     valid,
 )
-from tests.support.orders import issued, key, order, revelation
+from tests.support.orders import key, order, revelation
 
 PEOPLE = (*BOOTSTRAP, *(key(7 + number, number % 3) for number in range(6)))
 """The delegates at first, and accounts that are empty at first."""

@@ -89,15 +89,3 @@ def errors(block: Block, operation: Operation) -> list[str]:
     """The identifiers of the errors of the content that failed, without the protocol's name."""
     failed = next(one for one in results(block, operation) if one["status"] == "failed")
     return [str(error["id"]).split(".", 2)[2] for error in failed["errors"]]
-
-
-def issued(block: Block) -> int:
-    """What a block added to the supply, by its receipts."""
-    updates = [*block.updates, *block.subsidy]
-    for metadata in block.results.values():
-        for content in metadata:
-            updates += content.get("balance_updates", [])
-            result = content.get("operation_result", {})
-            # What was backtracked is shown too.
-            updates += result.get("balance_updates", []) if result.get("status") == "applied" else []
-    return -sum(int(one["change"]) for one in updates if one["kind"] in ("minted", "burned"))

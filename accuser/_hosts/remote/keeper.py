@@ -19,13 +19,10 @@ from ..._errors import DirectoryError, EventPipeError, RunnerError
 from ..._report import RunnerFault
 from .script import Remainder, Reports, script
 from .transport import Shell, Transport, refusal
-from .warden import Warden
+from .warden import LEAVE, Warden
 
 GRACE: Final = 10
 """Seconds between SIGTERM and SIGKILL for a daemon that lost its owner."""
-
-LEAVE: Final = 5.0
-"""Seconds that the keeper may take to clean up and take its leave."""
 
 
 @attrs.define(eq=False)

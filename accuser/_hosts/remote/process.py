@@ -19,9 +19,10 @@ import trio
 from ..._errors import BinaryNotFound, CommandFailed, RunnerError
 from ..._report import RunnerFault, signal_name
 from ..usage import Machine, Usage, usage_of
-from .keeper import LEAVE, Keeper
+from .keeper import Keeper
 from .script import Remainder, Reports, run_there, script
 from .transport import Shell, refusal
+from .warden import LEAVE
 
 KILLED_WITH_ITS_GROUP: Final = "killed"
 

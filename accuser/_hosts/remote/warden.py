@@ -19,7 +19,7 @@ from .script import Reports, script
 from .transport import Shell, Transport, refusal
 
 LEAVE: Final = 5.0
-"""Seconds that a warden may take for an answer when it is not to hold anybody up."""
+"""Seconds that a script there may take for its last answers: the end of a daemon does not wait longer."""
 
 
 @attrs.define(eq=False)
