@@ -35,15 +35,24 @@ class Telling:
     def _at_length(self) -> bool:
         return bool(self.item.config.option.verbose >= 2)
 
+    def hide_engine(self, call: pytest.CallInfo[None]) -> None:
+        """Leave the frames of the engine out, but with ``--full-trace``."""
+        if not self.item.config.option.fulltrace:
+            hide_engine(self.error)
+            call.excinfo = pytest.ExceptionInfo.from_exception(self.error)
+
+    def shorten(self, report: pytest.TestReport) -> None:
+        """Begin the line about a test that has its daemons by blocks with what decides; it has no bundle."""
+        _hide_secrets(report)
+        _set_crash(report, headline(self.error, ()))
+
     @contextmanager
     def plain(self, call: pytest.CallInfo[None]) -> Generator[None]:
         """In the block, which makes the report: show no frames of the engine, and no notes.
 
         ``--full-trace`` shows the frames. What notes say, the summary says shortly, and ``report.txt`` whole.
         """
-        if not self.item.config.option.fulltrace:
-            hide_engine(self.error)
-            call.excinfo = pytest.ExceptionInfo.from_exception(self.error)
+        self.hide_engine(call)
         notes = [] if self._at_length else list(_noted(self.error))
         for error, _ in notes:
             error.__notes__ = []

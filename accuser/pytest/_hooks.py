@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Generator, Sequence
 from types import ModuleType
 from typing import Any, Final
@@ -105,12 +106,32 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+def _may_have_blocks(item: pytest.Item) -> bool:
+    """Whether the module of a test has names of this package: then its daemons may come from blocks."""
+    for value in vars(getattr(item, "module", None) or object).values():
+        if isinstance(value, types.ModuleType):
+            home = value.__name__
+        elif isinstance(value, type | types.FunctionType):
+            home = value.__module__ or ""
+        else:
+            continue
+        if home.partition(".")[0] == "accuser":
+            return True
+    return False
+
+
 # First, so that pytest-trio takes what follows the test for the test.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Follow a test that has daemons, and raise its one error bare, if it is one."""
+    """Follow a test that has daemons by fixtures, and raise its one error bare, if it is one."""
     if BUNDLE not in item.stash:
-        return (yield)
+        if not _may_have_blocks(item):
+            return (yield)
+        from .._unwrap import plain_errors
+
+        # pytest-trio puts the error of a test into a group of its own.
+        with plain_errors():
+            return (yield)
     from .._unwrap import plain_errors
     from ._prompt import open_prompt
 
@@ -138,11 +159,18 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell of a failed test what its daemons did."""
     _pool.note_error(item, call)
-    if call.when != "call" or call.excinfo is None or BUNDLE not in item.stash:
+    if call.when != "call" or call.excinfo is None:
+        return (yield)
+    if BUNDLE not in item.stash and not _may_have_blocks(item):
         return (yield)
     from ._failure import Telling
 
     telling = Telling(item, call.excinfo.value)
+    if BUNDLE not in item.stash:
+        telling.hide_engine(call)
+        report = yield
+        telling.shorten(report)
+        return report
     with telling.plain(call):
         report = yield
     if report.failed:

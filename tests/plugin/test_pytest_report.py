@@ -198,3 +198,34 @@ def test_no_report_has_a_secret_in_a_variable_or_in_part(project: Project) -> No
         assert [line for line in shown if key[:12] in line or key[-8:] in line or "password" in line] == []
     for bundle in project.bundles:
         assert key[-8:] not in (bundle / "report.txt").read_text().replace("'h4Ujk6E86Eu7']", "")
+
+
+BLOCKS = """\
+from accuser import MEMORY, Protocol, init_with_protocol, open_node
+
+
+async def test_command():
+    async with open_node(toolchain=MEMORY, arguments=("--synchronisation-threshold 0",)) as node:
+        client = await init_with_protocol(node, Protocol.BOREAS)
+        await client.bake_for("bootstrap9")
+
+
+async def test_assertion():
+    async with open_node(toolchain=MEMORY) as node:
+        assert node.level == 3
+"""
+
+
+def test_daemons_by_blocks_have_short_reports_too(project: Project) -> None:
+    project.write(test_blocks=BLOCKS, test_apart="async def test_apart(): raise ValueError('apart')\n")
+    ended = project.pytest("-rf", TMPDIR=str(project.folder / "tmp"))
+    ended.count(failed=3)
+    assert "  no public key hash alias named bootstrap9" in "\n".join(ended.below("test_command", 10))
+    assert "assert 0 == 3" in "\n".join(ended.below("test_assertion", 7))
+    assert "accuser/_daemons" not in ended.output
+    assert (
+        "FAILED test_blocks.py::test_command - Erroneous command line argument 3 (bootstrap9)" in ended.output
+    )
+    # A module that has nothing of this package is left to pytest-trio.
+    assert ended.output.count("Exception Group Traceback") == 1
+    assert "Exception Group Traceback" in "\n".join(ended.below("test_apart", 3))
