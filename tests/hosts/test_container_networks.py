@@ -29,6 +29,7 @@ from accuser import (
     open_network,
 )
 from accuser._hosts.container import engine as engine_module
+from accuser._hosts.container.engine import LABEL, Engine
 from accuser.commands.containers import containers
 from tests.support.containers import IMAGE, ROOT, TestEngine, engine, engine_of_the_run
 
@@ -189,3 +190,25 @@ async def test_what_does_not_run_yet_cannot_be_parted() -> None:
         await network.partition(one, other)
     assert caught.value.reason is RunnerFault.CONTAINER_ENDED
     await network.heal()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_network_that_is_removed_while_they_are_listed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+) -> None:
+    script = f"""#!/bin/sh
+    listed={tmp_path}/listed
+    case "$2 $3" in
+    "ls "*) [ -e "$listed" ] && {str(is_gone).lower()} || echo going; echo here; touch "$listed" ;;
+    "inspect here") echo '[{{"labels": {{"{LABEL}": "an owner"}}}}]' ;;
+    *) echo "network not found" >&2; exit 1 ;;
+    esac
+    """
+    (tmp_path / "podman").write_text(script)
+    (tmp_path / "podman").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    if is_gone:
+        assert Engine("podman").networks() == [("here", "an owner")]
+    else:
+        with pytest.raises(RunnerError, match="network not found"):
+            Engine("podman").networks()

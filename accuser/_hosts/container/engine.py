@@ -194,15 +194,21 @@ class Engine:
         Raises:
             RunnerError: the engine does not answer.
         """
-        names = self.ask_now(
-            "network", "ls", "--filter", f"label={LABEL}", "--format", "{{.Name}}", seconds=10.0
-        )
         key = "labels" if self.is_podman else "Labels"
         found = []
-        for name in names.split():
-            told: dict[str, Any] = json.loads(self.ask_now("network", "inspect", name, seconds=10.0))[0]
+        for name in self._network_names():
+            try:
+                told: dict[str, Any] = json.loads(self.ask_now("network", "inspect", name, seconds=10.0))[0]
+            except RunnerError:
+                if name in self._network_names():
+                    raise
+                continue  # its owner has just removed it
             found.append((name, (told.get(key) or {}).get(LABEL, "")))
         return found
+
+    def _network_names(self) -> list[str]:
+        words = ("network", "ls", "--filter", f"label={LABEL}", "--format", "{{.Name}}")
+        return self.ask_now(*words, seconds=10.0).split()
 
     def image_now(self, reference: str, pull: Pull) -> Image:
         """As `image`, for callers without trio; what is there is taken unless it is to be pulled always."""
