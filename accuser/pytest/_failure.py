@@ -33,11 +33,16 @@ class Telling:
 
     @property
     def _at_length(self) -> bool:
-        return bool(self.item.config.option.verbose >= 2)
+        return bool(self.item.config.getoption("verbose", 0) >= 2)
+
+    @property
+    def _with_engine(self) -> bool:
+        # Without pytest's terminal there is no such option.
+        return bool(self.item.config.getoption("fulltrace", False))
 
     def hide_engine(self, call: pytest.CallInfo[None]) -> None:
         """Leave the frames of the engine out, but with ``--full-trace``."""
-        if not self.item.config.option.fulltrace:
+        if not self._with_engine:
             hide_engine(self.error)
             call.excinfo = pytest.ExceptionInfo.from_exception(self.error)
 
@@ -83,7 +88,7 @@ class Telling:
             # The test's own failure is what matters.
             place = f"{bundle.folder} is incomplete: {fault}"
         secrets.learn_environment(began_with)
-        brief = not (self._at_length or self.item.config.option.fulltrace)
+        brief = not (self._at_length or self._with_engine)
         if brief and (isinstance(self.error, BaseExceptionGroup) or is_of_engine(self.error)):
             _shorten(report, in_full(self.error))
         _hide_secrets(report)

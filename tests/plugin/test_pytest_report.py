@@ -229,3 +229,16 @@ def test_daemons_by_blocks_have_short_reports_too(project: Project) -> None:
     # A module that has nothing of this package is left to pytest-trio.
     assert ended.output.count("Exception Group Traceback") == 1
     assert "Exception Group Traceback" in "\n".join(ended.below("test_apart", 3))
+
+
+def test_reports_are_made_without_a_terminal_too(project: Project) -> None:
+    told = (
+        "def pytest_runtest_logreport(report):\n"
+        "    if report.failed:\n"
+        "        open('told', 'a').write(f'{report.longrepr.reprcrash.message}\\n')\n"
+    )
+    fixture = "async def test_it(node):\n    assert node.level == 3\n"
+    project.write(conftest=told, test_blocks=BLOCKS, test_fixture=fixture)
+    ended = project.pytest("--mavkit", "memory", "-p", "no:terminal", TMPDIR=str(project.folder / "tmp"))
+    assert ended.status == pytest.ExitCode.TESTS_FAILED, ended.output
+    assert len((project.folder / "told").read_text().splitlines()) == 3
