@@ -48,7 +48,11 @@ _SECRET_NAME: Final = re.compile(r"PASS|SECRET|TOKEN|KEY|AUTH(?!OR)|CREDENTIAL",
 _PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#:@]*:([^\s/?#]+)@", re.IGNORECASE)
 # Secret keys as Mavryk writes them: plain and encrypted, of each curve.
 _KEY_PREFIXES: Final = ("edsk", "edesk", "spsk", "spesk", "p2sk", "p2esk", "BLsk", "BLesk")
-_SECRET_KEY: Final = re.compile(rf"(?:{'|'.join(_KEY_PREFIXES)})[1-9A-HJ-NP-Za-km-z]{{40,}}")
+# Of 53 characters or more, and at the beginning of a word or behind a ``\n``: the hash of one block in some
+# three thousand begins as a BLS key does, and has 51; any of these letters may be in a long signature.
+_SECRET_KEY: Final = re.compile(
+    rf"(?<![0-9A-Za-z]{{2}})(?:{'|'.join(_KEY_PREFIXES)})[1-9A-HJ-NP-Za-km-z]{{49,}}"
+)
 _JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 # What settings are, too, and what a value would have to be to be part of half the words of a text.
 _NO_SECRETS: Final = frozenset({"true", "false", "none", "null", "auto", "always", "never", "enabled"})

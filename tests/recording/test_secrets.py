@@ -34,6 +34,18 @@ from accuser.testing import FaultyDaemon, event, line, ready
 KEY = encode(Kind.ED25519_SEED, bytes(range(32)))
 
 
+@pytest.mark.parametrize("begin", ["edsk", "edesk", "spsk", "spesk", "p2sk", "p2esk", "BLsk", "BLesk"])
+def test_secret_keys_are_known_from_hashes_and_signatures(begin: str) -> None:
+    secrets = Secrets()
+    key = begin.ljust(54, "3")
+    assert secrets.hide(f"{key} \\n{key} unencrypted:{key}") == (
+        "(not shown) \\n(not shown) unencrypted:(not shown)"
+    )
+    block, signature = begin.ljust(51, "3"), f"sigVe{key}".ljust(99, "3")
+    assert secrets.hide(f"{block} {signature}") == f"{block} {signature}"
+    assert json.loads(secrets.hide_in_json(json.dumps([block, key]).encode())) == [block, "(not shown)"]
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
