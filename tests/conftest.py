@@ -17,6 +17,7 @@ import accuser
 from accuser._hosts.owner.ports import lock_file
 from accuser.pytest._options import NEEDS_MAVKIT
 from tests.support.containers import NEEDS_ENGINE
+from tests.support.guardians import wait_for_guardians
 from tests.support.proc import children, descriptors
 
 ACCEPTED = (NEEDS_MAVKIT, NEEDS_ENGINE)
@@ -83,6 +84,7 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
             # A daemon without a block keeps its directory until it is collected, and what a test raises and
             # catches may hold the daemon in a cycle.
             gc.collect()
+            wait_for_guardians(folder)
         left = sorted(path.name for path in Path(folder).iterdir())
         new = {opened for opened in descriptors() - before if opened[1] != str(lock_file())}
         started = children()

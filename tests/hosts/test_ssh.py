@@ -17,13 +17,13 @@ from accuser import (
 )
 from accuser._hosts.remote.script import run_there, script
 from accuser.testing import ScriptedDaemon
+from tests.support.proc import wait_for_exit
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import (
     SSHD,
     Server,
     serve,
-    wait_for_exit,
 )
 
 __all__ = ["runner", "server"]  # fixtures of this module

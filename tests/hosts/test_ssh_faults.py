@@ -26,14 +26,13 @@ from accuser import (
     open_accuser,
 )
 from accuser.testing import NO_NODE, ScriptedDaemon
-from tests.support.proc import command_of, parent_of
+from tests.support.proc import command_of, parent_of, wait_for_exit
 from tests.support.remote import runner, server
 from tests.support.scripts import FOLLOWS_SIGTERM
 from tests.support.sshd import (
     SSHD,
     Server,
     serve,
-    wait_for_exit,
 )
 
 __all__ = ["runner", "server"]  # fixtures of this module

@@ -12,8 +12,9 @@ from accuser import SANDBOX, Protocol, RunnerError, RunnerFault
 from accuser.scenarios import double_baking
 from accuser.testing import ScriptedDaemon
 from tests.support.netns import Network, network
+from tests.support.proc import wait_for_exit
 from tests.support.scripts import FOLLOWS_SIGTERM
-from tests.support.sshd import SSHD, wait_for_exit
+from tests.support.sshd import SSHD
 
 __all__ = ["network"]  # a fixture of this module
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from pathlib import Path
 
 import trio
@@ -62,3 +63,17 @@ def command_of(pid: int) -> list[str]:
 def parent_of(pid: int) -> int:
     """The process that a process was started by."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
+def wait_for_exit(pid: int) -> None:
+    """Wait for the end of a process that is no child of ours."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        assert poller.poll(60_000), f"{pid} goes on: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"
+    finally:
+        os.close(pidfd)

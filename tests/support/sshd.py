@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import attrs
 
 from accuser import SSHRunner
 from accuser._hosts.owner.ports import reserve_port
+from tests.support.proc import wait_for_exit
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 PRIVILEGE_SEPARATION = Path("/run/sshd")
@@ -91,20 +91,6 @@ def children_of(pid: int) -> list[int]:
     """The processes that a process has started itself."""
     files = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for file in files for child in file.read_text().split()]
-
-
-def wait_for_exit(pid: int) -> None:
-    """Wait for the end of a process that is no child of ours."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        assert poller.poll(60_000), f"{pid} goes on: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"
-    finally:
-        os.close(pidfd)
 
 
 def _keygen(path: Path) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ import attrs
 import trio
 
 from ..owner.guardian import guardian
+from ..owner.workspace import new_folder
 
 NAMES: Final = ("in", "out", "err")
 
@@ -53,9 +53,7 @@ class Pipes:
     @classmethod
     def make(cls, place: Path) -> Pipes:
         """Make them in a folder of their own. Raises `OSError`."""
-        folder = place / f"shell-{secrets.token_hex(6)}"
-        folder.mkdir()
-        pipes = cls(folder, guardian.add_path(folder), {}, [])
+        pipes = cls(*new_folder(place, "shell-"), {}, [])
         try:
             pipes._open()
         except BaseException:

@@ -73,7 +73,7 @@ class ThisMachine(OnThisDisk):
         workspace: host.Workspace,
     ) -> Running:
         """Start a daemon and its pipe; should we be lost, the guardian removes what is theirs."""
-        pipe, variables = EventPipe.make(events), environment.with_ours()
+        pipe, variables = EventPipe.make(events, workspace.made), environment.with_ours()
         return await running(pipe, spawn(command, variables, embedded.arguments(command)))
 
 

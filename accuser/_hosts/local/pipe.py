@@ -86,10 +86,11 @@ class EventPipe:
     _key: str
 
     @classmethod
-    def make(cls, path: Path) -> EventPipe:
+    def make(cls, path: Path, within: Path | None = None) -> EventPipe:
         """Create the FIFO and open it.
 
-        A FIFO that is there without a reader is what a killed run left, and is replaced.
+        A FIFO that is there without a reader is what a killed run left, and is replaced. One in the directory
+        ``within`` is not told to the guardian, who removes it with the directory.
 
         Raises:
             EventPipeError: the path is no FIFO, is in use, or cannot be made.
@@ -102,7 +103,8 @@ class EventPipe:
             raise EventPipeError(path, f"cannot be made: {error.strerror}") from error
         reader, key = None, ""
         try:
-            key = guardian.add_path(path)
+            if path.parent != within:
+                key = guardian.add_path(path)
             reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             inode = os.fstat(reader).st_ino
             keeper = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
@@ -110,7 +112,8 @@ class EventPipe:
             if reader is not None:
                 os.close(reader)
             path.unlink(missing_ok=True)
-            guardian.forget(key)
+            if key:
+                guardian.forget(key)
             raise EventPipeError(path, f"cannot be opened: {error.strerror}") from error
         return cls(path, Reader(reader), keeper, inode, key)
 
@@ -129,7 +132,8 @@ class EventPipe:
                 self.path.unlink()
         except FileNotFoundError:
             pass
-        guardian.forget(self._key)
+        if self._key:
+            guardian.forget(self._key)
 
 
 def _remove_leftover(path: Path) -> None:

@@ -133,7 +133,7 @@ class Child:
         while (status := self.process.returncode) is None:  # noqa: ASYNC110 - as above
             await trio.sleep(POLL)
         self._reaped = True
-        self._guard.forget()
+        self._guard.reaped()
         return status
 
     async def aclose(self) -> None:

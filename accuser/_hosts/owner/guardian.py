@@ -41,6 +41,9 @@ nobody is left who wants the daemons' last words."""
 
 GRACE_VARIABLE: Final = "ACCUSER_GUARDIAN_GRACE"
 
+BATCH: Final = 64
+"""Words in one write, of some 30 bytes each: a pipe takes 4096 bytes as a whole."""
+
 _PROGRAM: Final = Path(__file__).resolve().with_name("guardian_main.py")
 
 
@@ -143,7 +146,10 @@ class Guardian:
                         self._start()
 
     def drop(self, key: str) -> None:
-        """As `forget`, some time later. For finalizers, which may run in the midst of anything."""
+        """As `forget`, but told with what is told next: for what is there no more, and would not be found.
+
+        For finalizers, which may run in the midst of anything, and for the ends of many daemons at once.
+        """
         self._dropped.append(key)
 
     def _new_key(self) -> str:
@@ -161,8 +167,13 @@ class Guardian:
         return self._facts.pop(key, None) is None or self._write(f"forget {key}".encode())
 
     def _flush(self) -> None:
+        records = []
         while self._dropped:
-            self._forget(self._dropped.popleft())
+            key = self._dropped.popleft()
+            if self._facts.pop(key, None) is not None:
+                records.append(f"forget {key}".encode())
+        for start in range(0, len(records), BATCH):
+            self._write(b"\0".join(records[start : start + BATCH]))
 
     def _write(self, record: bytes) -> bool:
         if self._lifeline is None:
@@ -259,8 +270,16 @@ class Guard:
             self._guardian._tell(self._key, f"{verb} {self._key} {child.pid} {start}".encode())
 
     def forget(self) -> None:
-        """Say that the child has been reaped, or was never started."""
+        """Say that the child was never started."""
         self._guardian.forget(self._key)
+
+    def reaped(self) -> None:
+        """Say that the child has been reaped."""
+        if HAS_PROC:
+            # Should it be told too late, the start time shows that the id is another process's by now.
+            self._guardian.drop(self._key)
+        else:
+            self._guardian.forget(self._key)
 
 
 def _grace() -> float:

@@ -53,20 +53,9 @@ class Workspace:
 
     @trio.lowlevel.enable_ki_protection
     def _make(self) -> None:
-        # Not mkdtemp: the guardian is to know of it before it is there.
         place = self.parent or _place()
         with writing(place):
-            while True:
-                path = (place / f"accuser-{safe_name(self.name)}-{_random_name()}").absolute()
-                key = guardian.announce_path(path) if self.guarded else ""
-                try:
-                    path.mkdir(0o700)
-                    break
-                except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
-                    if key:
-                        guardian.forget(key)
-                    if not isinstance(error, FileExistsError):
-                        raise
+            path, key = new_folder(place, f"accuser-{safe_name(self.name)}-", guarded=self.guarded)
         self._path, self._key = path, key
         self._finalizer = weakref.finalize(self, _remove, str(path), key, os.getpid())
 
@@ -118,6 +107,26 @@ class Workspace:
             self._finalizer()
             self._finalizer = None
             self._path = None
+
+
+@trio.lowlevel.enable_ki_protection
+def new_folder(place: Path, prefix: str, *, guarded: bool = True) -> tuple[Path, str]:
+    """Make a directory that nobody else may read; return it and the guardian's key, "" if not guarded.
+
+    Raises `OSError`.
+    """
+    # Not mkdtemp: the guardian is to know of it before it is there.
+    while True:
+        path = (place / f"{prefix}{_random_name()}").absolute()
+        key = guardian.announce_path(path) if guarded else ""
+        try:
+            path.mkdir(0o700)
+            return path, key
+        except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
+            if key:
+                guardian.forget(key)
+            if not isinstance(error, FileExistsError):
+                raise
 
 
 def _place() -> Path:

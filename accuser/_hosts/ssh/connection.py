@@ -24,6 +24,7 @@ from ..._files import writing
 from ..._report import RunnerFault
 from ..owner.child import Child, spawn
 from ..owner.guardian import guardian
+from ..owner.workspace import new_folder
 from ..paths import expressible_place, is_expressible
 from ..remote.transport import SharedTransport, Shell, spawn_shell
 
@@ -108,8 +109,7 @@ class Connection(SharedTransport):
 
     @trio.lowlevel.enable_ki_protection
     async def _open(self) -> None:
-        self._folder = _control_folder()
-        self._key = guardian.add_path(self._folder)
+        self._folder, self._key = _control_folder()
         try:
             await self._start_master()
         except BaseException:
@@ -180,10 +180,10 @@ class Connection(SharedTransport):
         return next((fault for fault, pattern in _FAULTS if re.search(pattern, text)), otherwise)
 
 
-def _control_folder() -> Path:
+def _control_folder() -> tuple[Path, str]:
     place = Path(tempfile.gettempdir()).absolute()
     # `ssh` takes blanks, quotes and `%` in the path of a socket for something else.
     if len(os.fsencode(place)) > _LONGEST_SOCKET - len("/accuser-ssh-12345678") or not is_expressible(place):
         place = expressible_place()
     with writing(place):
-        return Path(tempfile.mkdtemp(prefix="accuser-ssh-", dir=place))
+        return new_folder(place, "accuser-ssh-")
