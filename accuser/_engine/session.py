@@ -95,8 +95,6 @@ class Session(Transcript):
     _place: str | None = attrs.field(default=None, init=False)
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
-    _waiting: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Around the wait for the exit."""
     _stop_asked: bool = attrs.field(default=False, init=False)
     _stop_asked_for: trio.Event = attrs.field(factory=trio.Event, init=False)
     _until_kill: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -155,23 +153,22 @@ class Session(Transcript):
         self.recorder.signal(signal_name(signum))
         return True
 
-    @trio.lowlevel.enable_ki_protection
-    async def _kill_in_time(self, child: Process) -> None:
+    async def _exited(self, child: Process) -> bool:
+        """Wait until the process has exited, and kill it when that is due; False if it is to be left."""
         with self._until_kill:
-            await trio.sleep_forever()
+            await child.wait_exited()
+            return True
         self.signal(signal.SIGKILL)
-        await self._give_up_in_time(child)
-
-    async def _give_up_in_time(self, child: Process) -> None:
-        """Let the session end without the process, if it does not end by SIGKILL either."""
-        await trio.sleep(UNKILLABLE)
+        with trio.move_on_after(UNKILLABLE):
+            await child.wait_exited()
+            return True
         if child.has_exited():
-            return
+            return True
         why = getattr(child, "refusal", None) or "it has not ended by SIGKILL, as in a system call that hangs"
         text = f"{self.name} (process {child.pid}) cannot be stopped, and is left: {why}"
         log(logging.ERROR, self.name, self.color, text)
         self.fail(AccuserError(text))
-        self._waiting.cancel(reason="it cannot be stopped")
+        return False
 
     @trio.lowlevel.enable_ki_protection
     async def _stop_when_cancelled(self, until_end: contextlib.ExitStack) -> None:
@@ -269,19 +266,17 @@ class Session(Transcript):
 
     async def _read_to_the_end(self, child: Process, pipe: Pipe) -> None:
         async with trio.open_nursery() as tasks:
-            tasks.start_soon(self._kill_in_time, child)
             drained = Countdown(3)
             tasks.start_soon(self._read_events, pipe.reader, drained)
             tasks.start_soon(self._read_lines, child.stdout, "stdout", drained)
             tasks.start_soon(self._read_lines, child.stderr, "stderr", drained)
-            with self._waiting:
-                await child.wait_exited()
+            exited = await self._exited(child)
             pipe.release()
             await drained.wait(DRAIN)
             # Somebody of the group may still hold the pipes, or simply go on.
             child.send(signal.SIGKILL)
             await drained.wait(DRAIN)
-            if not self._waiting.cancelled_caught:
+            if exited:
                 await self._reap(child)
             tasks.cancel_scope.cancel(reason=f"{self.name} ended, or is left")
 

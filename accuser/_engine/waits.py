@@ -168,8 +168,13 @@ class Expectation(Generic[T]):
             await self._others.park()
         self._searching = True
         try:
-            if not self._found() and not await self._watch_on():
-                raise terminated(self._session, self._label, self._noun, self._where, self._report())
+            if not self._found():
+                try:
+                    found = not self._history.closed and await self._history.watch(self._watch)
+                finally:
+                    self._next = self._history.next_index
+                if not found:
+                    raise terminated(self._session, self._label, self._noun, self._where, self._report())
         finally:
             self._searching = False
             if self._others:
@@ -186,14 +191,6 @@ class Expectation(Generic[T]):
             if found and watch.offer((index,), converted(watch.convert, (record,))):
                 return True
         return False
-
-    async def _watch_on(self) -> bool:
-        if self._history.closed:
-            return False
-        try:
-            return await self._history.watch(self._watch)
-        finally:
-            self._next = self._history.next_index
 
     def _report(self) -> WaitReport:
         return explain(self._session, self._history, self._watch, getattr(self._mark, self._source))

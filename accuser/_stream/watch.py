@@ -93,15 +93,17 @@ class Watch(Generic[T]):
                     return False
             else:
                 # A thousand waits pay for each step of this, for each event.
-                for answer in map(ask, left):
+                for item in left:
+                    answer = ask(item)
                     if answer is not None and self._take(answer):
                         break
                 else:
-                    # `map` takes a StopIteration of the filter for its end. Only an iterator that has come
-                    # to its own end tells no place any more.
-                    if len(left.__reduce__()) > 2:
-                        raise RuntimeError("a filter raised StopIteration")
                     return False
+        except StopIteration as error:
+            # A coroutine would make an error of it that does not say so.
+            failure = RuntimeError("a filter raised StopIteration")
+            failure.add_note(self.note)
+            raise failure from error
         except BaseException as error:
             error.add_note(self.note)
             raise

@@ -9,7 +9,6 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 import attrs
 import trio
@@ -17,8 +16,6 @@ import trio
 from ..._files import safe_name, writing
 from ..paths import expressible_place, is_expressible
 from .guardian import guardian
-
-_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
 @attrs.define(eq=False, weakref_slot=True)
@@ -117,7 +114,7 @@ def new_folder(place: Path, prefix: str, *, guarded: bool = True) -> tuple[Path,
     """
     # Not mkdtemp: the guardian is to know of it before it is there.
     while True:
-        path = (place / f"{prefix}{_random_name()}").absolute()
+        path = (place / f"{prefix}{secrets.token_hex(4)}").absolute()
         key = guardian.announce_path(path) if guarded else ""
         try:
             path.mkdir(0o700)
@@ -135,10 +132,6 @@ def _place() -> Path:
     except FileNotFoundError:
         # No folder can be written to: the error is to name the one that was asked for.
         return Path(os.environ.get("TMPDIR") or "/tmp")
-
-
-def _random_name() -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(8))
 
 
 def _remove(path: str, key: str, pid: int) -> None:
