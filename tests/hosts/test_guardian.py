@@ -313,6 +313,31 @@ async def test_a_guardian_that_does_not_read_is_replaced_and_harms_nobody(tmp_pa
         assert process(accuser.pid) is not None
 
 
+def test_what_was_dropped_is_told_with_what_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bytes] = []
+    write = guardian._write
+
+    def write_down(record: bytes) -> bool:
+        told.append(record)
+        return write(record)
+
+    keys = [guardian.add_path(tmp_path) for _ in range(200)]
+    monkeypatch.setattr(guardian, "_write", write_down)
+    for key in keys:
+        guardian.drop(key)
+    assert told == []
+    last = guardian.add_path(tmp_path)
+    *dropped, new = told
+    words = [record for one in dropped for record in one.split(b"\0")]
+    assert words == [f"forget {key}".encode() for key in keys]
+    # What a pipe takes as a whole, or not at all.
+    assert max(map(len, dropped)) < 4096
+    assert new.startswith(f"path {last} ".encode())
+    guardian.forget(last)
+
+
 async def test_without_a_guardian_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await end_guardian()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
