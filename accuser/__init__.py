@@ -4,12 +4,12 @@ The packages, from the top; each imports only what stands below it, which `lint`
 
     commands/  pytest/         programs and the plugin, which users start
     scenarios/  testing/       made of the public interface alone
-    explore/                   networks drawn from seeds, and a judge of accusers
+    explore/  _explore/        networks drawn from seeds, and a judge of accusers
     _daemons/                  what users hold: daemons, clients, endpoints, replays
     _engine/                   one run of a daemon: session, transcript, readiness, waits, exits
-    _hosts/                    where daemons run: this machine, another one by SSH, this process
+    _hosts/                    where daemons run: this machine, one by SSH, a container, this process
     _comparison/  timeline/    recordings put to use
-    sandbox/                   executables of our own: node, accuser, client
+    sandbox/                   executables of our own: node, accuser, baker, client
     events/  _recording/       events as classes; the entries of recordings
     _mavryk/  _http/           what the chain defines; HTTP/1.1
     _stream/                   bytes of a pipe, events, history and watches

@@ -1,4 +1,4 @@
-"""Every exception of this package. A leaf: imports nothing of it.
+"""Every exception of this package. A leaf: imports `_report` and `_text` alone.
 
 One root, flat children, told apart by who is at fault. Facts are attributes; ``str()`` builds the sentence,
 which ends in what to do next. Further facts (exit status, last output) come as notes, which tracebacks show.

@@ -1,4 +1,4 @@
 """Two recordings aligned, and told apart.
 
-May import `events`, `_recording`, and what they may import.
+May import `events`, `_recording`, `_mavryk`, and what they may import.
 """

@@ -20,8 +20,8 @@ from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import installed
 from .._mavryk.protocol import Protocol
 from .daemon import Daemon
-from .endpoint import Endpoint, node_of
-from .node import Node
+from .endpoint import Endpoint
+from .node import Node, node_of
 from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
 from .taken import port_taken

@@ -18,8 +18,8 @@ from .._hosts.selection import toolchain_of
 from .._mavryk.protocol import Protocol
 from .client import Client
 from .daemon import Daemon
-from .endpoint import Endpoint, node_of
-from .node import Node
+from .endpoint import Endpoint
+from .node import Node, node_of
 from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
 

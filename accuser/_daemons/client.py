@@ -31,8 +31,8 @@ from .._mavryk.parameters import parameters_text, write_parameter_file
 from .._mavryk.protocol import Protocol
 from .._recording.doings import command_told
 from .._text import secrets
-from .endpoint import Endpoint, node_of
-from .node import Node
+from .endpoint import Endpoint
+from .node import Node, node_of
 from .wallets import WalletThere, write_wallet
 
 ACTIVATION_AGE: Final = datetime.timedelta(days=1)

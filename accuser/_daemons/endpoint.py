@@ -19,7 +19,6 @@ from .waits import WAIT_TIMEOUT
 
 if TYPE_CHECKING:
     from .._http.client import Connect
-    from .node import Node
 
 
 def _without_slash(url: str) -> str:
@@ -159,8 +158,3 @@ class Endpoint:
             HttpError: also if the whole answer has not come in time.
         """
         return await call_rpc(self._given, method, path, data, timeout=timeout)
-
-
-def node_of(given: Node | Endpoint | str) -> Node | Endpoint:
-    """Give a node, or the endpoint that a URL is of. Raises `ValueError` if it is none."""
-    return Endpoint(given) if isinstance(given, str) else given

@@ -27,7 +27,7 @@ from .._mavryk.network_file import Overrides, Upgrades, network_file
 from .._recording.doings import command_told
 from .._stream.event import Event
 from .daemon import Daemon
-from .endpoint import call_rpc
+from .endpoint import Endpoint, call_rpc
 from .opening import open_daemon, start_in
 from .options import DaemonOptions, EventLevel
 from .taken import port_taken
@@ -308,3 +308,8 @@ async def open_node(
     """
     async with open_daemon(Node(**options), event_level=event_level, may_exit=may_exit) as node:
         yield node
+
+
+def node_of(given: Node | Endpoint | str) -> Node | Endpoint:
+    """Give a node, or the endpoint that a URL is of. Raises `ValueError` if it is none."""
+    return Endpoint(given) if isinstance(given, str) else given

@@ -1,4 +1,5 @@
 """Looks for what can go wrong: whole networks drawn from seeds, each accuser of which is judged.
 
-May import the public names of ``accuser``, and the sandbox, whose nodes and chain it plays with.
+Its nodes and its chain are the sandbox's. May import the public names of ``accuser``, `_hosts`, `sandbox`,
+`_recording`, and what they may import; the judge does not know the sandbox's accuser.
 """

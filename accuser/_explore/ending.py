@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .._mavryk.codec.fields import ForgeError
 from .._mavryk.codec.forge import fitness_key
 from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
 from .._mavryk.protocol import Protocol
 from ..sandbox.chain.block import Block
-from ..sandbox.chain.mempool import Class
 from .money import lost_money
+from .player import Player
 from .schedule import Bake
 from .signatures import BY_HAND, Deed, Signatures
-from .stations import Quality, Station
-
-if TYPE_CHECKING:
-    from .player import Player
+from .stations import Quality
 
 _ROUNDS: Final = 12
 """One of so many rounds has a baker who is not forbidden."""
@@ -26,13 +23,6 @@ _LEAST, _MOST = 2, 12
 """Blocks at the end: the first settles which branch wins, the others have the evidence that is left.
 
 Some of that waits for a level to come."""
-
-
-def evidence_of(station: Station) -> list[Operation]:
-    """What a node's mempool has against others, and finds valid."""
-    entries = station.node.mempool.entries.values()
-    found = [entry.operation for entry in entries if entry.kind is Class.VALIDATED]
-    return [each for each in found if isinstance(each.content, DoubleBaking | DoubleConsensus)]
 
 
 async def end(player: Player) -> None:
@@ -49,7 +39,7 @@ async def end(player: Player) -> None:
     player.crowd.end()
     could_bake = True
     for count in range(_MOST):
-        if count >= _LEAST and not any(map(evidence_of, player.stations)):
+        if count >= _LEAST and not any(station.evidence() for station in player.stations):
             break
         player.tell_evidence()
         await player.drain()
@@ -58,17 +48,18 @@ async def end(player: Player) -> None:
     player.violations += _untrue(player)
     if could_bake:
         player.violations += _unfinished(player)
+    player.look(len(player.schedule.steps))
 
 
 async def _bake(player: Player) -> bool:
     """Bake on the best head; whether somebody may, and is not forbidden to."""
     best = max(player.stations, key=lambda each: (fitness_key(each.head.header.shell.fitness), -each.index))
-    known = {each.hash for each in evidence_of(best)}
+    known = {each.hash for each in best.evidence()}
     for at_round in range(_ROUNDS):
         made = await player.bake(Bake(node=best.index, round=at_round))
         if made is not None and best.head is made:
             # What is still valid after it was so before, and no other evidence was in its way.
-            left = sorted(known & {each.hash for each in evidence_of(best)})
+            left = sorted(known & {each.hash for each in best.evidence()})
             player.violations += [f"the evidence {each} could be included, and was not" for each in left]
             return True
     return False

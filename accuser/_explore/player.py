@@ -15,7 +15,7 @@ from .._mavryk.protocol import Protocol
 from ..sandbox.chain.block import Block, Operations
 from ..sandbox.chain.block import Network as ChainNetwork
 from ..sandbox.surroundings.network import Network
-from . import ending, making
+from . import making
 from .bakers import Living, Signed
 from .crowd import Crowd
 from .doors import Door
@@ -101,8 +101,8 @@ class Player:
 
     # The whole
 
-    async def play(self) -> None:
-        """Do every step, and end well."""
+    async def do_steps(self) -> bool:
+        """Do one step after the other; False if one violated something, which ends it."""
         first = self.stations[0]
         named = self._replaced if self.schedule.replaced else self._protocol
         header = making.activation(first.chain, named, self.schedule.quorum)
@@ -117,17 +117,15 @@ class Player:
             self._before = self._decisions()
             await self._do(step)
             await self._pass(step.seconds if isinstance(step, Pass) else 0.0)
-            if self._look(number):
-                self.violations += ending.unjust(self)
-                return
-        if self.pace.ends:
-            await ending.end(self)
-            self._look(len(self.schedule.steps))
+            if self.look(number):
+                return False
+        return True
 
     def _decisions(self) -> Counter[str]:
         return sum((each.decisions for each in self.watching), Counter())
 
-    def _look(self, number: int) -> bool:
+    def look(self, number: int) -> bool:
+        """Take what is complained of since the last look, as of a step; whether there is any by now."""
         for each in self.watching:
             self.violations += each.complaints
             each.complaints.clear()
@@ -244,7 +242,7 @@ class Player:
         below = chain.ancestor(station.head, min(step.back, station.head.level - 1))
         content = making.attestations(chain, below, step.voters)
         if step.evidence:
-            content += ending.evidence_of(station)
+            content += station.evidence()
         made = making.block(chain, below, step.round, step.flavour, content)
         if made is None:
             return None
@@ -309,7 +307,7 @@ class Player:
     def tell_evidence(self) -> None:
         """Every node tells the others what its mempool has against whom, as when a connection is made."""
         for station in self.stations:
-            for evidence in ending.evidence_of(station):
+            for evidence in station.evidence():
                 self.links.send(self._now, station.index, evidence)
 
     async def _pass(self, seconds: float) -> None:
@@ -360,7 +358,7 @@ class Player:
             self.crowd.heard(station, what, is_head=station.head is not head, now=self._now)
         if taken and pass_on:
             self.links.send(self._now, station.index, payload)
-        for evidence in ending.evidence_of(station):
+        for evidence in station.evidence():
             if evidence.hash not in station.told:
                 station.told.add(evidence.hash)
                 self.links.send(self._now, station.index, evidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from .determined import determined, virtual_clock
+from .ending import end, unjust
 from .outcome import Executable, Outcome, Pace
 from .player import Player
 from .schedule import Schedule
@@ -33,7 +34,10 @@ async def _play(schedule: Schedule, executable: Executable | None, pace: Pace) -
     async with trio.open_nursery() as nursery:
         player = Player(schedule, executable, pace, nursery)
         try:
-            await player.play()
+            if not await player.do_steps():
+                player.violations += unjust(player)
+            elif pace.ends:
+                await end(player)
         finally:
             with trio.CancelScope(shield=True):
                 for each in player.watching:

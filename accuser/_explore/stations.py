@@ -16,9 +16,10 @@ import attrs
 import trio
 
 from .._mavryk.codec.forge import BlockHeader
-from .._mavryk.codec.operations import Operation
+from .._mavryk.codec.operations import DoubleBaking, DoubleConsensus, Operation
 from ..sandbox.chain.block import Block, Network, Operations
 from ..sandbox.chain.chain import Chain
+from ..sandbox.chain.mempool import Class
 from ..sandbox.chain.trace import NodeError
 from ..sandbox.node.node import Node
 from ..sandbox.node.p2p import PeerNetwork
@@ -76,6 +77,12 @@ class Station:
     def chain(self) -> Chain:
         """Its chain."""
         return self._chain
+
+    def evidence(self) -> list[Operation]:
+        """What its mempool has against others, and finds valid."""
+        entries = self.node.mempool.entries.values()
+        found = [entry.operation for entry in entries if entry.kind is Class.VALIDATED]
+        return [each for each in found if isinstance(each.content, DoubleBaking | DoubleConsensus)]
 
     async def take(self, payload: Payload) -> bool:
         """Take a block or an operation; whether it is new, and accepted."""

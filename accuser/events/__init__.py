@@ -8,7 +8,7 @@ requests to its mempool ``src/lib_shell_services/prevalidator_worker_state.ml``.
 
 Structuring is strict: an array is a JSON array, an object has the declared fields and no others.
 
-May import ``_stream`` and the leaves.
+May import ``_mavryk``, ``_stream`` and the leaves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """The node: RPC server, streams, peers, store, command line.
 
-May import `sandbox.surroundings`, `chain`, `sink`, `cli`, `rpc`, and what is below the sandbox.
+May import `sandbox.surroundings`, `chain`, `sink`, `cli`, `sandbox.rpc`, and what is below the sandbox.
 """

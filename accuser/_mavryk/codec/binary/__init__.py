@@ -4,5 +4,5 @@
 `operations`, `blocks` and `reads` the descriptions, and `services` the table of RPCs. A description
 turns a JSON value into bytes and back; `frames` adds what is on the wire. Nothing here does I/O.
 
-May import the rest of `_mavryk.codec`.
+May import the rest of `_mavryk.codec`, and what that may import.
 """
