@@ -17,7 +17,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 # Tests wait more than they compute, so two processors take four of them.
 PARALLEL = ["-n", "4", "--dist", "worksteal"]
 ARCHIVES = ["whl", "tar.gz"]
-EXTRAS = ["none", "sandbox", "cli", "sandbox,cli", "metrics", "pytest"]
+EXTRAS = ["none", "sandbox", "cli", "sandbox,cli", "metrics", "explore", "pytest"]
 
 
 @nox.session
@@ -209,7 +209,7 @@ def build(session: nox.Session) -> None:
 def installed(session: nox.Session, archive: str, extra: str) -> None:
     """Try what `build` has built, in an environment that has nothing else."""
     (path,) = Path("dist").absolute().glob(f"accuser-*.{archive}")
-    script = Path("tests", "installed.py").absolute()
+    script = Path("tests", "tools", "installed.py").absolute()
     session.install("-q", str(path) if extra == "none" else f"{path}[{extra}]")
     session.chdir(session.create_tmp())
     session.run("python", "-P", str(script), extra, env={"PYTHONPATH": None})

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from ._report import RunnerFault, WaitReport, describe_status, short_command, words_of_failure
-from ._text import VisibleError, printable, secrets, shortened
+from ._text import VisibleError, counted, printable, secrets, shortened
 
 
 class AccuserError(VisibleError):
@@ -325,7 +325,7 @@ class Lagged(AccuserError):
     missed: int
 
     def __str__(self) -> str:
-        lost = f"{self.daemon}: {self.missed} records left the history before they were read"
+        lost = f"{self.daemon}: {counted(self.missed, 'record')} left the history before they were read"
         return f"{lost}; read faster, or give the daemon a larger history"
 
 

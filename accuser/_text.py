@@ -145,6 +145,11 @@ secrets: Final = Secrets()
 """Those of this process."""
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: ``1 seed``, ``2 seeds``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def shortened(text: str, limit: int = 4000) -> str:
     """Leave out what is beyond so many characters, and say so."""
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
@@ -156,7 +161,7 @@ class VisibleError(Exception):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if (text := cls.__dict__.get("__str__")) is not None:
-            cls.__str__ = _made_visible(text)  # type: ignore[method-assign]
+            cls.__str__ = _made_visible(text)  # type: ignore[method-assign]  # of each class once
 
     def __str__(self) -> str:
         return printable_lines(super().__str__())

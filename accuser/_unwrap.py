@@ -20,7 +20,7 @@ def plain_errors() -> Generator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        leaves = [leaf for leaf in _leaves(group) if not isinstance(leaf, trio.Cancelled)]
+        leaves = [leaf for leaf in leaves_of(group) if not isinstance(leaf, trio.Cancelled)]
         leaf = _only(leaves)
         if leaf is None:
             raise
@@ -33,12 +33,18 @@ def plain_errors() -> Generator[None]:
             del leaf, leaves, cause, context
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, and in the groups in it; otherwise the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            yield from _leaves(inner)
+            yield from leaves_of(inner)
     else:
         yield error
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it is a cancellation, or a group of nothing else."""
+    return all(isinstance(leaf, trio.Cancelled) for leaf in leaves_of(error))
 
 
 def _only(leaves: list[BaseException]) -> BaseException | None:

@@ -66,7 +66,7 @@ def _rate(schedule: Schedule) -> float:
 def _shares(schedule: Schedule) -> Iterator[tuple[str, float]]:
     profile = cProfile.Profile()
     profile.runcall(play, schedule)
-    times = [(str(key), value[2]) for key, value in pstats.Stats(profile).stats.items()]  # type: ignore[attr-defined]
+    times = [(str(key), value[2]) for key, value in pstats.Stats(profile).stats.items()]  # type: ignore[attr-defined]  # not known by its type
     whole = sum(seconds for _, seconds in times)
     left = times
     for name, marks in PARTS.items():

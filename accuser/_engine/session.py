@@ -313,7 +313,7 @@ class Session(Transcript):
         finally:
             # Between the steps it is shielded, and each lets others run only once.
             if block := framer.finish():
-                await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102
+                await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102 - as said above
             drained.down()
 
     @trio.lowlevel.enable_ki_protection

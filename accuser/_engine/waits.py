@@ -135,7 +135,7 @@ class Expectation(Generic[T]):
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             # The end of the block is where the caller asked to wait, not a clean-up.
-            await self._wait()  # noqa: ASYNC102
+            await self._wait()  # noqa: ASYNC102 - as said above
 
     async def _wait(self) -> T:
         begun, outcome = time.monotonic(), "failed"
@@ -225,7 +225,7 @@ class Absence:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             # As at the end of the block of an expectation.
-            await self._expectation.absent(self._seconds)  # noqa: ASYNC102
+            await self._expectation.absent(self._seconds)  # noqa: ASYNC102 - as said above
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._expectation.absent(self._seconds).__await__()

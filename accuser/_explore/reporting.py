@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .._text import counted
 from .examining import Result
 from .searching import coverage
 
@@ -87,9 +88,9 @@ def write_page(path: Path, results: Sequence[Result], about: str) -> None:
     told = summary(results)
     bad = told["violations"]
     verdict = (
-        f'<p class="bad">{len(bad)} of {told["seeds"]} seeds violate something.</p>'
+        f'<p class="bad">{len(bad)} of {counted(told["seeds"], "seed")}: violated.</p>'
         if bad
-        else f'<p class="good">{told["seeds"]} seeds, and nothing is violated.</p>'
+        else f'<p class="good">{counted(told["seeds"], "seed")}, and nothing is violated.</p>'
     )
     rows = "".join(
         f'<tr><td>{html.escape(name)}<td class="n">{one["times"]}<td class="n">{one["seeds"]}</tr>'
@@ -99,8 +100,8 @@ def write_page(path: Path, results: Sequence[Result], about: str) -> None:
     path.write_text(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>accuser explore</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{_STYLE}</style><h1>accuser explore</h1><p>{html.escape(about)}; {told['blocks']} blocks "
-        f"were handed to nodes.</p>{verdict}<h2>Decisions of the accuser</h2>"
+        f"<style>{_STYLE}</style><h1>accuser explore</h1><p>{html.escape(about)}; "
+        f"{counted(told['blocks'], 'block')} handed to nodes.</p>{verdict}<h2>Decisions of the accuser</h2>"
         f"<table><tr><th>decision<th>times<th>seeds</tr>{rows}</table>{cases}</html>\n",
         encoding="utf-8",
     )
@@ -114,7 +115,7 @@ def _case(entry: dict[str, Any]) -> str:
         too = "violates something there too" if entry["sandbox"] else "violates nothing there"
         text += f"<p>The sandbox's accuser {too}.</p>"
     if shrunk is not None:
-        text += f"<p>In {shrunk['steps']} steps:</p><pre>{html.escape(shrunk['program'])}</pre>"
+        text += f"<p>In {counted(shrunk['steps'], 'step')}:</p><pre>{html.escape(shrunk['program'])}</pre>"
     return text
 
 

@@ -57,11 +57,6 @@ class Machine:
     """Bytes, as ``getconf PAGESIZE`` tells."""
 
 
-def members_of(group: int, stats: str) -> list[int]:
-    """The living processes of a group; for ``stats`` see `usage_of`."""
-    return [stat.pid for stat in _parsed(stats) if stat.group == group and stat.living]
-
-
 def usage_of(group: int, stats: str, descriptors: Mapping[int, int], machine: Machine) -> Usage:
     """Add up the processes of a group.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import trio
-
+from .._unwrap import is_cancellation
 from .writer import Recording
 
 
@@ -27,17 +26,11 @@ def failure_told(recording: Recording | None) -> Generator[None]:
                 error.add_note(note)
         raise
     except BaseException as error:
-        if _is_cancellation(error) and (failure := _of(recording)) is not None:
+        if is_cancellation(error) and (failure := _of(recording)) is not None:
             raise failure from None  # noqa: ASYNC104 - what was cancelled has ended
         raise
     if (failure := _of(recording)) is not None:
         raise failure
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
 
 
 def _of(recording: Recording | None) -> Exception | None:

@@ -54,12 +54,12 @@ class _Block(msgspec.Struct, Generic[R], eq=False, gc=False):
 
 
 @attrs.define(eq=False)
-class _Group:
-    """Waiters whose watches are equal: the first one's speaks for all."""
+class _Shared:
+    """A watch of several waiters whose own are equal: the first one's speaks for all."""
 
     watch: Watch[Any]
     key: Hashable
-    members: dict[trio.lowlevel.Task, Watch[Any]] = attrs.field(factory=dict)
+    waiters: dict[trio.lowlevel.Task, Watch[Any]] = attrs.field(factory=dict)
 
 
 @attrs.define(eq=False)
@@ -86,7 +86,7 @@ class History(Generic[R]):
     _hot_size: int = attrs.field(default=0, init=False)
     _followers: int = attrs.field(default=0, init=False)
     _parked: dict[trio.lowlevel.Task, None] = attrs.field(factory=dict, init=False)
-    _groups: dict[str, dict[Hashable, _Group]] = attrs.field(factory=dict, init=False)
+    _watches: dict[str, dict[Hashable, _Shared]] = attrs.field(factory=dict, init=False)
 
     @property
     def first_index(self) -> int:
@@ -106,12 +106,12 @@ class History(Generic[R]):
     @property
     def watched(self) -> bool:
         """Whether anybody watches, who needs the records at `publish`."""
-        return bool(self._groups)
+        return bool(self._watches)
 
     @property
     def watchers(self) -> int:
         """How many different watches there are, for the name that has most."""
-        return max(map(len, self._groups.values()), default=0)
+        return max(map(len, self._watches.values()), default=0)
 
     def publish(self, raw: bytes, count: int, records: Sequence[R] | None) -> None:
         """Append the ``count`` records that ``raw`` decodes to, and tell whoever waits.
@@ -134,16 +134,16 @@ class History(Generic[R]):
             cold.records = None
         while self._size > self.limit and len(self._blocks) > 1:
             self._size -= len(self._blocks.popleft().raw)
-        if self._groups and records:
+        if self._watches and records:
             self._offer(first, records)
         self._wake()
 
     def close(self) -> None:
         """Say that nothing more will come."""
         self.closed = True
-        while self._groups:
-            group = next(iter(next(iter(self._groups.values())).values()))
-            self._resolve(group)
+        while self._watches:
+            shared = next(iter(next(iter(self._watches.values())).values()))
+            self._resolve(shared)
         self._wake()
 
     def read(self, index: int) -> Iterator[tuple[int, R]]:
@@ -193,17 +193,17 @@ class History(Generic[R]):
         task = trio.lowlevel.current_task()
         key = watch.key()
         # Of equal watches all names are equal.
-        group = self._groups.get(next(iter(watch.names)), {}).get(key)
-        if group is None:
-            group = _Group(watch, key)
+        shared = self._watches.get(next(iter(watch.names)), {}).get(key)
+        if shared is None:
+            shared = _Shared(watch, key)
             for name in watch.names:
-                self._groups.setdefault(name, {})[key] = group
-        group.members[task] = watch
+                self._watches.setdefault(name, {})[key] = shared
+        shared.waiters[task] = watch
 
         def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            group.members.pop(task, None)
-            if not group.members:
-                self._forget(group)
+            shared.waiters.pop(task, None)
+            if not shared.waiters:
+                self._forget(shared)
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
@@ -211,21 +211,21 @@ class History(Generic[R]):
 
     def _offer(self, first: int, records: Sequence[R]) -> None:
         if self.name_of is None:
-            groups = list(self._groups[""].values())
+            offered = list(self._watches[""].values())
         elif len(records) == 1:  # as nearly always, unless the daemon writes very fast
-            groups = list(self._groups.get(self.name_of(records[0]), {}).values())
+            offered = list(self._watches.get(self.name_of(records[0]), {}).values())
         else:
-            wanted = self._groups.keys() & self._names_of(records)
-            found = {id(group): group for name in wanted for group in self._groups[name].values()}
-            groups = list(found.values())
+            wanted = self._watches.keys() & self._names_of(records)
+            found = {id(shared): shared for name in wanted for shared in self._watches[name].values()}
+            offered = list(found.values())
         known: dict[Hashable, tuple[Sequence[int], Sequence[Any]]] = {}
         names = convert = None
         indexes: Sequence[int] = ()
         items: Sequence[Any] = ()
-        for group in groups:
-            if not group.members:
+        for shared in offered:
+            if not shared.waiters:
                 continue  # a filter cancelled them
-            watch = group.watch
+            watch = shared.watch
             # Of a thousand watches for one event, most follow one that looks at the same.
             if watch.names is not names or watch.convert is not convert:
                 look = (names, convert) = (watch.names, watch.convert)
@@ -235,10 +235,10 @@ class History(Generic[R]):
             try:
                 completed = watch.offer(indexes, items)
             except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
-                self._resolve(group, error)
+                self._resolve(shared, error)
             else:
                 if completed:
-                    self._resolve(group)
+                    self._resolve(shared)
 
     def _found(
         self, watch: Watch[Any], first: int, records: Sequence[R]
@@ -251,24 +251,24 @@ class History(Generic[R]):
         found = [(i, record) for i, record in enumerate(records, first) if name_of(record) in names]
         return [i for i, _ in found], converted(watch.convert, [record for _, record in found])
 
-    def _resolve(self, group: _Group, error: BaseException | None = None) -> None:
-        self._forget(group)
-        members, group.members = group.members, {}
-        for task, watch in members.items():
-            watch.taken, watch.index, watch.seen = group.watch.taken, group.watch.index, group.watch.seen
+    def _resolve(self, shared: _Shared, error: BaseException | None = None) -> None:
+        self._forget(shared)
+        waiters, shared.waiters = shared.waiters, {}
+        for task, watch in waiters.items():
+            watch.taken, watch.index, watch.seen = shared.watch.taken, shared.watch.index, shared.watch.seen
             if error is None:
                 trio.lowlevel.reschedule(task)
             else:
                 trio.lowlevel.reschedule(task, outcome.Error(error))
 
-    def _forget(self, group: _Group) -> None:
-        for name in group.watch.names:
+    def _forget(self, shared: _Shared) -> None:
+        for name in shared.watch.names:
             # A filter may have cancelled the very wait that it belongs to.
-            groups = self._groups.get(name, {})
-            if groups.get(group.key) is group:
-                del groups[group.key]
-                if not groups:
-                    del self._groups[name]
+            of_name = self._watches.get(name, {})
+            if of_name.get(shared.key) is shared:
+                del of_name[shared.key]
+                if not of_name:
+                    del self._watches[name]
 
     def _wake(self) -> None:
         if self._parked:

@@ -79,5 +79,5 @@ def run() -> int:
         # Only now: what knows the errors takes longer to load than the help takes to print.
         from .failing import told
 
-        return told(error)  # noqa: ASYNC104
+        return told(error)  # noqa: ASYNC104 - its exit status tells it
     return status if isinstance(status, int) else 0

@@ -22,7 +22,7 @@ from .._comparison.compare import (
 from .._comparison.tracks import LEVELS, CompareRules, Order
 from .._recording.entries import Happened
 from .._recording.reader import read_entries
-from .._text import printable
+from .._text import counted, printable
 from .file_faults import reading, tell_what_does_not_occur
 from .output import echo
 
@@ -156,7 +156,7 @@ def _as_json(comparison: Comparison) -> dict[str, object]:
 def _show(comparison: Comparison, a: Path, b: Path, context: int) -> None:
     console = Console(highlight=False, soft_wrap=True)
     count = sum(len(track.lines) for track in comparison.tracks)
-    said = f"{count} entries in {len(comparison.tracks)} tracks"
+    said = f"{counted(count, 'entry', 'entries')} in {counted(len(comparison.tracks), 'track')}"
     if comparison.renamed:
         names = ", ".join(f"{ours} is {theirs}" for ours, theirs in comparison.renamed)
         console.print(Text(f"other names in {b}: {names}"))
@@ -168,9 +168,8 @@ def _show(comparison: Comparison, a: Path, b: Path, context: int) -> None:
     different = [_visible(track) for track in comparison.tracks if track.differences]
     for track in different:
         console.print()
-        plural = "s" if track.differences > 1 else ""
         title = printable(f"{track.daemon}, session {track.session}, {track.part}")
-        console.print(Text.assemble((title, "bold"), f": {track.differences} difference{plural}"))
+        console.print(Text.assemble((title, "bold"), f": {counted(track.differences, 'difference')}"))
         for line in _excerpt(track, context):
             console.print(line)
     console.print()

@@ -21,6 +21,7 @@ from .._explore.searching import OtherSearch, Results, search
 from .._hosts.selection import DEFAULT_PROTOCOL, IMAGE, IN_MEMORY, INSTALLED, PROTOCOLS, TOOLCHAINS
 from .._hosts.toolchain import SANDBOX
 from .._mavryk.protocol import Protocol
+from .._text import counted
 from .output import echo
 
 SEEDS: Final = 1000
@@ -131,7 +132,9 @@ def explore(
         echo(to_json(done))
     bad = [result for result in done if result.violations]
     verdict = (
-        f"{len(bad)} of {len(done)} seeds violate something" if bad else f"{len(done)} seeds, no violation"
+        f"{len(bad)} of {counted(len(done), 'seed')} violated something"
+        if bad
+        else f"{counted(len(done), 'seed')}, no violation"
     )
     console.print(Text(f"{verdict}; the report is {out / PAGE}", "bold red" if bad else "bold green"))
     return _VIOLATED if bad else 0
@@ -179,7 +182,9 @@ def _follow(results: Iterator[Result], seeds: int, done: int, out: Path, console
                 paths = write_cases(out, result)
                 steps = 0 if result.case is None else len(result.case.schedule.steps)
                 text = f"seed {result.seed}: {result.violations[0]}"
-                console.print(Text(f"{text}\n  in {steps} steps: {paths[1] if paths else out}", "red"))
+                console.print(
+                    Text(f"{text}\n  in {counted(steps, 'step')}: {paths[1] if paths else out}", "red")
+                )
 
 
 def _replay(path: Path, judged: Judged, out: Path, console: Console) -> int:

@@ -26,6 +26,7 @@ from .._hosts.paths import expressible_place, is_expressible
 from .._hosts.proc import HAS_PROC
 from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.protocol import Protocol
+from .._text import counted
 from .text import printable
 
 Grade = Literal["ok", "warning", "problem"]
@@ -148,8 +149,8 @@ def _ports() -> Finding:
         return Finding("ports", "problem", f"{path}: {error.strerror}", "make it readable for you")
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or not os.access(path, os.W_OK):
         return Finding("ports", "problem", f"{path} is not a file of yours", f"have it removed: rm {path}")
-    holders = _holders(found.st_ino)
-    text = f"reserved by {len(holders)} processes; those of ended processes are free by themselves ({path})"
+    holders = counted(len(_holders(found.st_ino)), "process", "processes")
+    text = f"reserved by {holders}; those of ended processes are free by themselves ({path})"
     return Finding("ports", "ok", text)
 
 

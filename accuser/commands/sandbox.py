@@ -29,8 +29,9 @@ from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.accounts import BOOTSTRAP
 from .._mavryk.protocol import Protocol
 from .._stream.event import Event
+from .._text import counted
 from ..events import CLASSES
-from ..scenarios._stage import NODE_ARGUMENTS
+from ..scenarios import NODE_ARGUMENTS
 from .ending import until_stopped
 from .options import protocol_option, toolchain_option
 from .output import echo
@@ -119,7 +120,7 @@ class Playground:
 
     def _blocks(self) -> str:
         if self.bakers:
-            return f"of {self.bakers} baker{'s' if self.bakers > 1 else ''}, which share the accounts"
+            return f"of {counted(self.bakers, 'baker')}, which share the accounts"
         return f"one every {self.pace:g} s" if self.pace else "as you bake them"
 
     def _of_the_accuser(self, event: Event) -> None:

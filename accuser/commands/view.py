@@ -75,7 +75,7 @@ class View:
             )
             return
         self.guarded, self.output = Guarded(), Output(sys.stdout)
-        self.console = Console(file=self.output, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+        self.console = Console(file=self.output, highlight=False, soft_wrap=True)  # type: ignore[arg-type]  # as much of a file as rich needs
 
     def listen(self) -> None:
         """Hear of everything that the accuser does from now on."""

@@ -14,6 +14,7 @@ import trio
 
 from .._daemons.options import EventLevel
 from .._recording.writer import Recording
+from .._text import counted
 from .alarm import Alarm
 from .exposition import PATH, serve
 from .health import Health
@@ -129,7 +130,9 @@ class Work:
         while True:
             tallies = [view.tally for view in self.views]
             level, blocks = max(one.level for one in tallies), sum(one.blocks for one in tallies)
-            self.notifier.status(trouble(health) or f"watching; level {level}, {blocks} blocks processed")
+            self.notifier.status(
+                trouble(health) or f"watching; level {level}, {counted(blocks, 'block')} processed"
+            )
             await trio.sleep(STATUS)
 
 

@@ -55,7 +55,7 @@ def _converter() -> Any:
             for field in attrs.fields(cls)
             if "json" in field.metadata
         }
-        hook: Any = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **names)  # type: ignore[arg-type]
+        hook: Any = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **names)  # type: ignore[arg-type]  # its keywords are one mapping here
         return functools.partial(_structure_object, hook)
 
     converter.register_structure_hook_factory(attrs.has, of_class)
@@ -99,7 +99,7 @@ def _structure_union(converter: Any, value: object, union: Any) -> Any:
 
 def _structure_hex(text: object, _: type) -> bytes:
     data = bytes.fromhex(_exactly(str)(text, str))
-    if len(text) != 2 * len(data):  # type: ignore[arg-type]
+    if len(text) != 2 * len(data):  # type: ignore[arg-type]  # a text, as just checked
         raise ValueError("white space among hexadecimal digits")
     return data
 
@@ -138,5 +138,5 @@ def _describe(error: BaseException, _: type | None) -> str:
     if isinstance(error, KeyError):
         return "required field missing"
     if type(error).__name__ == "ForbiddenExtraKeysError":
-        return f"unknown fields {', '.join(sorted(error.extra_fields))}"  # type: ignore[attr-defined]
+        return f"unknown fields {', '.join(sorted(error.extra_fields))}"  # type: ignore[attr-defined]  # forbidden keys, by its kind
     return str(error) or type(error).__name__

@@ -138,7 +138,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     test = getattr(item, "obj", None)
     if inspect.iscoroutinefunction(test) and not hasattr(test, "hypothesis"):
         followed = item.stash[BUNDLE].story.follow(test, lambda error: open_prompt(item, error))
-        item.obj = followed  # type: ignore[attr-defined]
+        item.obj = followed  # type: ignore[attr-defined]  # pytest's own attribute of a function item
     with plain_errors():
         return (yield)
 

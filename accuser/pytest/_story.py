@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import attrs
 import pytest
-import trio
 
 from .._recording.doings import failure_told, phase_told
 from .._recording.writer import Recording
+from .._unwrap import is_cancellation
 from ._frames import is_engine
 
 MESSAGE: Final = 4_000
@@ -63,7 +63,7 @@ class Story:
                 if isinstance(error, _NO_FAILURES):
                     self.enter("teardown", "skipped")
                     raise
-                if not _is_cancellation(error):
+                if not is_cancellation(error):
                     self.failed(error)
                     stop_at(error)
                 self.enter("teardown", "failed")
@@ -102,17 +102,11 @@ class Story:
             self.never_awaited.append(getattr(coroutine, "__qualname__", "?"))
             warn(coroutine)
 
-        warnings._warn_unawaited_coroutine = noted  # type: ignore[attr-defined]
+        warnings._warn_unawaited_coroutine = noted  # type: ignore[attr-defined]  # no public name for it
         try:
             yield
         finally:
-            warnings._warn_unawaited_coroutine = warn  # type: ignore[attr-defined]
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
+            warnings._warn_unawaited_coroutine = warn  # type: ignore[attr-defined]  # no public name for it
 
 
 def _frames(error: BaseException) -> Iterator[tuple[types.FrameType, int]]:

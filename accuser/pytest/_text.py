@@ -20,6 +20,7 @@ from .._errors import (
     TerminatedBeforeEvent,
 )
 from .._text import printable, secrets
+from .._unwrap import leaves_of
 from ._facts import DaemonFacts, Deed, OpenWait, cut_off
 from ._frames import is_engine
 
@@ -134,7 +135,7 @@ def _block(title: str, lines: Sequence[str]) -> list[str]:
 
 def _sorted_leaves(error: BaseException) -> list[BaseException]:
     # What ended a daemon comes first: the rest often follows from it. Others are in the order of time.
-    return sorted(_leaves(error), key=lambda leaf: not isinstance(leaf, _ENDS))
+    return sorted(leaves_of(error), key=lambda leaf: not isinstance(leaf, _ENDS))
 
 
 def _cause(error: BaseException, waits: Sequence[OpenWait]) -> Iterator[str]:
@@ -184,11 +185,3 @@ def _said(leaf: BaseException, waits: Sequence[OpenWait]) -> Iterator[str]:
 def _because(end: DaemonExited) -> Iterator[str]:
     yield f"because {end.headline}"
     yield from (f"  {secrets.hide(printable(line))}" for line in end.tail[-1:] if line.strip())
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error

@@ -197,7 +197,7 @@ def _finished(program: Callable[[], int]) -> int:
     except BaseException:  # noqa: ASYNC103 - the program has ended, and this process ends with it
         sys.excepthook(*sys.exc_info())
         status = 1
-    threading._shutdown()  # type: ignore[attr-defined]
+    threading._shutdown()  # type: ignore[attr-defined]  # no public name for it
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -36,7 +36,7 @@ async def test_no_zombie_stays_where_it_is_process_1(tmp_path: Path) -> None:
         try:
             while not zombies(process.pid):  # noqa: ASYNC110 - another program
                 await trio.sleep(0.05)
-            while zombies(process.pid):  # noqa: ASYNC110
+            while zombies(process.pid):  # noqa: ASYNC110 - nothing tells of it
                 await trio.sleep(0.05)
         finally:
             # Not heeded by unshare itself.

@@ -90,7 +90,7 @@ async def test_a_second_ctrl_c_kills_what_does_not_end(tmp_path: Path) -> None:
         await typed.until("block-seen")
         typed.process.send_signal(signal.SIGINT)
         with trio.fail_after(60):
-            while '"signal":"SIGTERM"' not in record.read_text():  # noqa: ASYNC110
+            while '"signal":"SIGTERM"' not in record.read_text():  # noqa: ASYNC110 - nothing tells of it
                 await trio.sleep(0.001)
         typed.process.send_signal(signal.SIGINT)
         assert await typed.end() == 0
@@ -187,7 +187,7 @@ async def test_the_metrics_tell_what_the_accuser_did(tmp_path: Path) -> None:
     assert response.media_type == "application/openmetrics-text"
     samples = {
         (sample.name, *dict(sorted(sample.labels.items())).values()): sample.value
-        for family in text_string_to_metric_families(response.body.decode())  # type: ignore[no-untyped-call]
+        for family in text_string_to_metric_families(response.body.decode())  # type: ignore[no-untyped-call]  # its library has no types
         for sample in family.samples
     }
     assert samples["accuser_info", "http://127.0.0.1:9", "002-PtBoreas", "mavkit"] == 1

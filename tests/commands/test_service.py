@@ -46,7 +46,7 @@ async def test_an_output_that_nobody_reads_holds_nothing_up(tmp_path: Path) -> N
     assert process.stdout is not None
     with trio.fail_after(60):
         try:
-            while dropped(await metrics(port)) < 1:  # noqa: ASYNC110
+            while dropped(await metrics(port)) < 1:  # noqa: ASYNC110 - nothing tells of it
                 await trio.sleep(0.05)
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
@@ -153,7 +153,7 @@ async def test_nothing_takes_the_place_of_closed_standard_streams(tmp_path: Path
     run = (*COMMAND, *words(tmp_path, ready()), "--record", str(record))
     process = await trio.lowlevel.open_process(("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *run))
     with trio.fail_after(60):
-        while not record.exists() or '"ready"' not in record.read_text():  # noqa: ASYNC110
+        while not record.exists() or '"ready"' not in record.read_text():  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
@@ -270,7 +270,7 @@ async def test_alarms_are_bounded_in_number_and_in_time() -> None:
     assert alarm.dropped == 3
     async with trio.open_nursery() as nursery:
         nursery.start_soon(alarm.run)
-        while not said:  # noqa: ASYNC110
+        while not said:  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
     assert said[0] == "the command for denunciations took longer than 0.1 s, and was killed"

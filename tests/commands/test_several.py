@@ -40,7 +40,7 @@ async def test_each_has_lines_numbers_and_a_part_of_the_recording(tmp_path: Path
         assert await typed.end() == 0
     for name in ("accuser-atlas", "accuser-boreas"):
         assert f"{name}: denounced a double baking: ooHash" in typed.text
-    families = {family.name: family for family in text_string_to_metric_families(page)}  # type: ignore[no-untyped-call]
+    families = {family.name: family for family in text_string_to_metric_families(page)}  # type: ignore[no-untyped-call]  # its library has no types
     names = {Protocol.ATLAS.long_name, Protocol.BOREAS.long_name}
     for family in ("accuser", "accuser_up", "accuser_restarts", "accuser_deaf", "accuser_process_open_fds"):
         assert {sample.labels["protocol"] for sample in families[family].samples} == names

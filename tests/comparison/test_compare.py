@@ -310,7 +310,7 @@ async def test_differences_are_shown_with_what_is_around(tmp_path: Path) -> None
         '     11.000   11.000  set_head.v0 ["block#11",11]',
         "  ... 8 alike",
         "",
-        "different: 2 of 20 entries in 1 tracks, in 1 of them",
+        "different: 2 of 20 entries in 1 track, in 1 of them",
     ]
     done = await accuser("compare", a, b, "--json")
     assert done.returncode == 1

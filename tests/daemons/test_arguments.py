@@ -76,7 +76,7 @@ async def test_levels_of_sections(tmp_path: Path, sections: tuple[tuple[str, str
         await accuser.run(event_level="debug", event_sections_levels=sections)
     assert accuser.state == "not started"
     with pytest.raises(ValueError, match="event_level"):
-        await accuser.run(event_level="fatal", event_sections_levels=(("s", "none"),))  # type: ignore[arg-type]
+        await accuser.run(event_level="fatal", event_sections_levels=(("s", "none"),))  # type: ignore[arg-type]  # wrong on purpose
     async with trio.open_nursery() as nursery:
         await nursery.start(accuser.run)
         await accuser.wait_for_ready()

@@ -54,13 +54,13 @@ async def test_names_of_protocols_and_toolchains(autojump_clock: MockClock) -> N
 async def test_mistakes_get_a_sentence(autojump_clock: MockClock) -> None:
     async with chain() as (_, client, _):
         with pytest.raises(TypeError, match="given one by one"):
-            await client.bake_for(["bootstrap1"])  # type: ignore[arg-type]
+            await client.bake_for(["bootstrap1"])  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(TypeError, match="did you mean 'rpc_port'"):
-        Node(rpcport=1)  # type: ignore[call-arg]
+        Node(rpcport=1)  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(TypeError, match=r"there are arguments, .*, data_dir, .*, wait_timeout"):
-        Node(zzz=1)  # type: ignore[call-arg]
+        Node(zzz=1)  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(TypeError, match="did you mean 'preserved_levels'"):
-        Accuser(Protocol.BOREAS, "http://127.0.0.1:9", preserved_level=1)  # type: ignore[call-arg]
+        Accuser(Protocol.BOREAS, "http://127.0.0.1:9", preserved_level=1)  # type: ignore[call-arg]  # wrong on purpose
 
 
 async def test_public_objects_are_told_in_a_short_line(autojump_clock: MockClock) -> None:
@@ -89,7 +89,7 @@ async def test_an_absence_around_what_must_not_cause_it(autojump_clock: MockCloc
                 await client.bake_for()
         with pytest.raises(ZeroDivisionError):
             async with accuser.expect_no("double_baking_denounced.v0", within=5):
-                1 / 0  # noqa: B018
+                1 / 0  # noqa: B018 - the error is wanted
 
 
 async def test_the_first_of_several_daemons(autojump_clock: MockClock) -> None:

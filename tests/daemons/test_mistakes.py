@@ -118,16 +118,16 @@ async def test_a_node_that_is_not_there() -> None:
 
 def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="'wait_timout'; did you mean 'wait_timeout'"):
-        Accuser(Protocol.BOREAS, NO_NODE, wait_timout=3)  # type: ignore[call-arg]
+        Accuser(Protocol.BOREAS, NO_NODE, wait_timout=3)  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(TypeError, match="'colour'"):
-        Client(NO_NODE, colour="")  # type: ignore[call-arg]
+        Client(NO_NODE, colour="")  # type: ignore[call-arg]  # wrong on purpose
     accuser = Accuser(Protocol.BOREAS, NO_NODE)
     with pytest.raises(TypeError, match="'timout'; did you mean 'timeout'"):
-        accuser.expect("started.v0", timout=3)  # type: ignore[call-overload]
+        accuser.expect("started.v0", timout=3)  # type: ignore[call-overload]  # wrong on purpose
     with pytest.raises(TypeError, match="'stderr'"):
-        accuser.expect_line("x", stderr=True)  # type: ignore[call-overload]
+        accuser.expect_line("x", stderr=True)  # type: ignore[call-overload]  # wrong on purpose
     with pytest.raises(TypeError, match="'foo'"):
-        accuser.expect_no("started.v0", within=1, foo=1, unknown=True)  # type: ignore[call-arg]
+        accuser.expect_no("started.v0", within=1, foo=1, unknown=True)  # type: ignore[call-arg]  # wrong on purpose
 
 
 def test_preserved_levels_are_not_negative() -> None:

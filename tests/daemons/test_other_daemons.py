@@ -177,7 +177,7 @@ def test_arguments_and_kinds_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="kind begins names"):
         Daemon("indexer", kind="my indexer")
     with pytest.raises(TypeError, match="did you mean 'history'"):
-        Daemon("indexer", histroy=5)  # type: ignore[call-arg]
+        Daemon("indexer", histroy=5)  # type: ignore[call-arg]  # wrong on purpose
 
 
 async def test_a_binary_that_is_nowhere_and_that_the_sandbox_has_not(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_an_asynchronous_handler_is_refused(function: Any) -> None:
 
 
 async def test_a_filter_that_answers_with_a_coroutine_is_refused() -> None:
-    answering: Any = lambda value: coroutine(value)  # noqa: E731
+    answering: Any = lambda value: coroutine(value)  # noqa: E731 - as users write it
     async with FaultyDaemon(ready(), event("a.v0", 1)).open(unknown_events=True) as daemon:
         with pytest.raises(TypeError, match="this one answered with a coroutine"):
             await daemon.wait_for("a.v0", answering, since=daemon.start_mark())

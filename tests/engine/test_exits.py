@@ -187,7 +187,7 @@ async def test_pausing_stops_the_whole_group_until_it_is_resumed(tmp_path: Path)
         pids = [pid for pid, _ in here]
         accuser.pause()
         # Nobody tells when a grandchild stops; a signal takes its time.
-        while not all(state_of(pid) == "T" for pid in pids):  # noqa: ASYNC110
+        while not all(state_of(pid) == "T" for pid in pids):  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(0.001)
         on = accuser.expect("on.v0", count=2)
         accuser.signal(signal.SIGUSR1)

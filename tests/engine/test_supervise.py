@@ -73,7 +73,7 @@ def test_jitter_makes_delays_shorter_by_up_to_its_part() -> None:
 )
 def test_policies_that_make_no_sense(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RestartPolicy(**options)  # type: ignore[arg-type]
+        RestartPolicy(**options)  # type: ignore[arg-type]  # options, by a parameter
 
 
 def test_restarts_in_a_row_are_counted_until_one_runs_long() -> None:

@@ -62,7 +62,7 @@ async def test_count_gives_all_and_nth_the_last(tmp_path: Path) -> None:
         ]
         for wrong in ({"count": 0}, {"nth": -1}, {"count": 1, "nth": 1}):
             with pytest.raises(ValueError, match="nth" if len(wrong) == 2 else "positive"):
-                accuser.expect("a.v0", **wrong)  # type: ignore[call-overload]
+                accuser.expect("a.v0", **wrong)  # type: ignore[call-overload]  # wrong on purpose
 
 
 async def test_a_count_goes_on_over_what_was_and_what_comes(tmp_path: Path) -> None:

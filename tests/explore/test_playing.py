@@ -127,7 +127,7 @@ def test_a_migration_forgets_who_was_denounced_for_a_later_round(
     ],
 )
 def test_a_node_fails_to_answer(what: str, decision: str) -> None:
-    schedule = Schedule(steps=(Bake(), Bake(), Fault(what=what), Bake(back=1, flavour=1)))  # type: ignore[arg-type]
+    schedule = Schedule(steps=(Bake(), Bake(), Fault(what=what), Bake(back=1, flavour=1)))  # type: ignore[arg-type]  # a fault, by a parameter
     outcome = play(schedule)
     assert not outcome.violations
     assert outcome.decisions[decision] == 1

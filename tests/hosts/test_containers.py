@@ -216,7 +216,7 @@ def test_owners_that_are_killed_at_random_moments_leave_nothing(engine: TestEngi
 )
 def test_options_that_make_no_sense(options: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        ContainerRunner(**options)  # type: ignore[arg-type]
+        ContainerRunner(**options)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_doctor_finds_and_removes_what_has_lost_its_owner(

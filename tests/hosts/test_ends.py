@@ -66,7 +66,7 @@ async def test_a_start_that_fails_after_an_exit_is_followed_by_another(tmp_path:
     statuses: list[int | None] = []
 
     def move(restart: object) -> None:
-        statuses.append(restart.status)  # type: ignore[attr-defined]
+        statuses.append(restart.status)  # type: ignore[attr-defined]  # never None here
         if len(statuses) == 1:
             path.rename(tmp_path / "away")
         elif not path.exists():

@@ -267,6 +267,6 @@ async def test_the_owner_may_be_killed_at_any_moment() -> None:
         await wait_for_end(server)
         with trio.fail_after(60):
             # The guardian removes the client's directory; nothing but the directory tells when.
-            while any(Path(tempfile.gettempdir()).iterdir()):  # noqa: ASYNC110
+            while any(Path(tempfile.gettempdir()).iterdir()):  # noqa: ASYNC110 - nothing tells of it
                 await trio.sleep(0.01)
         await trio.aclose_forcefully(process.stdout)

@@ -136,7 +136,7 @@ async def test_pause_stops_the_daemon_there(runner: SSHRunner, tmp_path: Path) -
         while process_state(accuser.pid) != "T":  # noqa: ASYNC110 - nothing tells it
             await trio.lowlevel.checkpoint()
         accuser.resume()
-        while process_state(accuser.pid) == "T":  # noqa: ASYNC110
+        while process_state(accuser.pid) == "T":  # noqa: ASYNC110 - nothing tells of it
             await trio.lowlevel.checkpoint()
 
 

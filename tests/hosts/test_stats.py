@@ -17,7 +17,6 @@ from accuser._hosts import proc
 from accuser._hosts.usage import (
     Machine,
     Usage,
-    members_of,
     read_usage,
     usage_of,
 )
@@ -43,7 +42,6 @@ STATS = (
 
 
 def test_a_group_is_added_up_from_text() -> None:
-    assert members_of(7, STATS) == [7, 8]
     assert usage_of(7, STATS, {7: 4, 8: 5, 10: 99}, Machine(ticks=100, page=4096)) == Usage(
         cpu_seconds=4.0, resident_bytes=13 * 4096, open_descriptors=9, processes=2
     )

@@ -121,7 +121,7 @@ def test_a_dal_attestation_is_a_number_in_a_string(text: str) -> None:
     content = Operation.from_json(value).content
     assert isinstance(content, Consensus)
     assert content.to_bytes().endswith(b"\xac\x04")
-    value["contents"][0]["dal_attestation"] = text  # type: ignore[index]
+    value["contents"][0]["dal_attestation"] = text  # type: ignore[index]  # a JSON value
     with pytest.raises(ForgeError, match="/contents/0/dal_attestation: not a number in a string"):
         Operation.from_json(value)
 

@@ -116,7 +116,7 @@ def without_accidents(text: str) -> list[str]:
 def test_the_table_of_events_is_complete() -> None:
     text = (ROOT / "docs" / "events.md").read_text()
     for cls in events.CLASSES:
-        fields = ", ".join(f"`{field.name}`" for field in attrs.fields(cls)) or "-"  # type: ignore[arg-type]
+        fields = ", ".join(f"`{field.name}`" for field in attrs.fields(cls)) or "-"  # type: ignore[arg-type]  # each is an attrs class
         name = cls.NAME.replace("{protocol}", "P")
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{cls.__name__}` |")]
         assert f"`{name}`" in row

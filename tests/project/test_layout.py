@@ -74,6 +74,16 @@ def test_every_package_says_what_it_is_for_and_what_it_may_import() -> None:
     assert silent == []
 
 
+def test_exceptions_for_linters_have_reasons() -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in FILES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"# (?:noqa: [A-Z0-9, ]+|type: ignore\[[a-z, -]+\])$", line)
+    ]
+    assert bare == []
+
+
 # What the linter of imports forbids, shown on copies that do it.
 
 

@@ -5,6 +5,8 @@ The session ``build`` of the noxfile tries both in empty environments (``tests/t
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import tarfile
@@ -55,6 +57,23 @@ def test_the_source_distribution_has_what_tests_and_documents_need(tmp_path: Pat
     for folder in ("accuser", "benchmarks", "docs", "news", "tests"):
         assert sources(folder) <= names, folder
     assert {"pyproject.toml", "noxfile.py", "run.py", "README.md", "LICENSE", "CONTRIBUTING.md"} <= names
+
+
+def test_what_the_sessions_run_is_there() -> None:
+    tree = ast.parse((ROOT / "noxfile.py").read_text())
+    named = {
+        "/".join(part.value for part in node.args if isinstance(part, ast.Constant))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Path" and len(node.args) > 1
+    }
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    for text in (text for text in texts if isinstance(text, str)):
+        if re.fullmatch(r"(tests|benchmarks)(\.\w+)+", text):
+            named.add(text.replace(".", "/"))
+        elif re.fullmatch(r"(tests|benchmarks|docs)/[\w/]+\.\w+", text):
+            named.add(text)
+    assert len(named) > 15
+    assert {name for name in named if not list(ROOT.glob(f"{name}*"))} == set()
 
 
 def test_every_dependency_has_a_floor_and_optional_ones_are_extras() -> None:

@@ -24,7 +24,7 @@ def test_the_public_names_say_that_they_are_of_the_package() -> None:
             assert value.__module__ == "accuser", name
             assert value.__doc__, name
     with pytest.raises(AttributeError, match="'accuser' has no attribute 'Accusr'"):
-        _ = accuser.Accusr  # type: ignore[attr-defined]
+        _ = accuser.Accusr  # type: ignore[attr-defined]  # not known by its type
 
 
 def test_the_package_is_typed() -> None:

@@ -40,7 +40,7 @@ async def record(path: Path, *, with_steps: bool) -> None:
         assert await node.rpc("get", "/chains/main/blocks/head/hash")
         with pytest.raises(ZeroDivisionError):
             async with step("divide"):
-                1 / 0  # noqa: B018
+                1 / 0  # noqa: B018 - the error is wanted
         with step("think"):
             pass
         with trio.CancelScope() as scope:

@@ -43,7 +43,7 @@ def full_disk(recording: Recording) -> Iterator[None]:
 def accuser_of(folder: Path, recording: Recording, **options: object) -> Accuser:
     steps = (ready(), event("first.v0"), await_go(), event("second.v0"))
     path = FaultyDaemon(*steps).write(folder)
-    return Accuser(Protocol.BOREAS, NODE, path=path, record=recording, unknown_events=True, **options)  # type: ignore[arg-type]
+    return Accuser(Protocol.BOREAS, NODE, path=path, record=recording, unknown_events=True, **options)  # type: ignore[arg-type]  # options, whatever they are
 
 
 async def test_a_cancelled_block_ends_though_its_recording_cannot_be_written(tmp_path: Path) -> None:

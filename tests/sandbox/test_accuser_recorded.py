@@ -39,7 +39,7 @@ class MemoryOutput(Output):
     """A sink that keeps what it would write."""
 
     def __init__(self, uri: str) -> None:
-        self.uri = parse(uri)  # type: ignore[misc]
+        self.uri = parse(uri)  # type: ignore[misc]  # of a stand-in
         self.items: list[bytes] = []
 
     @property

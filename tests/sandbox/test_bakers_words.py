@@ -168,7 +168,7 @@ def scripted() -> ScriptedNode:
 
 @pytest.fixture
 def nonces(tmp_path: Path, scripted: ScriptedNode) -> Nonces:
-    made = Nonces(scripted, tmp_path, CHAIN_ID, random=lambda size: bytes(range(size)))  # type: ignore[arg-type]
+    made = Nonces(scripted, tmp_path, CHAIN_ID, random=lambda size: bytes(range(size)))  # type: ignore[arg-type]  # a stand-in for a client
     made.register(made.fresh(), GENESIS_BLOCK, cycle=0, level=4, round=0)
     return made
 

@@ -63,7 +63,7 @@ async def test_a_node_that_is_not_there(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
     await listener.aclose()
     async with world(tmp_path) as w:
-        w.connect = None  # type: ignore[assignment]
+        w.connect = None  # type: ignore[assignment]  # of a stand-in
         reason = (
             "  Rpc request failed:\n     - meth: GET\n     - uri: {}\n"
             "     - error: Unable to connect to the node: "

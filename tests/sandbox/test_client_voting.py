@@ -73,7 +73,7 @@ async def test_votes_for_the_head(tmp_path: Path, kind: str, capfd: pytest.Captu
         (operation,) = w.pending()
         content = operation.content
         slot = head.state.calendar.slots(3)[key.pkh][0]
-        assert content == Consensus(kind, slot, 3, head.round, w.data.payload_hash)  # type: ignore[arg-type]
+        assert content == Consensus(kind, slot, 3, head.round, w.data.payload_hash)  # type: ignore[arg-type]  # a kind, by a parameter
         mark = watermark(content.watermark, CHAIN_ID)
         signed = operation.unsigned_bytes()
         assert verify(key.public_key, operation.signature, signed, watermark=mark)

@@ -93,7 +93,7 @@ def test_the_constants_after_a_migration(successor: Protocol) -> None:
     # What the protocol does not set is what the chain had.
     assert new["max_operations_time_to_live"] == old["max_operations_time_to_live"] == 240
     assert new["percentage_of_frozen_deposits_slashed_per_double_baking"] == 500
-    assert new["smart_rollup_reveal_activation_level"]["dal_page"] == MIGRATION + 1  # type: ignore[index]
+    assert new["smart_rollup_reveal_activation_level"]["dal_page"] == MIGRATION + 1  # type: ignore[index]  # a JSON value
     assert new["issuance_weights"] == activated_with["issuance_weights"]
     assert new["max_slashing_threshold"] == 86
 

@@ -203,7 +203,7 @@ async def test_events_of_blocks_in_upstreams_order() -> None:
             "block_info",
         ]
         assert stand.recorder.events[0][1] == [root.hash, 2]
-        view = stand.recorder.events[1][1]["view"]  # type: ignore[index]
+        view = stand.recorder.events[1][1]["view"]  # type: ignore[index]  # a JSON value
         assert view == {"request": "flush", "block": root.hash, "event": "increment"}
         assert stand.recorder.events[2][1] == {"view": {"hash": root.hash}, "level": 2}
         one = await stand.bake()
@@ -214,7 +214,7 @@ async def test_events_of_blocks_in_upstreams_order() -> None:
         await stand.take(header(stand.node.chain, root, round=1))
         names = ["set_head", "request_completed_info", "branch_switch", "block_info"]
         assert stand.recorder.names() == names
-        view = stand.recorder.events[1][1]["view"]  # type: ignore[index]
+        view = stand.recorder.events[1][1]["view"]  # type: ignore[index]  # a JSON value
         assert view["event"] == "branch"
         assert one.level == 3
 

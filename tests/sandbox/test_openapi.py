@@ -172,7 +172,7 @@ async def test_recorded_answers_about_votes(protocol: Protocol) -> None:
         await client.bake_for("bootstrap1", count=2)
         paid = 4_000_000_000_000 + await earned(node)
         for delegate, ballot in zip(BOOTSTRAP, ("yay", "nay", "pass"), strict=False):
-            await client.submit_ballot(noops, ballot, delegate=delegate.alias)  # type: ignore[arg-type]
+            await client.submit_ballot(noops, ballot, delegate=delegate.alias)  # type: ignore[arg-type]  # a ballot, by a parameter
         await client.bake_for("bootstrap1")
         # Upstream draws other rights: there, it had 114 slots in two levels.
         theirs = {"4000001679643": str(paid), "20000001679643": str(paid + 16_000_000_000_000)}

@@ -101,7 +101,7 @@ async def test_operations_are_gossiped_both_ways() -> None:
         await two.post("/injection/operation", about.to_bytes().hex())
         await until(lambda: about.hash in one.node.mempool.entries)
         requests = [
-            value["view"]["request"]  # type: ignore[index]
+            value["view"]["request"]  # type: ignore[index]  # a JSON value
             for name, value in one.recorder.events
             if name == "request_completed_debug"
         ]

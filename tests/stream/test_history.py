@@ -44,7 +44,7 @@ def test_old_blocks_are_decoded_again_and_the_oldest_dropped() -> None:
 
 
 def look_for(*names: str, filter: object = None, count: int = 1) -> Watch[bytes]:
-    return Watch(frozenset(names), bytes.upper, filter, count, "in a filter")  # type: ignore[arg-type]
+    return Watch(frozenset(names), bytes.upper, filter, count, "in a filter")  # type: ignore[arg-type]  # records are bytes here
 
 
 async def test_a_watch_takes_what_is_published_later() -> None:

@@ -181,7 +181,7 @@ def test_the_limit_does_not_depend_on_who_calls() -> None:
 
     frame, used = sys._getframe(), 0
     while frame is not None:
-        frame, used = frame.f_back, used + 1  # type: ignore[assignment]
+        frame, used = frame.f_back, used + 1  # type: ignore[assignment]  # there is one, or the loop has ended
     (event,) = deep(sys.getrecursionlimit() - used - 60)
     assert isinstance(event, Event)
 

@@ -203,7 +203,7 @@ def vote(
     owner = calendar.owner(level, slot)
     assert owner is not None
     content = Consensus(
-        kind,  # type: ignore[arg-type]
+        kind,  # type: ignore[arg-type]  # a kind, as drawn
         slot,
         level,
         about.round if round is None else round,
@@ -222,7 +222,7 @@ def double_consensus(one: Operation, other: Operation, branch: str) -> Operation
     first, second = sorted(votes, key=lambda each: each.hash)
     preattestation = first.content.kind == "preattestation"
     kind = "double_preattestation_evidence" if preattestation else "double_attestation_evidence"
-    return Operation(branch, (DoubleConsensus(kind, first, second),), NULL_SIGNATURE)  # type: ignore[arg-type]
+    return Operation(branch, (DoubleConsensus(kind, first, second),), NULL_SIGNATURE)  # type: ignore[arg-type]  # a kind, as drawn
 
 
 def slots(block: Block, delegate: str, level: int | None = None) -> list[int]:

@@ -22,7 +22,7 @@ def state_of(pid: int | None) -> str:
 async def wait_for_state(pid: int | None, wanted: str) -> None:
     """Wait until a process is in a state. Nothing tells of it but /proc."""
     with trio.fail_after(60):
-        while state_of(pid) != wanted:  # noqa: ASYNC110
+        while state_of(pid) != wanted:  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(0.001)
 
 

@@ -180,7 +180,7 @@ class Abuse:
             pass
         head = await self.node.rpc("get", "/chains/main/blocks/head/header")
         for one in self.kept:
-            while head["hash"] not in one.log.read_text(errors="replace"):  # noqa: ASYNC110
+            while head["hash"] not in one.log.read_text(errors="replace"):  # noqa: ASYNC110 - nothing tells of it
                 await trio.sleep(0.1)  # another program writes it
             lost = (await one.numbers())["accuser_recording_lost_entries_total"]
             assert bool(lost) == bool(self.done["disk_is_full"])

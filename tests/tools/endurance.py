@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from accuser import SANDBOX, Client, Node, Protocol, open_client, open_node
 from accuser._http.client import HttpClient
+from accuser._text import counted
 from tests.support.cli import Typed, typing
 
 FIRST_DELAY: Final = 0.2
@@ -132,8 +133,9 @@ async def endure(
                 if number < kills:
                     outage = await endurance.outage(seconds)
                     report(
-                        f"kill {number + 1}: node down {outage.down:5.1f} s, {outage.restarts} restarts, the "
-                        f"longest wait {outage.longest:.2f} s; back {outage.back:.2f} s after the node"
+                        f"kill {number + 1}: node down {outage.down:5.1f} s, "
+                        f"{counted(outage.restarts, 'restart')}, the longest wait "
+                        f"{outage.longest:.2f} s; back {outage.back:.2f} s after the node"
                     )
             command.process.send_signal(signal.SIGTERM)
             assert await command.end() == 0
@@ -150,7 +152,8 @@ async def main(minutes: float, kills: int) -> None:
     last = endurance.samples[-1]
     print(f"{(time.monotonic() - begun) / 60:.1f} minutes, {len(endurance.samples)} blocks baked,", end=" ")
     print(
-        f"{last['accuser_blocks_processed_total']:g} processed, {last['accuser_restarts_total']:g} restarts"
+        f"{last['accuser_blocks_processed_total']:g} processed,",
+        counted(int(last["accuser_restarts_total"]), "restart"),
     )
     for name, what in (
         ("process_resident_memory_bytes", "accuser run"),

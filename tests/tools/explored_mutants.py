@@ -104,8 +104,8 @@ def _words(target: ModuleType, mutant: Mutant, seeds: int) -> str:
             outcome = play(draw(seed))
             if outcome.violations:
                 return f"{seed} {outcome.violations[0]}"
-    except BaseException as error:  # noqa: ASYNC103
-        return f"{seed} {type(error).__name__}: {error}"  # noqa: ASYNC104
+    except BaseException as error:  # noqa: ASYNC103 - told to the parent
+        return f"{seed} {type(error).__name__}: {error}"  # noqa: ASYNC104 - as above
     return "- "
 
 

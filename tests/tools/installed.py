@@ -94,6 +94,14 @@ def check_pytest() -> None:
     assert "1 passed" in done.stdout, done.stdout
 
 
+def check_explore() -> None:
+    """A network is played."""
+    needs("cryptography", "click")  # click comes with Dask
+    from accuser.explore import draw, play
+
+    assert not play(draw(1)).violations
+
+
 async def a_daemon_runs() -> None:
     """Run a daemon that needs nothing."""
     async with FaultyDaemon(ready(), event("a.v0", 1)).open() as daemon:
@@ -106,6 +114,7 @@ CHECKS = {
     "cli": check_cli,
     "sandbox,cli": check_both,
     "metrics": check_metrics,
+    "explore": check_explore,
     "pytest": check_pytest,
 }
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from accuser._text import counted
 from tests.conftest import FORM
 from tests.support.forked import FORMS
 
@@ -45,7 +46,7 @@ def main(rounds: int = 20) -> int:
             passed, wrong = run(form)
             failures += len(wrong)
             print(f"round {number}, {form}: {passed} passed", *wrong, sep="\n  ", flush=True)
-    print(f"{rounds} rounds in each form, {failures} failures")
+    print(f"{counted(rounds, 'round')} in each form, {counted(failures, 'failure')}")
     return 1 if failures else 0
 
 

@@ -95,10 +95,10 @@ async def of_sequences(node: Node) -> None:
 
 async def of_mistakes(node: Node) -> None:
     """What cannot be meant is refused."""
-    await node.wait_for(DoubleBakingDenounced, lambda event: event.no_such_field)  # type: ignore[attr-defined]
-    await node.wait_for(DoubleBakingDenounced, item)  # type: ignore[arg-type]
-    await node.wait_for("a.v0", tiemout=1)  # type: ignore[call-overload]
-    node.expect_no("a.v0", within=1, timeout=2)  # type: ignore[call-arg]
-    node.expect_no("a.v0", within=1, nth=2)  # type: ignore[call-arg]
-    node.expect_line("a", full=True)  # type: ignore[call-overload]
-    node.expect_line("a", unknown=True)  # type: ignore[call-overload]
+    await node.wait_for(DoubleBakingDenounced, lambda event: event.no_such_field)  # type: ignore[attr-defined]  # not known by its type
+    await node.wait_for(DoubleBakingDenounced, item)  # type: ignore[arg-type]  # wrong on purpose
+    await node.wait_for("a.v0", tiemout=1)  # type: ignore[call-overload]  # wrong on purpose
+    node.expect_no("a.v0", within=1, timeout=2)  # type: ignore[call-arg]  # wrong on purpose
+    node.expect_no("a.v0", within=1, nth=2)  # type: ignore[call-arg]  # wrong on purpose
+    node.expect_line("a", full=True)  # type: ignore[call-overload]  # wrong on purpose
+    node.expect_line("a", unknown=True)  # type: ignore[call-overload]  # wrong on purpose

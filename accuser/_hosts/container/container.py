@@ -79,7 +79,7 @@ class Container(SharedTransport):
     _token: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
 
     @property
-    def label(self) -> str:  # type: ignore[override]
+    def label(self) -> str:  # type: ignore[override]  # a name that is found out later
         """The container, in messages."""
         return f"container {self.name}" if self.name else f"a container of {self.plan.image}"
 

@@ -86,7 +86,7 @@ class ContainerRunner(Runner):
     _handed_out: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._check()
+        self.check_folder()
         if not self.image or self.image.startswith("-"):
             raise ValueError(f"{self.image!r} is no reference of an image")
         if self.network == "none":

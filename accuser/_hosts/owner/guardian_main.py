@@ -30,7 +30,7 @@ if __package__:
 else:
     # Run by its path, isolated: the package is not known, and its folder is not searched.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    from proc import HAS_PROC, read_stat, read_stats  # type: ignore[import-not-found, no-redef]
+    from proc import HAS_PROC, read_stat, read_stats  # type: ignore[import-not-found, no-redef]  # for a run by its path
 
 VARIABLE = "ACCUSER_GUARD"
 """Environment variable of what is guarded; its value is the key."""

@@ -55,7 +55,8 @@ class Runner:
     _warden: Warden | None = attrs.field(default=None, init=False)
     _workspaces: weakref.WeakSet[RemoteWorkspace] = attrs.field(factory=weakref.WeakSet, init=False)
 
-    def _check(self) -> None:
+    def check_folder(self) -> None:
+        """Raise `ValueError` for a ``temp_dir`` that is not absolute, or that the sink cannot take."""
         if not (PurePosixPath(self.temp_dir).is_absolute() and is_expressible(Path(self.temp_dir))):
             raise ValueError(f"temp_dir must be absolute, of A-Za-z0-9._/+-, and is {str(self.temp_dir)!r}")
 
@@ -242,7 +243,7 @@ class TransportRunner(Runner):
     """The way there, which may be shared."""
 
     def __attrs_post_init__(self) -> None:
-        self._check()
+        self.check_folder()
 
 
 def address_from(here: Runner | None, there: Runner | None) -> str:

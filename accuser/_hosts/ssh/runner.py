@@ -46,7 +46,7 @@ class SSHRunner(Runner):
         destination = self.alias or self.address
         if not destination or destination.startswith("-"):
             raise ValueError(f"{destination!r} is no name of a host")
-        self._check()
+        self.check_folder()
         words = [
             *(() if self.config is None else ("-F", str(self.config))),
             destination,

@@ -24,7 +24,7 @@ from .votefile import VoteFileError, Votes
 async def sleep_until(when: float, wall: Callable[[], float]) -> None:
     """Sleep until a clock shows a time, in seconds since the epoch."""
     # A sleep may end just before the time that this clock shows.
-    while (rest := when - wall()) > 0:  # noqa: ASYNC110
+    while (rest := when - wall()) > 0:  # noqa: ASYNC110 - a clock that may be set, not trio's
         # No shorter than the clock can tell.
         await trio.sleep(max(rest, 1e-6))
 

@@ -363,7 +363,7 @@ async def _votes(
             votes = votefile.read(file, protocol.long_name, Votes(toggle or "pass", issuance))
         except VoteFileError as error:
             # Cancelled, the baker ends in any case.
-            await events.note("per_block_vote_file_error", [error.error])  # noqa: ASYNC120
+            await events.note("per_block_vote_file_error", [error.error])  # noqa: ASYNC120 - as above: nothing follows it
             raise cli.failure(_MISSING) from error
     elif toggle is None:
         raise cli.failure(_MISSING)

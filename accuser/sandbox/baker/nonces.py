@@ -44,7 +44,7 @@ class Level:
 def level_answer(value: object) -> Level:
     """The answer to ``helpers/current_level``. Raises ``Undecodable``."""
     try:
-        return Level(int(value["level"]), int(value["cycle"]))  # type: ignore[index]
+        return Level(int(value["level"]), int(value["cycle"]))  # type: ignore[index]  # what is no such object is a TypeError, told below
     except (LookupError, TypeError, ValueError) as error:
         raise Undecodable(str(error)) from error
 

@@ -61,9 +61,6 @@ class Pool:
         self._kind, self._candidate, self._powers, self._votes = kind, candidate, powers, {}
         return self._count([*self.operations.values(), *self._kept.values()], first=True)
 
-    def unwatch(self) -> None:
-        self._candidate = None
-
     def _count(self, operations: Iterable[Operation], *, first: bool = False) -> list[Note | QuorumReached]:
         candidate = self._candidate
         if candidate is None:

@@ -65,11 +65,11 @@ def slash(book: Book) -> tuple[tuple[receipts.Update, ...], dict[str, int]]:
         return _slash_atlas(book)
     due = [one for one in book.ledger.pending if is_due(one, economy, calendar, level)]
     left = tuple(one for one in book.ledger.pending if one not in due)
-    groups = _by_misbehaviour(due)
+    cases = _by_misbehaviour(due)
     updates: list[receipts.Update] = []
-    for key in sorted(groups):
-        percentage = _percentage(book.ledger, economy, calendar, groups[key], level)
-        for denunciation in groups[key]:
+    for key in sorted(cases):
+        percentage = _percentage(book.ledger, economy, calendar, cases[key], level)
+        for denunciation in cases[key]:
             culprit = denunciation.misbehaviour.delegate
             cycle = calendar.cycle(denunciation.misbehaviour.level)
             before = book.ledger.slashed.get((culprit, cycle), 0)
@@ -95,9 +95,9 @@ def pardoned(ledger: Ledger, economy: Economy, new_cycle: int) -> Ledger:
 def estimate(ledger: Ledger, economy: Economy, calendar: Calendar, pkh: str, level: int) -> int:
     """What a delegate is going to lose, in mumav, as far as a block of ``level`` can tell."""
     account, total = ledger.accounts[pkh], 0
-    for group in _by_misbehaviour(ledger.pending).values():
-        percentage = _percentage(ledger, economy, calendar, group, level)
-        for one in group:
+    for case in _by_misbehaviour(ledger.pending).values():
+        percentage = _percentage(ledger, economy, calendar, case, level)
+        for one in case:
             if one.misbehaviour.delegate == pkh:
                 initial = _initial_deposits(ledger, calendar, one.misbehaviour, level)
                 total += min(initial * percentage // WHOLE, account.frozen + account.staked)
@@ -158,12 +158,12 @@ def _initial_deposits(ledger: Ledger, calendar: Calendar, misbehaviour: Misbehav
 
 def _by_misbehaviour(denunciations: Iterable[Denunciation]) -> dict[_Key, Sequence[Denunciation]]:
     """Those about one level, round and kind together, at most one of each delegate."""
-    groups: dict[_Key, dict[str, Denunciation]] = {}
+    cases: dict[_Key, dict[str, Denunciation]] = {}
     for one in denunciations:
         what = one.misbehaviour
-        group = groups.setdefault((what.level, what.round, _ORDER[what.kind]), {})
-        group.setdefault(what.delegate, one)
-    return {key: [group[pkh] for pkh in sorted(group)] for key, group in groups.items()}
+        case = cases.setdefault((what.level, what.round, _ORDER[what.kind]), {})
+        case.setdefault(what.delegate, one)
+    return {key: [case[pkh] for pkh in sorted(case)] for key, case in cases.items()}
 
 
 def _constant(economy: Economy, kind: MisbehaviourKind) -> int:
@@ -171,14 +171,14 @@ def _constant(economy: Economy, kind: MisbehaviourKind) -> int:
 
 
 def _percentage(
-    ledger: Ledger, economy: Economy, calendar: Calendar, group: Sequence[Denunciation], level: int
+    ledger: Ledger, economy: Economy, calendar: Calendar, case: Sequence[Denunciation], level: int
 ) -> int:
-    what = group[0].misbehaviour
+    what = case[0].misbehaviour
     adaptive = ledger.issuance_is_adaptive(calendar.cycle(level))
     if what.kind == "block" or not (economy.delayed and adaptive):
         return _constant(economy, what.kind)
     slots = calendar.slots(what.level)
-    denounced = sum(len(slots.get(one.misbehaviour.delegate, ())) for one in group)
+    denounced = sum(len(slots.get(one.misbehaviour.delegate, ())) for one in case)
     if denounced >= economy.max_slashing_threshold:
         return economy.max_slashing
     return -(-economy.max_slashing * denounced**2 // economy.max_slashing_threshold**2)

@@ -66,7 +66,7 @@ def chain(text: str) -> str:
 
 def block(text: str) -> str:
     """The hash, level or name of a block, with an offset at most."""
-    name, _, _ = re.fullmatch(r"(.*?)(?:([~+-])([0-9]+))?", text, re.ASCII | re.DOTALL).groups()  # type: ignore[union-attr]
+    name, _, _ = re.fullmatch(r"(.*?)(?:([~+-])([0-9]+))?", text, re.ASCII | re.DOTALL).groups()  # type: ignore[union-attr]  # it matches whatever the text is
     if name not in ("head", "genesis", "checkpoint", "savepoint", "caboose"):
         try:
             decode(Kind.BLOCK, name)

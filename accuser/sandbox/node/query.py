@@ -20,8 +20,6 @@ from ..._mavryk.codec.base58 import (
     decode,
     is_key_hash,
 )
-from ..._mavryk.codec.fields import ForgeError
-from ..._mavryk.codec.forge import parse_timestamp
 from .points import Point
 
 _INTEGER: Final = re.compile(
@@ -193,13 +191,6 @@ def _date(text: str) -> int:
     return seconds
 
 
-def _moment(text: str) -> int:
-    try:
-        return parse_timestamp(text)
-    except ForgeError as error:
-        raise Unreadable(f"failed to parse time (epoch): {quoted(text)}") from error
-
-
 def _span(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)", text, re.ASCII)
     if match is None:
@@ -318,7 +309,6 @@ KEY_HASH: Final = Type("pkh", _key_hash)
 CONTRACT: Final = Type("contract_id", _contract)
 CHAIN: Final = Type("chain_id", _chain)
 DATE: Final = Type("date", _date)
-MOMENT: Final = Type("date", _moment)
 ADDRESS: Final = Type("addr", _address)
 ROLLUP: Final = _hashes("smart_rollup_address", Kind.ROLLUP, "Smart_rollup_address")
 COMMITMENT: Final = _hashes("smart_rollup_commitment_hash", Kind.ROLLUP_COMMITMENT)

@@ -69,20 +69,6 @@ class Default(Field):
             fields[self.name] = value
 
 
-class Tail(Field):
-    """A last field that may be absent, without a presence byte (``varopt``)."""
-
-    def write(self, fields: dict[str, Any], out: bytearray) -> None:
-        """See `Field.write`."""
-        if self.name in fields:
-            super().write(fields, out)
-
-    def read(self, source: Source, fields: dict[str, Any]) -> None:
-        """See `Field.read`."""
-        if source.position < source.end:
-            super().read(source, fields)
-
-
 class OfProtocol(Field):
     """A field that is the protocol's hash, and has no bytes."""
 

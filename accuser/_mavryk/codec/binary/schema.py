@@ -107,7 +107,6 @@ class Integer(Schema):
         return value
 
 
-INT8: Final = Integer(1)
 UINT8: Final = Integer(1, signed=False)
 INT16: Final = Integer(2)
 UINT16: Final = Integer(2, signed=False)
