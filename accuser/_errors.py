@@ -230,7 +230,7 @@ class PortTaken(DaemonExited):
     """Address and port, as the node printed them."""
 
     def __str__(self) -> str:
-        return f"{self.daemon} ended: {self.address} is taken; give the node other ports, or none"
+        return f"{self.daemon} ended: {self.address} is taken; give another port, or none for a free one"
 
 
 @attrs.define(eq=False, str=False)

@@ -27,7 +27,7 @@ class WaitReport:
     seen: int
     """How many events of the names that were waited for have come since the wait began."""
     misses: tuple[str, ...]
-    """The last of them that the filter did not take, as JSON, cut."""
+    """The last of them, as JSON, cut."""
     before: int
     """How many had come in the same session before the wait began."""
     taken_before: str | None
@@ -40,6 +40,8 @@ class WaitReport:
     """Whether the wait had a filter."""
     met: tuple[str, ...] = ()
     """In a sequence: what met the steps before, as JSON, cut."""
+    taken: int = 0
+    """How many of those that came the filter took, where the wait was for more."""
 
     def lines(self, daemon: str, names: str) -> list[str]:
         """The report as lines of text, for the message of an error."""
@@ -48,17 +50,17 @@ class WaitReport:
             process += f", {describe_status(self.status)}"
         said = [f"{daemon} {process}"]
         if self.seen and self.filtered:
-            said.append(f"{self.seen} of {names} came since the wait began; the filter answered None to")
-            said += [f"  {miss}" for miss in self.misses]
+            end = ":" if len(self.misses) == self.seen else "; the last:" if self.misses else ""
+            came = f"{_counted(self.seen, names)} came since the wait began"
+            said += [f"{came}; {self._filtered()}{end}", *(f"  {miss}" for miss in self.misses)]
         elif self.seen:
-            said.append(f"{self.seen} of {names} came since the wait began")
+            said.append(f"{_counted(self.seen, names)} came since the wait began")
         elif names:
             said.append(f"no {names} came since the wait began")
         if self.taken_before is not None:
-            said.append(f"before the wait began it had happened: {self.taken_before}")
-            said.append("  say beforehand what you wait for (expect), or look back (since=)")
+            said += [f"it happened before the wait began: {self.taken_before}", TOO_LATE]
         elif self.before:
-            said.append(f"{self.before} of {names} had come shortly before the wait began")
+            said.append(f"{_counted(self.before, names)} came shortly before the wait began")
         if self.last_events:
             said += ["the last events:", *(f"  {event}" for event in self.last_events)]
         else:
@@ -74,14 +76,11 @@ class WaitReport:
 
     def _why(self, names: str) -> list[str]:
         if self.taken_before is not None:
-            hint = "say beforehand what you wait for (expect), or look back (since=)"
-            return [
-                f"it had happened before the wait began: {_cut(self.taken_before, FACT_LENGTH)}",
-                f"  {hint}",
-            ]
+            return [f"it happened before the wait began: {_cut(self.taken_before, FACT_LENGTH)}", TOO_LATE]
         if self.seen and self.filtered:
-            nearest = _cut(self.misses[-1], FACT_LENGTH) if self.misses else "(not kept)"
-            return [f"{self.seen} came; the filter answered None to the nearest, {nearest}"]
+            last = _cut(self.misses[-1], FACT_LENGTH) if self.misses else "(not kept)"
+            which = "it was" if self.seen == 1 else "the last was"
+            return [f"{self.seen} came, but {self._filtered()}; {which} {last}"]
         if self.seen:
             return [f"{self.seen} came, and more were waited for"]
         if self.before:
@@ -92,8 +91,21 @@ class WaitReport:
             return [f"no event came at all; the last line was: {_cut(self.last_lines[-1], FACT_LENGTH)}"]
         return ["no event came at all, and no line of output"]
 
+    def _filtered(self) -> str:
+        if self.taken:
+            return f"the filter took {self.taken} of them"
+        return f"the filter returned None for {'it' if self.seen == 1 else 'each'}"
+
 
 FACT_LENGTH: Final = 160
+TOO_LATE: Final = "  call expect() before the step that causes the event, or pass since= to look back"
+
+
+def _counted(number: int, names: str) -> str:
+    """``1 a.v0 event``, ``2 lines of stdout``."""
+    if names.startswith("lines of "):
+        return f"{number} {names if number != 1 else names.replace('lines', 'line', 1)}"
+    return f"{number} {names} event{'' if number == 1 else 's'}"
 
 
 def describe_status(status: int) -> str:
@@ -250,8 +262,8 @@ _ADVICE: Final = {
     RunnerFault.UNREACHABLE: "check the address and the network",
     RunnerFault.TIMED_OUT: "check the address and firewalls; connect_timeout= sets how long is waited",
     RunnerFault.UNKNOWN_KEY: "connect once by hand with `ssh`, and compare the key before you accept it",
-    RunnerFault.CHANGED_KEY: "somebody may be in between; if the change is known, "
-    "remove the old key with `ssh-keygen -R`",
+    RunnerFault.CHANGED_KEY: "someone may be intercepting the connection; if you know why "
+    "the key changed, remove the old one with `ssh-keygen -R`",
     RunnerFault.NO_PERMISSION: "check user= and identity=; a password is never asked for",
     RunnerFault.NOT_CONNECTED: "`ssh` says why; try the same by hand, with `-v`",
     RunnerFault.UNKNOWN: "`ssh` does not say why; try the same by hand, with `-v`",
@@ -265,5 +277,6 @@ _ADVICE: Final = {
     RunnerFault.OTHER_ARCHITECTURE: "take an image for this machine, see `uname -m`",
     RunnerFault.CONTAINER_ENDED: "it was removed or stopped, or its engine was",
     RunnerFault.OUT_OF_MEMORY: "give it more: memory=",
-    RunnerFault.NO_FAULTS: "root on Linux can, with nft and, for delays, tc and a kernel with netem",
+    RunnerFault.NO_FAULTS: "they need root on Linux: partitions and losses nft, "
+    "delays tc and a kernel with netem",
 }

@@ -1,6 +1,6 @@
 """Two recordings of one scenario, aligned (pure but for reading them).
 
-1. What is compared goes in tracks, see `_tracks`; the order within each is compared.
+1. What is compared goes in tracks, see `tracks`; the order within each is compared.
 2. Tracks are aligned by shape, where each hash is its kind alone. What was aligned tells which hash of
    the one recording is which of the other.
 3. Each such pair gets one symbol, and tracks are aligned again. So the recordings are equal if, and only

@@ -3,7 +3,7 @@
 Invariants:
 1. `current` is the session that all questions are about; it is replaced without a checkpoint after the end
    of the one before, so that whoever hears of an end finds the next session here.
-2. A session is made before whoever waits for it does, so that a wait can be for one that is not yet run.
+2. A session object exists before it runs, so that its events can already be waited for.
 """
 
 from __future__ import annotations

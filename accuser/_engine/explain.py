@@ -37,6 +37,7 @@ def explain(session: Transcript, history: History[Any], watch: Watch[Any], begun
         last_events=_last_events(session.events),
         last_lines=session.tail(),
         filtered=watch.filter is not None,
+        taken=len(watch.taken),
     )
 
 

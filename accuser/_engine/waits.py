@@ -196,10 +196,10 @@ class Expectation(Generic[T]):
         return explain(self._session, self._history, self._watch, getattr(self._mark, self._source))
 
     async def absent(self, within: float) -> None:
-        """Wait ``within`` seconds, and that in vain.
+        """Wait ``within`` seconds for what must not come.
 
         Raises:
-            UnexpectedEvent: as soon as it came.
+            UnexpectedEvent: as soon as it comes.
         """
         with trio.move_on_after(within):
             try:

@@ -80,7 +80,7 @@ class Signed:
 
 @attrs.define(eq=False)
 class Living:
-    """One baker."""
+    """A baker of the network: its automaton, its keys, and what waits to be done."""
 
     index: int
     maker: Maker
@@ -111,7 +111,7 @@ class Living:
     # Its life
 
     def halt(self) -> None:
-        """End it."""
+        """Stop its process; what it has written into its directory stays."""
         self.runs = False
         self.lose_node()
 

@@ -48,7 +48,6 @@ class Crowd:
                 each.lose_node()
 
     def end(self) -> None:
-        """End all of them."""
         for each in self.bakers:
             each.halt()
 

@@ -35,18 +35,17 @@ class Driver(Protocol):
     """One accuser, which runs or does not."""
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it runs."""
+    def is_alive(self) -> bool: ...
 
     @property
     def status(self) -> int | None:
-        """How it ended last."""
+        """Exit status of its last life; the negative number of a signal; None before its first end."""
 
     async def start(self) -> None:
-        """Run it."""
+        """Begin a life; what it does first need not be done when this returns."""
 
     async def stop(self, how: str) -> None:
-        """End it."""
+        """End its life by SIGKILL if ``how`` is ``kill``, else by SIGTERM, and wait for the end."""
 
     async def settle(self, until: Callable[[], bool], *, begins: bool = False) -> None:
         """Wait until it has nothing to do any more.
@@ -94,16 +93,13 @@ class InMemory:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
         return self._task is not None and not self._task.has_exited()
 
     @property
     def status(self) -> int | None:
-        """How it ended last."""
         return None if self._task is None else self._task.status
 
     async def start(self) -> None:
-        """Run it."""
         protocol = ChainProtocol.parse(self.watcher.protocol)
         self._pipe = pipe = Pipe()
         endpoint = f"http://127.0.0.1:{self.port}"
@@ -131,7 +127,6 @@ class InMemory:
                     self.heard(event, line)
 
     async def stop(self, how: str) -> None:
-        """End it."""
         if self._task is not None:
             self._task.send(signal.SIGKILL if how == "kill" else signal.SIGTERM)
             await self._task.wait_exited()
@@ -179,16 +174,13 @@ class AsProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
         return self._accuser is not None and self._accuser.running
 
     @property
     def status(self) -> int | None:
-        """How it ended last."""
         return None if self._accuser is None else self._accuser.exit_status
 
     async def start(self) -> None:
-        """Run it."""
         watcher = self.watcher
         self._accuser = accuser = Accuser(
             ChainProtocol.parse(watcher.protocol),
@@ -222,7 +214,6 @@ class AsProcess:
         return None if pid is None or self.toolchain.host is not None else sleeps(pid)
 
     async def stop(self, how: str) -> None:
-        """End it."""
         if self._accuser is not None:
             await (self._accuser.kill() if how == "kill" else self._accuser.terminate())
 

@@ -19,13 +19,13 @@ class Outcome:
     violations: tuple[str, ...]
     """Empty if all was well."""
     decisions: dict[str, int]
-    """How often the rules had to decide what."""
+    """How often each decision of the rules was taken."""
     blocks: int
     """How many the nodes took, all together."""
     step: int | None
     """The number of the step after which the first violation was found."""
     lately: frozenset[str]
-    """What the rules had to decide in the last step that was done."""
+    """The decisions of the last step that was done."""
     recording: bytes
     """As `accuser timeline` reads it."""
     events: dict[str, tuple[tuple[str, Any], ...]]

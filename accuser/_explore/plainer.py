@@ -1,4 +1,4 @@
-"""Schedules that are plainer than one in one thing: what a shrinker tries. Pure."""
+"""Simpler variants of a schedule, each with one change, for the shrinker. Pure."""
 
 from __future__ import annotations
 

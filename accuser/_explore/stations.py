@@ -70,12 +70,11 @@ class Station:
 
     @property
     def head(self) -> Block:
-        """Of its chain."""
         return self._chain.head
 
     @property
     def chain(self) -> Chain:
-        """Its chain."""
+        """What the node knows of the chain, which stays while the node is down."""
         return self._chain
 
     def evidence(self) -> list[Operation]:

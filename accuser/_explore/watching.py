@@ -182,14 +182,14 @@ class Watching:
     # Lives
 
     async def start(self) -> None:
-        """Begin a life."""
+        """Start the accuser, whose judge begins anew."""
         self.judge, self._knows_protocol = None, False
         self.door.faults.clear()
         await self.driver.start()
         await self.judged([])
 
     async def stop(self, how: str) -> None:
-        """End its life."""
+        """Stop the accuser; an event that the judge did not expect by then is a complaint."""
         if self.driver.is_alive:
             await self.driver.stop(how)
             await self.driver.settle(lambda: True)

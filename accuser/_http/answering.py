@@ -93,7 +93,7 @@ class InBytes:
         await self._send(h11.Data(data=data))
 
     async def end(self) -> None:
-        """End it."""
+        """End an answer that was begun."""
         await self._send(h11.EndOfMessage())
 
     def may_go_on(self) -> bool:
@@ -134,7 +134,7 @@ class Whole:
     is_idle: bool = attrs.field(default=False, init=False)
 
     async def answer(self, status: int, fields: Fields, body: bytes, *, bodiless: bool = False) -> None:
-        """Answer it."""
+        """Hand over the whole answer; the connection closes after it."""
         length = ("content-length", str(len(body)))
         await self.stream.hand(Told(status, dict((length, *fields, _CLOSE)), body))
 

@@ -54,7 +54,6 @@ class Asked:
         return [head, *data, h11.EndOfMessage()]
 
     def to_bytes(self) -> bytes:
-        """It on the wire."""
         return written(h11.Connection(h11.CLIENT), self.events())
 
 
@@ -70,7 +69,6 @@ class Told:
         return _OVERHEAD + len(self.body or b"")
 
     def to_bytes(self) -> bytes:
-        """It on the wire."""
         fields = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         head = f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n{fields}\r\n"
         return head.encode("latin-1") + (self.body or b"")
@@ -86,7 +84,6 @@ class Chunk:
         return len(self.data) + len(b"f\r\n\r\n")
 
     def to_bytes(self) -> bytes:
-        """It on the wire."""
         return b"%x\r\n%b\r\n" % (len(self.data), self.data)
 
 

@@ -1,4 +1,4 @@
-"""What a recording that failed means to those whose daemons it was of."""
+"""Reports a failed recording when the daemons that it was of have stopped."""
 
 from __future__ import annotations
 

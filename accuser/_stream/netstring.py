@@ -1,4 +1,4 @@
-"""Bytes of an event pipe in ``format=netstring`` into lines, which `_decode` turns into records.
+"""Bytes of an event pipe in ``format=netstring`` into lines, which `decoding` turns into records.
 
 ``<length>:<item>,`` says where an item ends, so that mixtures of the items of several writers are
 told from items, which lines alone cannot (recorded events ``52-four-writers``, ``53-two-writers``).

@@ -52,9 +52,9 @@ Examples:
 \b
 Exit status:
   0    done; run, sandbox and --follow: stopped, as they are meant to be
-  1    it failed: the message says why, and what to do next; without one, nobody
-       reads the output any more. compare: the recordings differ; doctor: something
-       is in the way
+  1    it failed: the message says why, and what to do next; no message means
+       that nobody reads the output. compare: the recordings differ; doctor:
+       something is in the way
   2    a wrong argument, or a file that is not what it should be
   3    run: the accuser ended unasked, and its restarts are used up
   130  interrupted by Ctrl-C; 143 and 129: ended by SIGTERM or SIGHUP""",

@@ -55,13 +55,27 @@ Exit status:
     default="section",
     help="Compare the order of events within a section (the default), or of all events of a session.",
 )
-@click.option("--apart", multiple=True, metavar="EVENT", help="It has no order with other events.")
 @click.option(
-    "--ignore-event", multiple=True, metavar="EVENT", help="A name, or a pattern as in 'request_*'."
+    "--apart", multiple=True, metavar="EVENT", help="Do not compare the order of this event with others."
 )
-@click.option("--ignore-level", multiple=True, type=click.Choice(LEVELS), help="Events of that level.")
-@click.option("--ignore-section", multiple=True, metavar="SECTION", help="As in validator.chain; and below.")
-@click.option("--ignore-field", multiple=True, metavar="FIELD", help="Its values may differ, in any event.")
+@click.option(
+    "--ignore-event",
+    multiple=True,
+    metavar="EVENT",
+    help="Leave out events of this name, or of a pattern as in 'request_*'.",
+)
+@click.option(
+    "--ignore-level", multiple=True, type=click.Choice(LEVELS), help="Leave out events of this level."
+)
+@click.option(
+    "--ignore-section",
+    multiple=True,
+    metavar="SECTION",
+    help="Leave out this section, as in validator.chain, and those below it.",
+)
+@click.option(
+    "--ignore-field", multiple=True, metavar="FIELD", help="Pass over the values of this field, in any event."
+)
 @click.option("--lines", is_flag=True, help="Compare the lines of output too.")
 @click.option("--waits", is_flag=True, help="Compare the waits too.")
 @click.option(

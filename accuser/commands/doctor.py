@@ -46,12 +46,13 @@ Examples:
 \b
 Exit status:
   0  nothing keeps daemons from running; there may be warnings
-  1  there is a problem: its fix is told
+  1  there is a problem, shown with its fix
   2  a wrong argument""",
 )
 @toolchain_option(
     None,
-    "Binaries that must be there; by default those installed and the sandbox are only looked at",
+    "Binaries that must be there (by default the installed ones and the sandbox's are checked, and missing "
+    "installed ones are only a warning)",
     alone=False,
 )
 @click.option(
@@ -74,7 +75,7 @@ Exit status:
 def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, clearing: bool, as_json: bool) -> int:
     """Check that this machine has what daemons need, and look for what killed runs left.
 
-    Nothing is changed without --clear or --remove: every warning and every problem comes with its fix.
+    It changes nothing unless you give --clear or --remove. Every warning and every problem comes with a fix.
     """
     if clearing:
         found = [*clear(), *(containers(remove) if remove else ())]

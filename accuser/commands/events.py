@@ -289,8 +289,8 @@ Exit status:
     "--level",
     type=click.Choice(LEVELS),
     default=LEVELS[0],
-    help="Events from this level on. Items do not tell it: it is known of accusers' and some of nodes' "
-    "events; others are shown.",
+    help="Events from this level on. Items carry no level: it is known of accusers' events and some of "
+    "nodes'; events of an unknown level are always shown.",
 )
 @click.option(
     "--section",

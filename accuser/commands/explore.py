@@ -53,7 +53,7 @@ Examples:
     show_default=True,
     help="How many networks run at once, each in a process.",
 )
-@click.option("--resume", is_flag=True, help="Leave out the seeds that --out has the results of.")
+@click.option("--resume", is_flag=True, help="Skip seeds whose results are already in --out.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -62,7 +62,9 @@ Examples:
     help="A folder for results, report and violations.",
 )
 @click.option(
-    "--scheduler", metavar="URL", help="A Dask scheduler, as in tcp://host:8786, whose workers do it."
+    "--scheduler",
+    metavar="URL",
+    help="Run the seeds on the workers of this Dask scheduler, as in tcp://host:8786.",
 )
 @click.option(
     "--accuser",
@@ -83,7 +85,7 @@ Examples:
     "--replay",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Play one schedule, as --out has it of a violation, and nothing else.",
+    help="Play only this schedule: that of a violation, as in explored/seed-7.json.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the report as one JSON object, and nothing else."

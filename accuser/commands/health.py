@@ -44,7 +44,7 @@ class Health:
 
     @property
     def deaf(self) -> bool:
-        """Whether it is deaf."""
+        """Whether more than ``max_silence`` seconds have passed without a block."""
         silence = self.look()
         return self.max_silence is not None and silence > self.max_silence
 

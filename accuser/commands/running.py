@@ -132,7 +132,7 @@ docs/production.md tells how to run it as a service.""",
     type=click.Choice(get_args(EventLevel)),
     default="info",
     show_default=True,
-    help="Least level of its events. The highest level of a block is known from info on.",
+    help="Lowest level of its events. The highest block level is known only with info or debug.",
 )
 @click.option("--name", default="accuser", show_default=True, help="Prefix of its lines.")
 @click.option(
@@ -180,7 +180,7 @@ docs/production.md tells how to run it as a service.""",
     callback=address_argument,
     metavar="HOST:PORT",
     help=f"Serve Prometheus metrics at http://HOST:PORT{PATH}, and health at {HEALTH}; port 0 takes a free "
-    "one, and tells it.",
+    "one and prints it.",
 )
 @click.option(
     "--record",

@@ -56,7 +56,7 @@ class Places:
             return None
 
     def give(self, host: int) -> None:
-        """Give a place back."""
+        """Give a place on a host back, and wake who waits for one."""
         with self._changed:
             self.taken[host] -= 1
             self._changed.notify_all()
@@ -141,7 +141,7 @@ class Lender:
         return cls(places, address, server)
 
     def close(self) -> None:
-        """End it."""
+        """Take no more leases, and remove the folder of the socket."""
         self._server.shutdown()
         self._server.server_close()
         shutil.rmtree(Path(self.address).parent, ignore_errors=True)

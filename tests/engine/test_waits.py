@@ -115,7 +115,7 @@ async def test_lines_of_output(tmp_path: Path) -> None:
         ]
         with pytest.raises(EventTimeout, match="no line of stdout that matches 'never'") as caught:
             await accuser.wait_for_line("never", since=start, timeout=0.01)
-        assert "5 of lines of stdout came" in caught.value.__notes__[0]
+        assert "5 lines of stdout came" in caught.value.__notes__[0]
 
 
 async def test_a_line_that_comes_later(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ async def test_a_time_out_explains_itself(tmp_path: Path) -> None:
         assert note.splitlines() == [
             f"accuser1 is process {accuser.pid}, running",
             "no b.v0 came since the wait began",
-            "before the wait began it had happened: 30",
-            "  say beforehand what you wait for (expect), or look back (since=)",
+            "it happened before the wait began: 30",
+            "  call expect() before the step that causes the event, or pass since= to look back",
             "the last events:",
             "  b.v0 0",
             "  a.v0 1",
@@ -179,6 +179,33 @@ async def test_a_time_out_explains_itself(tmp_path: Path) -> None:
         report = caught.value.report
         assert report is not None
         assert (report.seen, report.misses, report.before) == (4, ("10", "20", "30"), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "shown", "decisive"),
+    [
+        ("b.v0", 1, "4 b.v0 events came since the wait began; the filter returned None for each; the last:",
+         "4 came, but the filter returned None for each; the last was 30"),
+        ("done.v0", 1, "1 done.v0 event came since the wait began; the filter returned None for it:",
+         "1 came, but the filter returned None for it; it was {}"),
+        ("b.v0", 2, "4 b.v0 events came since the wait began; the filter took 1 of them; the last:",
+         "4 came, but the filter took 1 of them; the last was 30"),
+    ],
+)  # fmt: skip
+async def test_a_time_out_says_what_the_filter_did(
+    tmp_path: Path, name: str, count: int, shown: str, decisive: str
+) -> None:
+    async with ScriptedDaemon(STEPS).open(folder=tmp_path) as accuser:
+        start = accuser.start_mark()
+        await accuser.wait_for("done.v0", since=start)
+        wanted = 20 if count > 1 else None
+        with pytest.raises(EventTimeout) as caught:
+            await accuser.wait_for(
+                name, lambda n: True if n == wanted else None, count=count, since=start, timeout=0.01
+            )
+        assert shown in caught.value.__notes__[0].splitlines()
+        assert caught.value.report is not None
+        assert caught.value.report.decisive(name) == [decisive]
 
 
 async def test_the_end_of_the_daemon_explains_itself_too(tmp_path: Path) -> None:

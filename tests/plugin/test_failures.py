@@ -38,7 +38,7 @@ def test_the_engine_is_in_none(ran: tuple[Ended, Path]) -> None:
 
 
 def test_the_document_has_them(ran: tuple[Ended, Path]) -> None:
-    document = (ROOT / "docs" / "pytest.md").read_text()
+    document = (ROOT / "docs" / "failures.md").read_text()
     for part in table(ran[0]).split("\n\n"):
         if not part.startswith("```"):
             assert part in document

@@ -10,11 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-NAMED = sorted(set(re.findall(r"`([\w/]+\.py):([\w.]+)`", PAGE)))
+NAMED = sorted(set(re.findall(r"`([\w/]+\.(?:py|sh)):([\w.]+)`", PAGE)))
 
 
 def names_in(path: Path) -> set[str]:
-    """The functions and classes of a file, methods as ``Class.method``."""
+    """The functions and classes of a file, methods as ``Class.method``; of a shell script its functions."""
+    if path.suffix == ".sh":
+        return set(re.findall(r"^(\w+)\(\) \{$", path.read_text(), flags=re.M))
     found = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -38,3 +40,6 @@ def test_the_page_names_steps_on_every_way() -> None:
 def test_a_name_that_is_not_there_would_be_noticed() -> None:
     assert "Session.run" in names_in(ROOT / "accuser" / "_engine" / "session.py")
     assert "Session.walk" not in names_in(ROOT / "accuser" / "_engine" / "session.py")
+    keeper = names_in(ROOT / "accuser" / "_hosts" / "remote" / "keeper.sh")
+    assert {"main", "send", "lose"} <= keeper
+    assert not {"walk", "trap", "cat"} & keeper

@@ -51,6 +51,7 @@ def image(engine: TestEngine, folder: Path) -> Iterator[str]:
     script.write_text(ACCUSER)
     script.chmod(0o755)
     shutil.copy(CONTAINERFILE, folder)
+    shutil.copy(next(wheels.glob("accuser-*.whl")), folder)
     (folder / "base").write_text(BASE)
     name = f"localhost/accuser-deploy-{secrets.token_hex(4)}"
     engine.run("build", "--quiet", "--tag", f"{name}-base", "--file", str(folder / "base"), str(folder))

@@ -252,13 +252,15 @@ def table(abused: Abuse, seconds: float, seed: int) -> str:
         took = abused.ends.get(what, [])
         lines.append(f"| {what} | {len(took)} | {max(took, default=0):.2f} s |")
     took_all = [took for what in abused.ends.values() for took in what]
-    each = "; ".join(f"{one.name}: {one.processed} processed, {one.explained} not" for one in abused.kept)
+    each = "; ".join(
+        f"`{one.name}` processed {one.processed} and missed {one.explained}" for one in abused.kept
+    )
     lines += [
         "",
         f"{seconds / 60:.1f} minutes with seed {seed}, {os.cpu_count()} processors. {abused.blocks} blocks "
-        f"were baked. Of those that were waited for: {each}, each of these as it was down or "
-        f"restarted. {len(took_all)} were ended by SIGTERM, none later than {max(took_all):.2f} s, of a "
-        f"grace of {GRACE:g} s. No process and no directory was left.",
+        f"were baked. Blocks waited for: {each}, each while it was down or restarting. SIGTERM ended "
+        f"{len(took_all)} runs, the slowest within {max(took_all):.2f} s (grace {GRACE:g} s). No process and "
+        "no directory was left.",
     ]
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """Failing tests, with the fact that each report must have: ``python -m tests.tools.failing_tests``.
 
-Run as a program it writes the table of ``docs/pytest.md``: the first lines that each of them prints.
+Run as a program it writes ``docs/failures.md``: the first lines that each of them prints.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ CASES: Final = {
         '(client):\n    await client.bake_for("bootstrap9")',
         "no public key hash alias named bootstrap9",
     ),
-    "a command that there is not": (
+    "a command that does not exist": (
         '(client):\n    await client.command("bake", "quickly")',
         "Unrecognized command",
     ),
-    "an option that a command has not": (
+    "an option that the command does not have": (
         '(client):\n    await client.bake_for("bootstrap1", options=("--quickly",))',
         "--quickly",
     ),
@@ -61,12 +61,12 @@ CASES: Final = {
         "(autojump_clock, client, accuser):\n    await client.bake_for()\n"
         "    await accuser.wait_for(PROCESSED, since=accuser.start_mark())\n"
         "    await accuser.wait_for(PROCESSED)",
-        "it had happened before the wait began",
+        "it happened before the wait began",
     ),
     "a filter that takes nothing": (
         "(autojump_clock, client, accuser):\n    event = accuser.expect(PROCESSED, lambda block: None)\n"
         "    for _ in range(3):\n        await client.bake_for()\n    await event",
-        "3 came; the filter answered None to the nearest",
+        "3 came, but the filter returned None for each",
     ),
     "fewer events than were wanted": (
         "(autojump_clock, client, accuser):\n    events = accuser.expect(PROCESSED, count=3)\n"
@@ -148,19 +148,19 @@ CASES: Final = {
         '    assert head["level"] == 9',
         "assert 1 == 9",
     ),
-    "an option that a node has not": (
+    "an option that the node does not have": (
         "(open_node):\n    await open_node(rpcport=1)",
         "did you mean 'rpc_port'",
     ),
-    "an argument that a node has not": (
+    "an argument that the node does not have": (
         '(open_node):\n    await open_node(arguments=("--no-such-option",))',
         "--no-such-option",
     ),
-    "an argument that an accuser has not": (
+    "an argument that the accuser does not have": (
         '(open_accuser, node):\n    await open_accuser(node, arguments=("--no-such-option",))',
         "Unexpected command line option --no-such-option",
     ),
-    "an option that a baker has not": (
+    "an option that the baker does not have": (
         '(open_baker, node, client):\n    await open_baker(node, client, liquidity_vote="on")',
         "did you mean 'liquidity_baking_toggle_vote'",
     ),
@@ -222,7 +222,7 @@ def first_lines(ended: Ended, title: str) -> list[str]:
 
 
 def table(ended: Ended) -> str:
-    """The table in Markdown; what differs from run to run is left out."""
+    """The list in Markdown; what differs from run to run is left out."""
     parts = []
     for title in CASES:
         lines = [
@@ -245,8 +245,8 @@ def _without_accidents(line: str) -> str:
 
 
 def main() -> None:
-    """Write the table."""
-    page = ROOT / "docs" / "pytest.md"
+    """Write the list."""
+    page = ROOT / "docs" / "failures.md"
     with tempfile.TemporaryDirectory() as folder:
         ended, _ = run_in(Path(folder) / "project")
         begin, end = "<!-- failing tests: begin -->\n", "<!-- failing tests: end -->"

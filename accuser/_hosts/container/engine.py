@@ -117,7 +117,6 @@ class Engine:
 
     @property
     def is_podman(self) -> bool:
-        """Whether it is podman."""
         return self.name == "podman"
 
     @property

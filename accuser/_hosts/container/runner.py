@@ -79,7 +79,7 @@ class ContainerRunner(Runner):
     pull: Pull = attrs.field(default="missing", kw_only=True)
     """Whether to pull the image: ``missing``, ``always`` or ``never``."""
     user: str | None = attrs.field(default=None, kw_only=True)
-    """Who daemons are there; by default you, or if that is root the image's user, or else nobody."""
+    """The user that daemons run as; by default you; if you are root, the image's user, else ``nobody``."""
     _volume: owned.Workspace = attrs.field(init=False)
     _ports: list[int] = attrs.field(factory=list, init=False)
     _kept: set[Path] = attrs.field(factory=set, init=False)
@@ -232,7 +232,7 @@ class ContainerRunner(Runner):
         return (engine.name, "exec", self.container, *self.located(command))
 
     def find(self, binary: str, bin_dir: Path | None) -> tuple[str, ...]:
-        """The name; where it is there, is seen when it starts."""
+        """Give the name, or its path in ``bin_dir``; the image is searched at the start, see `located`."""
         return (binary if bin_dir is None else str(bin_dir / binary),)
 
     def located(self, command: tuple[str, ...]) -> tuple[str, ...]:
@@ -265,7 +265,7 @@ class ContainerRunner(Runner):
         color: str,
         environment: Mapping[str, str] | None = None,
     ) -> str:
-        """Run a command there."""
+        """Run a command in the container, which runs for that long; return its output."""
         async with self.connected():
             self._hand_over()
             words = self.located(command)
@@ -274,7 +274,7 @@ class ContainerRunner(Runner):
     async def start(
         self, command: tuple[str, ...], environment: Variables, events: Path, workspace: Workspace
     ) -> Running:
-        """Start the daemon there."""
+        """Start the daemon in the container, with the image in its `Running.place`."""
         self._hand_over()
         killed = 0 if self.memory is None else await self._kills()
         version = await self._version()

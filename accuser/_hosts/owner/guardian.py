@@ -1,7 +1,7 @@
 """The owner's side of its guardian, a process that clears up when this one is gone.
 
 Whatever ends this process, SIGKILL included, the guardian reads the end of the lifeline, stops the
-groups that it was told of and removes the FIFOs and directories; `_guardian_main` is its program.
+groups that it was told of and removes the FIFOs and directories; `guardian_main` is its program.
 
 Invariants:
 1. Only this process has the write end: programs that it starts do not inherit it, and what it forks

@@ -78,7 +78,7 @@ class Runner:
         # Any of them: they only count.
         await self._holding.pop().__aexit__(None, None, None)  # noqa: ASYNC102 - shielded there
 
-    # As `_host.Host` wants it.
+    # As `host.Host` wants it.
 
     @property
     def listen_address(self) -> str:
@@ -163,16 +163,16 @@ class Runner:
             workspace.when_dropped(partial(warden.drop, path))
 
     async def make_folder(self, path: Path) -> None:
-        """Make a folder there."""
+        """Make a folder and its parents there. Raises `DirectoryError`."""
         await self._write('mkdir -p -- "$1"', path)
 
     async def exists(self, path: Path) -> bool:
-        """Look there."""
+        """Whether there is something at ``path`` there."""
         found = await run_there(self.transport, ("sh", "-c", 'test -e "$1"; echo $?', "sh", str(path)), {})
         return found.strip() == "0"
 
     async def write_new(self, path: Path, text: str) -> None:
-        """Write a file there."""
+        """Write a file there, unless it is there already. Raises `DirectoryError`."""
         await self._write('test -e "$1" || printf %s "$ACCUSER_TEXT" >"$1"', path, text)
 
     async def write(self, path: Path, text: str) -> None:
@@ -191,7 +191,7 @@ class Runner:
         color: str,
         environment: Mapping[str, str] | None = None,
     ) -> str:
-        """Run a command there."""
+        """Run a command there to its end; return its output, which is logged. Raises `CommandFailed`."""
         log(logging.DEBUG, name, color, shlex.join(command), bold=True)
         await self._hold_all()
         output = await run_there(self.transport, command, environment or {})

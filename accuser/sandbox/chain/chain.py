@@ -33,7 +33,7 @@ class HeadChange(enum.Enum):
 
 
 class UnknownBlock(Exception):
-    """No such block."""
+    """What was asked for is not there, such as a block; a node answers 404."""
 
 
 @attrs.define(eq=False)

@@ -1,7 +1,7 @@
 """What a program of the sandbox finds around it, and how a process answers.
 
 A program takes its environment, outputs, clock, connections and signals from a `System` alone. So it
-runs as a process of its own, and as a task of another one just as well (`task.TaskSystem`).
+runs as a process of its own, and as a task of another one just as well (`task.ProgramTask`).
 """
 
 from __future__ import annotations
