@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from ._text import printable, secrets
+from ._text import counted, printable, secrets
 
 
 @attrs.frozen
@@ -51,16 +51,16 @@ class WaitReport:
         said = [f"{daemon} {process}"]
         if self.seen and self.filtered:
             end = ":" if len(self.misses) == self.seen else "; the last:" if self.misses else ""
-            came = f"{_counted(self.seen, names)} came since the wait began"
+            came = f"{_came(self.seen, names)} came since the wait began"
             said += [f"{came}; {self._filtered()}{end}", *(f"  {miss}" for miss in self.misses)]
         elif self.seen:
-            said.append(f"{_counted(self.seen, names)} came since the wait began")
+            said.append(f"{_came(self.seen, names)} came since the wait began")
         elif names:
             said.append(f"no {names} came since the wait began")
         if self.taken_before is not None:
             said += [f"it happened before the wait began: {self.taken_before}", TOO_LATE]
         elif self.before:
-            said.append(f"{_counted(self.before, names)} came shortly before the wait began")
+            said.append(f"{_came(self.before, names)} came shortly before the wait began")
         if self.last_events:
             said += ["the last events:", *(f"  {event}" for event in self.last_events)]
         else:
@@ -101,11 +101,11 @@ FACT_LENGTH: Final = 160
 TOO_LATE: Final = "  call expect() before the step that causes the event, or pass since= to look back"
 
 
-def _counted(number: int, names: str) -> str:
+def _came(number: int, names: str) -> str:
     """``1 a.v0 event``, ``2 lines of stdout``."""
     if names.startswith("lines of "):
-        return f"{number} {names if number != 1 else names.replace('lines', 'line', 1)}"
-    return f"{number} {names} event{'' if number == 1 else 's'}"
+        return counted(number, names.replace("lines", "line", 1), names)
+    return counted(number, f"{names} event")
 
 
 def describe_status(status: int) -> str:
