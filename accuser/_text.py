@@ -26,6 +26,12 @@ def without_credentials(text: str) -> str:
     return _CREDENTIALS.sub(r"\1", text) if "://" in text else text
 
 
+def without_any_credentials(text: str) -> str:
+    """The same for what is no URL, though it was to be one: all that stands before the last ``@`` goes."""
+    scheme = re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE)
+    return f"{scheme[0] if scheme else ''}{text.rpartition('@')[2]}" if "@" in text else text
+
+
 def printable(text: str) -> str:
     """Write control characters as their numbers: an event may hold anything."""
     # Most text has none, and is found to have none fastest so.

@@ -14,7 +14,7 @@ from .._engine.waits import DEFAULT, Default
 from .._errors import EventTimeout, HttpError, RpcError
 from .._recording.doings import request_told
 from .._stream.nesting import MAX_DEPTH, too_deep
-from .._text import without_credentials
+from .._text import without_any_credentials, without_credentials
 from .waits import WAIT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -93,13 +93,13 @@ class Endpoint:
 
     @_given.validator
     def _check(self, _: object, url: str) -> None:
-        shown = without_credentials(url)
         try:
             parts = urlsplit(url)
             port_fits = parts.port is None or parts.port > 0
         except ValueError:
             port_fits = False
         if not port_fits or parts.scheme not in ("http", "https") or not parts.hostname:
+            shown = without_any_credentials(url)
             raise ValueError(f"{shown!r} is no URL of an RPC server; one looks like http://127.0.0.1:8732")
 
     @property

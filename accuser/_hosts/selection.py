@@ -13,13 +13,15 @@ INSTALLED: Final = "installed"
 IN_MEMORY: Final = "memory"
 IMAGE: Final = "image:"
 
-TOOLCHAINS: Final = f"{INSTALLED}|DIR|{IMAGE}REF|{SANDBOX.name}|{IN_MEMORY}"
-"""What a toolchain is called, for ``--help``."""
-TOOLCHAINS_HELP: Final = (
-    f"{INSTALLED} (Mavkit's binaries in MAVKIT_BIN_DIR and PATH), DIR (those in DIR first), "
-    f"{IMAGE}REF (those of an image, in containers of podman or docker), "
-    f"{SANDBOX.name} (the embedded one, as processes), or {IN_MEMORY} (the same as tasks of this program)"
-)
+OF_PROCESSES: Final = {
+    INSTALLED: "Mavkit's binaries in MAVKIT_BIN_DIR and PATH",
+    "DIR": "those in DIR first",
+    f"{IMAGE}REF": "those of an image, in containers of podman or docker",
+    SANDBOX.name: "the embedded one, as processes",
+}
+"""What a toolchain is called whose daemons are processes, and what that means, for ``--help``."""
+ALL_NAMED: Final = {**OF_PROCESSES, IN_MEMORY: "the same as tasks of this program"}
+TOOLCHAINS: Final = "|".join(ALL_NAMED)
 
 PROTOCOLS: Final = "|".join(protocol.tag for protocol in Protocol)
 """What a protocol is called; its daemon name, long name and hash are understood too."""

@@ -17,6 +17,7 @@ import attrs
 import trio
 
 from .._stream.event import Event
+from .._text import counted
 from .tally import DENOUNCED
 
 AT_A_TIME: Final = 4
@@ -25,6 +26,9 @@ WAITING: Final = 100
 
 PATIENCE: Final = 30.0
 """Seconds that a command may take."""
+
+LAST: Final = 5.0
+"""Seconds that those which run or wait may take once everything else has ended."""
 
 
 @attrs.define(eq=False)
@@ -42,11 +46,12 @@ class Alarm:
     say: Callable[[str, str], None]
     patience: float = PATIENCE
     dropped: int = attrs.field(default=0, init=False)
-    """Denunciations that no command was run for, since too many came."""
+    """Denunciations that no command was run for, since too many came, or at the end."""
     failed: int = attrs.field(default=0, init=False)
     """Commands that could not be run, took too long or ended with another status than 0."""
     _send: trio.MemorySendChannel[bytes] = attrs.field(init=False)
     _receive: trio.MemoryReceiveChannel[bytes] = attrs.field(init=False)
+    _running: trio.CancelScope = attrs.field(factory=lambda: trio.CancelScope(shield=True), init=False)
 
     def __attrs_post_init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel(WAITING)
@@ -57,14 +62,25 @@ class Alarm:
             told["time_stamp"] = event.timestamp
             try:
                 self._send.send_nowait(json.dumps(told).encode() + b"\n")
-            except trio.WouldBlock:
+            except (trio.WouldBlock, trio.ClosedResourceError):
                 self.dropped += 1
 
     async def run(self) -> None:
-        """Run the commands, until cancelled, which kills those that run."""
-        async with trio.open_nursery() as nursery:
-            for _ in range(AT_A_TIME):
-                nursery.start_soon(self._work)
+        """Run the commands until `finish`, and for `LAST` seconds more; cancelling does not end it."""
+        with self._running:
+            async with trio.open_nursery() as nursery:
+                for _ in range(AT_A_TIME):
+                    nursery.start_soon(self._work)
+        if left := self._receive.statistics().current_buffer_used:
+            self.dropped += left
+        if left or self._running.cancelled_caught:
+            waiting = counted(left, "denunciation")
+            self.say(f"at the end: {waiting} without the command for them, or it was killed", "red")
+
+    def finish(self) -> None:
+        """Take no more, and let what is under way end, for a short time."""
+        self._send.close()
+        self._running.deadline = trio.current_time() + LAST
 
     async def _work(self) -> None:
         async for told in self._receive:

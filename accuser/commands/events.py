@@ -111,7 +111,7 @@ class Seen:
             for one in wanted.sections
             if not any(list(there[: one.count(".") + 1]) == one.split(".") for there in self.sections)
         ]
-        there = (".".join(section) for section in self.sections)
+        there = (".".join(section) for section in self.sections if section)
         tell_what_does_not_occur("section", sections, there, where)
         if self.daemons or wanted.daemons:
             daemons = [one for one in wanted.daemons if one not in self.daemons]
@@ -224,7 +224,8 @@ class Show:
             elif self._was_replaced(opened):
                 self.write(self.reader.finish())
                 position, self.reader = 0, Reader(self.path)
-                with contextlib.suppress(FileNotFoundError):
+                # One that cannot be read yet is looked at again.
+                with contextlib.suppress(OSError):
                     following = _open(self.path)
                     os.dup2(following, descriptor, inheritable=False)
                     os.close(following)
@@ -235,6 +236,8 @@ class Show:
             found = os.stat(self.path)
         except OSError:
             return False  # it was moved away, and the next one is not there yet
+        if stat.S_ISDIR(found.st_mode):
+            return False
         return (found.st_dev, found.st_ino) != (opened.st_dev, opened.st_ino)
 
     async def follow_from_its_start(self) -> None:

@@ -26,22 +26,27 @@ START: Final = 4096
 """Bytes from the start of a file by which it is told what it is."""
 
 _MAGIC: Final = (
-    (b"\x1f\x8b", "it is compressed by gzip", "zcat {} | accuser events -"),
-    (b"\x28\xb5\x2f\xfd", "it is compressed by zstd", "zstdcat {} | accuser events -"),
-    (b"\xfd7zXZ\0", "it is compressed by xz", "xzcat {} | accuser events -"),
-    (b"BZh", "it is compressed by bzip2", "bzcat {} | accuser events -"),
-    (b"PK\x03\x04", "it is a ZIP archive", "unzip -p {} | accuser events -"),
+    (b"\x1f\x8b", "it is compressed by gzip", "zcat {} {into}"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed by zstd", "zstdcat {} {into}"),
+    (b"\xfd7zXZ\0", "it is compressed by xz", "xzcat {} {into}"),
+    (b"BZh", "it is compressed by bzip2", "bzcat {} {into}"),
+    (b"PK\x03\x04", "it is a ZIP archive", "unzip -p {} {into}"),
     (b"\x7fELF", "it is an executable", ""),
     (b"SQLite format 3\0", "it is a database of SQLite", ""),
 )
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_MARKS: Final = {
+    "UTF-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
+    "UTF-16": (b"\xff\xfe", b"\xfe\xff"),
+}
 _ENGINE: Final = re.compile(rb'\{\s*"log"\s*:\s*"')
 _CRI: Final = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d) std(?:out|err) [FP] ")
 _PRETTY: Final = re.compile(
     rb"(?:<\d{1,3}>1 \d{4}-\d\d-\d\dT|[A-Z][a-z]{2} [ \d]\d [\d:]{8}\.\d{3}(?:: | [A-Z]+ ?\S* ?\S)"
     rb"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|-00:00|[+-]\d\d:\d\d) \[[\w.-]+ - \w+\])"
 )
-_JOURNAL: Final = re.compile(rb"[A-Z][a-z]{2} [ \d]\d [\d:]{8} \S+ [^ \[]+\[\d+\]: ")
+_JOURNAL: Final = re.compile(
+    rb'\{ ?"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"|[A-Z][a-z]{2} [ \d]\d [\d:]{8} \S+ [^ \[]+\[\d+\]: '
+)
 
 
 class Unreadable(click.ClickException):
@@ -95,19 +100,19 @@ def guess(start: bytes, path: Path) -> str:
         start: its first bytes.
         path: what advice names.
     """
-    name = shlex.quote(printable(os.fspath(path)))
+    name, into = shlex.quote(printable(os.fspath(path))), _into()
     for magic, what, command in _MAGIC:
         if start.startswith(magic):
-            return f"{what}: {command.format(name)}" if command else what
-    if start.startswith(_UTF_16) or _is_utf_16(start):
-        return f"it is text in UTF-16: iconv -f UTF-16 -t UTF-8 {name} | accuser events -"
+            return f"{what}: {command.format(name, into=into)}" if command else what
+    if encoding := _wide(start):
+        return f"it is text in {encoding}: iconv -f {encoding} -t UTF-8 {name} {into}"
     line = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if _ENGINE.match(line):
-        return f"it is the JSON-file log of a container engine: jq -j .log {name} | accuser events -"
+        return f"it is the JSON-file log of a container engine: jq -j .log {name} {into}"
     if _CRI.match(line):
-        return f"it is the log of a container: cut -d' ' -f4- {name} | accuser events -"
+        return f"it is the log of a container: cut -d' ' -f4- {name} {into}"
     if _JOURNAL.match(line):
-        return "it is text of a journal: journalctl --output=cat --unit=UNIT | accuser events -"
+        return f"it is text of a journal: journalctl --output=cat --unit=UNIT {into}"
     if _PRETTY.match(line):
         return (
             "it is what a sink of format `pp` wrote, for people; "
@@ -118,12 +123,25 @@ def guess(start: bytes, path: Path) -> str:
     return "it is binary" if b"\0" in start else ""
 
 
-def _is_utf_16(start: bytes) -> bool:
-    """Whether every second byte is zero, as in Latin text."""
-    even, odd = start[:64:2], start[1:64:2]
-    return len(start) > 8 and any(
-        set(zeros) == {0} and 0 not in others for zeros, others in ((even, odd), (odd, even))
-    )
+def _into() -> str:
+    """Where advice leads what it made readable: to the command that was given, or to a file for it."""
+    context = click.get_current_context(silent=True)
+    return "> FILE" if context is not None and context.info_name != "events" else "| accuser events -"
+
+
+def _wide(start: bytes) -> str:
+    """The encoding of text that has a mark of it, or zeros where Latin text has them; otherwise nothing."""
+    for encoding, marks in _MARKS.items():
+        if start.startswith(marks):
+            return encoding
+    if len(start) > 8:
+        for width, encoding in ((4, "UTF-32"), (2, "UTF-16")):
+            by_place = [start[place : 64 // width * width : width] for place in range(width)]
+            for place, ending in ((0, "LE"), (width - 1, "BE")):
+                zeros = {byte for other in range(width) if other != place for byte in by_place[other]}
+                if zeros == {0} and 0 not in by_place[place]:
+                    return f"{encoding}{ending}"
+    return ""
 
 
 def tell_what_does_not_occur(what: str, wanted: Iterable[str], occurring: Iterable[str], where: str) -> None:

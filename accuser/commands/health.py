@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from .._daemons.accuser import Accuser
+from .._engine.transcript import State
 from .._errors import AccuserError
 from .tally import Tally
 
@@ -16,8 +17,8 @@ from .tally import Tally
 class Health:
     """Tells how an accuser is.
 
-    It is deaf if it is ready, and ``max_silence`` seconds have passed without a block since it was, or
-    since the last block.
+    It is deaf if ``max_silence`` seconds have passed without a block since it was started or was ready,
+    or since the last block: a node that never answers keeps it from being ready, and is silent as well.
     """
 
     accuser: Accuser
@@ -27,19 +28,17 @@ class Health:
     """Whether one that is deaf is restarted."""
     deaf_times: int = attrs.field(default=0, init=False)
     """How often it went deaf."""
-    _blocks: int = attrs.field(default=0, init=False)
-    _pid: int | None = attrs.field(default=None, init=False)
+    _heard: tuple[int, int | None, bool] = attrs.field(default=(0, None, False), init=False)
+    """Blocks, the process, and whether it is ready."""
     _since: float = attrs.field(factory=trio.current_time, init=False)
     _deaf: bool = attrs.field(default=False, init=False)
 
     def look(self) -> float:
-        """Look at what has come; return the seconds of silence, 0 while it is not ready."""
+        """Look at what has come; return the seconds of silence."""
         now = trio.current_time()
-        accuser, tally = self.accuser, self.tally
-        heard = tally.blocks_seen, accuser.pid
-        if not accuser.ready or heard != (self._blocks, self._pid):
-            self._blocks, self._pid = heard
-            self._since = now
+        heard = self.tally.blocks_seen, self.accuser.pid, self.accuser.ready
+        if heard != self._heard:
+            self._heard, self._since = heard, now
         return now - self._since
 
     @property
@@ -52,7 +51,7 @@ class Health:
     def trouble(self) -> str | None:
         """Why it is of no use now; None if it is."""
         if not self.accuser.ready:
-            return f"{self.accuser.name} is {self.accuser.state}, and not ready"
+            return f"{self.accuser.name} is {self.accuser.state}, and not ready, for {self.look():.0f} s"
         if self.deaf:
             return f"{self.accuser.name} has heard of no block for {self.look():.0f} s"
         return None
@@ -72,9 +71,11 @@ class Health:
                 self.deaf_times += 1
                 say(f"{self.trouble}; is its node running and synchronised?", "red")
             elif self._deaf and not deaf:
-                say(f"{self.accuser.name} hears of blocks again", "green")
+                how = "hears of blocks again" if self.tally.blocks_seen else "is ready"
+                say(f"{self.accuser.name} {how}", "green")
             self._deaf = deaf
-            if deaf and self.restart:
+            # One that is about to be restarted by itself waits for that.
+            if deaf and self.restart and self.accuser.state == State.RUNNING.value:
                 await self._restart(say)
 
     async def _restart(self, say: Callable[[str, str], None]) -> None:

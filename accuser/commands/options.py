@@ -9,11 +9,11 @@ import click
 
 from .._errors import UnknownProtocol
 from .._hosts.selection import (
+    ALL_NAMED,
     DEFAULT_PROTOCOL,
     IN_MEMORY,
+    OF_PROCESSES,
     PROTOCOLS,
-    TOOLCHAINS,
-    TOOLCHAINS_HELP,
     toolchain_called,
 )
 from .._hosts.toolchain import SANDBOX, Toolchain
@@ -30,13 +30,15 @@ def toolchain_option(default: str | None, use: str, *, alone: bool = True) -> Ca
         use: what the toolchain is for, as the beginning of a sentence.
         alone: whether all that runs is the command's own. What is in memory reaches nothing else.
     """
+    named = ALL_NAMED if alone else OF_PROCESSES
+    *others, last = (f"{name} ({what})" for name, what in named.items())
     return click.option(
         "--toolchain",
         callback=_toolchain if alone else _toolchain_of_processes,
         default=default,
-        metavar=TOOLCHAINS,
+        metavar="|".join(named),
         show_default=default is not None,
-        help=f"{use}: {TOOLCHAINS_HELP}.",
+        help=f"{use}: {', '.join(others)}, or {last}.",
     )
 
 

@@ -68,9 +68,12 @@ class _WithRest(click.Command):
 
 def _words(context: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
     try:
-        return tuple(shlex.split(value or ""))
+        words = tuple(shlex.split(value or ""))
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is no command: {error}", context, param) from error
+    if words and shutil.which(words[0]) is None:
+        raise click.BadParameter(f"there is no program {words[0]!r} that can be run", context, param)
+    return words
 
 
 @click.command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -63,37 +63,44 @@ class Work:
             for view in self.views
         ]
         alarms = [Alarm(self.alarm_words, view.accuser.name, self.view.say) for view in self.views]
-        try:
-            async with trio.open_nursery() as beside:
-                if self.address is not None:
-                    await self._serve(beside, self.address, health, alarms)
+        async with trio.open_nursery() as last:
+            if self.alarm_words:
                 for view, alarm in zip(self.views, alarms, strict=True):
-                    if self.alarm_words:
-                        view.accuser.on_event(view.guarded(alarm.take))
-                        beside.start_soon(alarm.run)
-                beside.start_soon(refresh, self.views)
-                for one in health:
-                    beside.start_soon(one.watch, self.view.say)
-                beside.start_soon(reap_orphans, lambda: [view.accuser.pid for view in self.views])
-                beside.start_soon(self.notifier.keep_alive)
-                beside.start_soon(self._tell_status, health)
-                self.notifier.tell("READY=1")
-                try:
-                    await self._run_all()
-                finally:
-                    names = ", ".join(view.accuser.name for view in self.views)
-                    self.notifier.tell("STOPPING=1", f"STATUS={names} is stopped")
-                beside.cancel_scope.cancel(reason="the accuser ended")
-        except trio.Cancelled:
-            self.notifier.tell("STOPPING=1")
-            raise
+                    view.accuser.on_event(view.guarded(alarm.take))
+                    last.start_soon(alarm.run)
+            try:
+                await self._do_beside(health, alarms)
+            except trio.Cancelled:
+                self.notifier.tell("STOPPING=1")
+                raise
+            finally:
+                for alarm in alarms:
+                    alarm.finish()
+
+    async def _do_beside(self, health: Sequence[Health], alarms: Sequence[Alarm]) -> None:
+        async with trio.open_nursery() as beside:
+            if self.address is not None:
+                await self._serve(beside, self.address, health, alarms)
+            beside.start_soon(refresh, self.views)
+            for one in health:
+                beside.start_soon(one.watch, self.view.say)
+            beside.start_soon(reap_orphans, lambda: [view.accuser.pid for view in self.views])
+            beside.start_soon(self.notifier.keep_alive)
+            beside.start_soon(self._tell_status, health)
+            try:
+                await self._run_all()
+            finally:
+                names = ", ".join(view.accuser.name for view in self.views)
+                self.notifier.tell("STOPPING=1", f"STATUS={names} is stopped")
+            beside.cancel_scope.cancel(reason="the accuser ended")
 
     async def _run_all(self) -> None:
         failures: list[Exception] = []
+        begun = _Begun(len(self.views), lambda: self.notifier.tell("READY=1"))
 
         async def run(view: View) -> None:
             try:
-                await view.accuser.run(event_level=self.event_level)
+                await view.accuser.run(event_level=self.event_level, task_status=begun)
             except Exception as error:
                 # The first one is the reason; what it makes of the others says nothing more.
                 failures.append(error)
@@ -134,6 +141,19 @@ class Work:
                 trouble(health) or f"watching; level {level}, {counted(blocks, 'block')} processed"
             )
             await trio.sleep(STATUS)
+
+
+@attrs.define(eq=False)
+class _Begun(trio.TaskStatus[None]):
+    """Tells when all of them have been started: one that cannot be is a service that did not begin."""
+
+    left: int
+    tell: Callable[[], object]
+
+    def started(self, value: None = None) -> None:
+        self.left -= 1
+        if not self.left:
+            self.tell()
 
 
 def trouble(health: Sequence[Health]) -> str | None:

@@ -42,7 +42,8 @@ async def test_what_is_empty_or_something_else(command: tuple[str, ...], tmp_pat
     done = await accuser(*words(command, str(path)))
     assert done.returncode == 2
     assert done.stderr.startswith("accuser: ")
-    assert f"it is compressed by gzip: zcat {path} | accuser events -" in done.stderr
+    into = "| accuser events -" if command[0] == "events" else "> FILE"
+    assert f"it is compressed by gzip: zcat {path} {into}" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,13 @@ async def test_what_is_empty_or_something_else(command: tuple[str, ...], tmp_pat
     [
         (gzip.compress(LINES), "gzip"),
         (b"\x28\xb5\x2f\xfdxxxx", "zstd"),
-        (LINES.decode().encode("utf-16"), "UTF-16"),
-        (LINES.decode().encode("utf-16-le"), "UTF-16"),
-        (LINES.decode().encode("utf-16-be"), "UTF-16"),
+        (LINES.decode().encode("utf-16"), "-f UTF-16 -t"),
+        (LINES.decode().encode("utf-16-le"), "-f UTF-16LE -t"),
+        (LINES.decode().encode("utf-16-be"), "-f UTF-16BE -t"),
+        (LINES.decode().encode("utf-32"), "-f UTF-32 -t"),
+        (LINES.decode().encode("utf-32-le"), "-f UTF-32LE -t"),
+        (LINES.decode().encode("utf-32-be"), "-f UTF-32BE -t"),
+        (b'{"__CURSOR":"s=1","MESSAGE":"text"}\n', "journal"),
         (ENGINE.encode(), "container engine"),
         (b"2026-01-02T03:04:05.678901234Z stderr F text\n", "log of a container"),
         (b"Dec 21 18:20:51.843: the accuser saw a block\n", "`pp`"),

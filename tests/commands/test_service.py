@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -16,7 +17,7 @@ import trio.testing
 
 from accuser import Event
 from accuser._http.client import HttpClient, Response
-from accuser.commands.alarm import WAITING, Alarm
+from accuser.commands.alarm import AT_A_TIME, WAITING, Alarm
 from accuser.commands.notify import Notifier
 from accuser.commands.output import Output
 from accuser.testing import FaultyDaemon, Step, await_go, event, flood, line, ready
@@ -192,6 +193,14 @@ async def test_an_accuser_that_hears_of_no_block_is_deaf_and_can_be_restarted(tm
     assert "--restart-when-silent needs --max-silence" in done.stderr
 
 
+async def test_one_that_never_gets_ready_is_deaf_and_can_be_restarted(tmp_path: Path) -> None:
+    options = ("--max-silence", "0.2", "--restart-when-silent", "--name", "it")
+    async with typing(*words(tmp_path, await_go(), ready()), *options) as typed:
+        await typed.until("it is running, and not ready, for", "is its node running")
+        await typed.until("it is restarted")
+        await typed.until("it is running, and not ready, for", "is its node running")
+
+
 # Service managers.
 
 
@@ -217,6 +226,22 @@ async def test_a_service_manager_is_told_and_the_accuser_does_not_inherit_it(tmp
                 while not told[-1].startswith(b"STOPPING=1"):
                     told.append(await listener.recv(4096))
     assert b"READY=1" in told
+
+
+async def test_a_service_that_cannot_begin_is_not_said_to_be_ready(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        (tmp_path / "empty").mkdir()
+        run = ("run", "--toolchain", str(tmp_path / "empty"))
+        done = await accuser(*run, NOTIFY_SOCKET=str(tmp_path / "notify"), PATH="/nowhere")
+        assert (done.returncode, "mavkit-accuser" in done.stderr) == (1, True)
+        told = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                told.append(manager.recv(4096))
+    assert told
+    assert not any(b"READY" in text for text in told)
 
 
 def test_a_manager_that_is_not_there_or_meant_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +284,39 @@ async def test_a_denunciation_runs_a_command(tmp_path: Path) -> None:
     assert '"hash": "ooHash"' in told.read_text()
 
 
+async def test_a_program_that_there_is_not_is_no_alarm() -> None:
+    done = await accuser("run", "--exec-on-denunciation", "/no/such/command now")
+    assert done.returncode == 2
+    assert "there is no program '/no/such/command' that can be run" in done.stderr
+
+
+async def stopped_at_once(alarm: Alarm, denunciations: int) -> None:
+    for _ in range(denunciations):
+        alarm.take(Event(event={"double_baking_denounced.v0": {}}, time_stamp=1.0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(alarm.run)
+        nursery.cancel_scope.cancel()
+        alarm.finish()
+
+
+async def test_what_was_denounced_just_before_the_end_wakes_somebody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    told = tmp_path / "told"
+    alarm = Alarm(("sh", "-c", f"cat >> {told}"), "it", lambda text, _: said.append(text))
+    await stopped_at_once(alarm, 2 * AT_A_TIME)
+    assert told.read_text().count('"kind": "double_baking"') == 2 * AT_A_TIME
+    assert (alarm.dropped, said) == (0, [])
+    alarm.take(Event(event={"double_baking_denounced.v0": {}}, time_stamp=1.0))
+    assert alarm.dropped == 1  # too late
+    monkeypatch.setattr("accuser.commands.alarm.LAST", 0.1)
+    slow = Alarm(("sleep", "1000"), "it", lambda text, _: said.append(text))
+    await stopped_at_once(slow, AT_A_TIME + 2)
+    assert slow.dropped == 2
+    assert said == ["at the end: 2 denunciations without the command for them, or it was killed"]
+
+
 async def test_alarms_are_bounded_in_number_and_in_time() -> None:
     said: list[str] = []
     alarm = Alarm(
@@ -272,7 +330,7 @@ async def test_alarms_are_bounded_in_number_and_in_time() -> None:
         nursery.start_soon(alarm.run)
         while not said:  # noqa: ASYNC110 - nothing tells of it
             await trio.sleep(0.01)
-        nursery.cancel_scope.cancel()
+        alarm.finish()
     assert said[0] == "the command for denunciations took longer than 0.1 s, and was killed"
     missing = Alarm(("/no/such/command",), "it", lambda text, _: said.append(text))
     assert "could not be run: No such file" in await missing._run_one(b"{}")

@@ -128,3 +128,19 @@ async def test_accuser_run_shows_them_nowhere(tmp_path: Path) -> None:
 )
 def test_what_is_left_out(text: str, shown: str) -> None:
     assert without_credentials(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("user:secr@host:80", "host:80"),
+        ("http://user:se/cr@host:80", "http://host:80"),
+        ("http://user:se?cr@host:80", "http://host:80"),
+        ("http://user:se#c@r@host:x", "http://host:x"),
+        ("ftp://user:secr@host", "ftp://host"),
+    ],
+)
+def test_a_malformed_url_shows_no_password(url: str, shown: str) -> None:
+    with pytest.raises(ValueError, match="is no URL") as caught:
+        Endpoint(url)
+    assert str(caught.value).startswith(f"'{shown}' is no URL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,16 @@ async def test_no_directory_is_made_where_none_is_needed(tmp_path: Path) -> None
     assert caught.value.directory is None
     assert not any("are kept in" in note for note in getattr(caught.value, "__notes__", ()))
     assert list(temporary.iterdir()) == []
+
+
+async def test_a_folder_that_became_something_else_does_not_fail_an_end_in_order(tmp_path: Path) -> None:
+    async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
+        folder = accuser.event_pipe.parent
+        shutil.rmtree(folder)
+        folder.write_text("")
+        await accuser.terminate()
+        assert accuser.exit_status == 127
+    folder.unlink()
 
 
 FORKS = """

@@ -8,6 +8,7 @@ lets the reader get the tail and a true end.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -127,11 +128,10 @@ class EventPipe:
         """Close everything and remove the FIFO, if it is still ours."""
         self.release()
         self.reader.close()
-        try:
+        # Whatever has become of its folder meanwhile, the daemon has ended, and nothing is made of this.
+        with contextlib.suppress(OSError):
             if os.lstat(self.path).st_ino == self._inode:
                 self.path.unlink()
-        except FileNotFoundError:
-            pass
         if self._key:
             guardian.forget(self._key)
 
