@@ -32,6 +32,7 @@ from accuser._hosts.container import engine as engine_module
 from accuser._hosts.container.engine import LABEL, Engine
 from accuser.commands.containers import containers
 from tests.support.containers import IMAGE, ROOT, TestEngine, engine, engine_of_the_run
+from tests.tools.orphans import GONE
 
 __all__ = ["engine", "engine_of_the_run"]  # fixtures of this module
 
@@ -165,10 +166,10 @@ def test_a_network_does_not_outlive_its_owner(engine: TestEngine) -> None:
         name = owner.stdout.readline().strip()
         assert name in networks(engine)
         owner.kill()
+    end = time.monotonic() + GONE
     # No event tells its end; each look takes its time.
-    for _ in range(600):
-        if name not in networks(engine):
-            break
+    while name in networks(engine) and time.monotonic() < end:
+        pass
     assert name not in networks(engine)
 
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from accuser.commands.containers import containers
 from accuser.scenarios import double_baking
 from tests.support.containers import IMAGE, ROOT, TestEngine, container, engine, engine_of_the_run
 from tests.support.kept import remove_kept
-from tests.tools.orphans import kill_owners
+from tests.tools.orphans import GONE, kill_owners
 
 __all__ = ["container", "engine", "engine_of_the_run"]  # fixtures of this module
 
@@ -193,10 +194,9 @@ def test_a_container_does_not_outlive_its_owner(engine: TestEngine) -> None:
         assert engine.owned_by(owner.pid) == [name]
         owner.kill()
     # No event tells its end; each look takes its time. Its folder goes last.
-    temp = Path(tempfile.gettempdir())
-    for _ in range(600):
-        if name not in engine.containers() and not list(temp.iterdir()):
-            break
+    temp, end = Path(tempfile.gettempdir()), time.monotonic() + GONE
+    while (name in engine.containers() or list(temp.iterdir())) and time.monotonic() < end:
+        pass
     assert (name in engine.containers(), list(temp.iterdir())) == (False, [])
 
 

@@ -92,20 +92,19 @@ async def test_a_group_is_stopped(has_proc: bool, is_paused: bool) -> None:
 
 
 CLEARS_UP = """
-    import os, signal, time
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    import os, time
     print(os.getpid(), flush=True)
     time.sleep(1)
     os._exit(7)
 """
 
 
-async def test_a_patient_group_gets_more_than_the_grace() -> None:
+@pytest.mark.parametrize("grace", [0, NEVER])
+async def test_a_patient_group_gets_more_than_the_grace_and_no_signal(grace: float) -> None:
     async with group(CLEARS_UP) as (child, pids):
         row = process(pids[0])
         assert row is not None
-        # Killed at once, but for its patience.
-        await guard(f"patient key {pids[0]} {row[2]}".encode(), grace=0)
+        await guard(f"patient key {pids[0]} {row[2]}".encode(), grace=grace)
         assert await child.wait() == 7
 
 

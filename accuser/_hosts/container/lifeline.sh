@@ -3,7 +3,7 @@
 # Arguments: the engine, the container's name, a folder, and the words that run it. What the engine says, and at last
 # how the container ended, goes to standard error.
 
-# The guardian of an owner that is gone sends SIGTERM, and nobody reads any more; the removal is still to come.
+# Whoever signals all processes of the owner, as at a shutdown, means the container, too; its removal is still to come.
 trap '' HUP INT PIPE TERM
 engine=$1
 name=$2

@@ -12,8 +12,10 @@ cat >/dev/null
 exec </dev/null >/dev/null 2>&1
 # Containers that are on it end at the same time as a rule, and hold it until then.
 tries=100
-until "$engine" network rm "$name"; do
-    "$engine" network inspect "$name" || exit 0
+while :; do
+    "$engine" network rm "$name"
+    # Whether it is gone is asked: an engine that a signal ends may have removed nothing, whatever its status.
+    left=$("$engine" network ls --filter "name=^$name\$" --format '{{.Name}}') && [ -z "$left" ] && exit 0
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || exit 1
     sleep 1

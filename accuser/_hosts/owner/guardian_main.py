@@ -152,7 +152,9 @@ class Charge:
             if elapsed >= grace:
                 send(living if elapsed >= waited else living - slow, signal.SIGKILL)
             else:
-                send(living - warned, signal.SIGTERM)
+                # A patient group hears of the end by itself, and a signal could end what it does about it:
+                # podman ends by SIGTERM even where it was started with that ignored.
+                send(living - warned - slow, signal.SIGTERM)
                 # A stopped process would keep the signal for later.
                 send(living - warned, signal.SIGCONT)
                 warned |= living
