@@ -204,7 +204,7 @@ class AsProcess:
 
     @staticmethod
     async def _run(accuser: Accuser, *, task_status: trio.TaskStatus[None]) -> None:
-        # How it ends is judged. That it cannot be run at all, or its place is lost, is no fault of its own, and
+        # How it ends is judged. That it cannot be run at all, or loses its place, is no fault of its own, and
         # ends the play.
         with contextlib.suppress(DaemonExited):
             await accuser.run(event_level="debug", may_exit=True, task_status=task_status)

@@ -39,7 +39,34 @@ def test_a_schedule_is_plain_data() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[]", '{"nodes": 6}', '{"protocol": "none"}', '{"steps": [{"do": "fly"}]}', '{"upgrades": {"3": "x"}}'],
+    [
+        *(
+            "[]",
+            '{"nodes": 6}',
+            '{"protocol": "none"}',
+            '{"steps": [{"do": "fly"}]}',
+            '{"upgrades": {"3": "x"}}',
+        ),
+        *(
+            '{"watchers": []}',
+            '{"quorum": 257}',
+            '{"watchers": [{"preserved_levels": -1}]}',
+            '{"upgrades": {"0": ""}}',
+        ),
+        *(
+            f'{{"steps": [{{"do": {step}}}]}}'
+            for step in (
+                *('"bake", "times": -1', '"bake", "node": -1', '"bake", "back": -2', '"bake", "round": -1'),
+                *(
+                    '"bake", "round": 4294967296',
+                    '"vote", "slot": -1',
+                    '"pass", "seconds": -1',
+                    '"cut", "at": -1',
+                ),
+                *('"link", "loss": 1.5', '"vote", "level": 4294967296'),
+            )
+        ),
+    ],
 )
 def test_what_is_no_schedule_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"a network has|no schedule"):
