@@ -31,7 +31,7 @@ def play_at(schedule: Schedule, executable: Executable | None, pace: Pace) -> Ou
     if executable is not None:
         with plain_errors():
             return trio.run(_play, schedule, executable, pace)
-    with determined(schedule.seed):
+    with determined(schedule.seed), plain_errors():
         return trio.run(_play, schedule, None, pace, clock=virtual_clock())
 
 
