@@ -67,7 +67,7 @@ class Vote(_Step, frozen=True, tag="vote"):
     branch: Count = 0
     """How far below the head the block is that it names."""
     dal: Count | None = None
-    """With so much of DAL content, which only attestations have."""
+    """With so much of DAL content, which only attestations have; of others it is left out."""
 
 
 class Pass(_Step, frozen=True, tag="pass"):

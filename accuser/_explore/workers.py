@@ -190,6 +190,6 @@ class Workers:
             seeds = ", ".join(map(str, worker.left)) or "none"
             raise WorkersDie(
                 f"{counted(self._deaths, 'worker')} died one after the other, and none had a result; "
-                f"the last one, with the seeds {seeds}: {describe_status(status)}. Is there enough memory for --jobs "
-                f"{self.jobs}? The results so far are kept: --resume goes on with them"
+                f"the last one, with the seeds {seeds}: {describe_status(status)}. Is there enough "
+                f"memory for --jobs {self.jobs}? The results so far are kept: --resume goes on with them"
             )
