@@ -31,7 +31,7 @@ from .schedule import (
 _SMALL = st.integers(0, 3)
 _NODE = st.integers(0, MOST_NODES - 1)
 _SECONDS = st.sampled_from([0.0, 0.5, 1.0, 3.0, 10.0])
-_NEXT = {"atlas": ["boreas", "alpha"], "boreas": ["alpha"], "alpha": []}
+_NEXT: dict[str, list[str]] = {"atlas": ["boreas", "alpha"], "boreas": ["alpha"], "alpha": []}
 """What may follow each protocol."""
 
 _PROTOCOLS = st.sampled_from(list(_NEXT))
@@ -115,8 +115,9 @@ def schedules(draw: st.DrawFn, *, most_steps: int = 30) -> Schedule:
     """
     protocol = draw(_PROTOCOLS)
     replaced, upgrades = False, dict[int, str]()
-    if _NEXT[protocol] and draw(st.booleans()):
-        upgrades = {draw(st.integers(2, 8)): draw(st.sampled_from(_NEXT[protocol]))}
+    following, migrates = _NEXT[protocol], draw(st.booleans())
+    if following and migrates:
+        upgrades = {draw(st.integers(2, 8)): draw(st.sampled_from(following))}
     else:
         replaced = draw(st.booleans())
     bakers = tuple(draw(st.lists(makers(), max_size=2)))
