@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import nox
@@ -83,6 +84,30 @@ def strangers(session: nox.Session) -> None:
 def explored_mutants(session: nox.Session) -> None:
     """Let ``accuser explore`` look for faults put into the accuser, and print which it finds, and when."""
     _run_tool(session, "tests.tools.explored_mutants")
+
+
+@nox.session
+def explored_pythons(session: nox.Session) -> None:
+    """Compare the recordings of 500 seeds, or of ``-- --seeds N``, on the declared Pythons that are here."""
+    hashes = {}
+    for version in nox.project.python_versions(PROJECT):
+        python = f"python{version}"
+        # A shim of pyenv may be there without the Python behind it.
+        found = shutil.which(python)
+        if found is None or subprocess.run((found, "-c", ""), check=False, capture_output=True).returncode:
+            session.log(f"{python} is not here")
+            continue
+        folder = Path(session.create_tmp(), python)
+        session.run(found, "-m", "venv", str(folder), external=True)
+        inside = str(folder / "bin" / "python")
+        session.run(inside, "-m", "pip", "install", "-q", ".[sandbox]", external=True)
+        words = (inside, "-m", "tests.tools.explored_hash", *session.posargs)
+        hashes[python] = str(session.run(*words, external=True, silent=True)).split()[-1]
+        session.log(f"{python}: {hashes[python]}")
+    if len(hashes) < 2:
+        session.error("there is nothing to compare: two of the Pythons are needed")
+    if len(set(hashes.values())) > 1:
+        session.error("the recordings differ")
 
 
 @nox.session

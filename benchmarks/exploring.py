@@ -14,8 +14,9 @@ from standins import Writer
 from table import Row
 
 from accuser._explore.examining import Judged
+from accuser._explore.results import Results
 from accuser._explore.schedule import Bake
-from accuser._explore.searching import Results, search
+from accuser._explore.searching import search
 from accuser.explore import Schedule, Watcher, play
 
 BLOCKS = 100

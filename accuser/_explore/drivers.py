@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
-from .. import Accuser, AccuserError, DaemonExited, Endpoint, Toolchain
+from .. import Accuser, DaemonExited, Endpoint, Toolchain
 from .. import Protocol as ChainProtocol
 from ..sandbox.surroundings.memory import Pipe, Reader
 from ..sandbox.surroundings.network import Network
@@ -203,10 +204,10 @@ class AsProcess:
 
     @staticmethod
     async def _run(accuser: Accuser, *, task_status: trio.TaskStatus[None]) -> None:
-        try:
+        # How it ends is judged. That it cannot be run at all, or loses its place, is no fault of its own, and
+        # ends the play.
+        with contextlib.suppress(DaemonExited):
             await accuser.run(event_level="debug", may_exit=True, task_status=task_status)
-        except (DaemonExited, AccuserError):
-            return
 
     def _sleeps(self) -> bool | None:
         """Whether it waits for others; None where it cannot be seen, as in a container."""

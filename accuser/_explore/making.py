@@ -133,9 +133,10 @@ def vote(chain: Chain, head: Block, step: Vote) -> Operation | None:
         payload = head.payload_hash or encode(Kind.PAYLOAD, bytes(32))
     branch = chain.ancestor(head, min(step.branch, head.level)).hash
     kind: ConsensusKind = step.kind
-    if step.dal is not None:
-        kind = _ON_ATTESTATION.get(kind, kind)
-    content = Consensus(kind, slots[step.slot % len(slots)], level, at_round, payload, step.dal)
+    dal = step.dal if kind in _ON_ATTESTATION else None
+    if dal is not None:
+        kind = _ON_ATTESTATION[kind]
+    content = Consensus(kind, slots[step.slot % len(slots)], level, at_round, payload, dal)
     return signed(chain, BOOTSTRAP[step.delegate % len(BOOTSTRAP)], branch, content)
 
 

@@ -127,6 +127,7 @@ class Player:
     def look(self, number: int) -> bool:
         """Take what is complained of since the last look, as of a step; whether there is any by now."""
         for each in self.watching:
+            each.look()
             self.violations += each.complaints
             each.complaints.clear()
         if self.violations and self.step is None:
@@ -352,7 +353,7 @@ class Player:
                 self.made.setdefault(what.hash, what)
                 self._blocks += 1
         for each, was in zip(mine, before, strict=True):
-            if each.driver.is_alive:
+            if each.runs:
                 await each.judged(each.arrivals(was, what, taken=taken))
         if taken and what is not None:
             self.crowd.heard(station, what, is_head=station.head is not head, now=self._now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from .._unwrap import plain_errors
 from .determined import determined, virtual_clock
 from .ending import end, unjust
 from .outcome import Executable, Outcome, Pace
@@ -18,6 +19,9 @@ def play(schedule: Schedule, executable: Executable | None = None) -> Outcome:
         schedule: what happens.
         executable: the accuser that runs as a process, in real time. By default it is the sandbox's in
             memory, in virtual time: then the same schedule has the same recording, byte for byte.
+
+    Raises:
+        AccuserError: the executable cannot be run.
     """
     return play_at(schedule, executable, Pace())
 
@@ -25,8 +29,9 @@ def play(schedule: Schedule, executable: Executable | None = None) -> Outcome:
 def play_at(schedule: Schedule, executable: Executable | None, pace: Pace) -> Outcome:
     """The same at some pace."""
     if executable is not None:
-        return trio.run(_play, schedule, executable, pace)
-    with determined(schedule.seed):
+        with plain_errors():
+            return trio.run(_play, schedule, executable, pace)
+    with determined(schedule.seed), plain_errors():
         return trio.run(_play, schedule, None, pace, clock=virtual_clock())
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from .._text import counted
 from .examining import Result
+from .outcome import Outcome
 from .searching import coverage
 
 PAGE: Final = "explore.html"
@@ -122,3 +123,20 @@ def _case(entry: dict[str, Any]) -> str:
 def to_json(results: Sequence[Result]) -> str:
     """The summary as a line."""
     return msgspec.json.encode(summary(results), order="deterministic").decode()
+
+
+def replayed(outcome: Outcome, recording: Path) -> str:
+    """What came of one schedule, as a line of JSON.
+
+    Args:
+        outcome: of it.
+        recording: where its recording was written.
+    """
+    found = {
+        "violations": outcome.violations,
+        "step": outcome.step,
+        "decisions": outcome.decisions,
+        "blocks": outcome.blocks,
+        "recording": str(recording),
+    }
+    return msgspec.json.encode(found, order="deterministic").decode()

@@ -57,6 +57,8 @@ class Watching:
     """All that it ever said."""
     driver: Driver = attrs.field(init=False)
     judge: Judge | None = attrs.field(default=None, init=False)
+    runs: bool = attrs.field(default=False, init=False)
+    """It was started, and nothing has happened since that may end it."""
     _knows_protocol: bool = attrs.field(default=False, init=False)
     """It goes on without waiting for its protocol, because it has lived before."""
     _settled: int = attrs.field(default=0, init=False)
@@ -118,9 +120,14 @@ class Watching:
         for name in life:
             self._complain(f"unwarranted: {name}")
         self._judge(arrivals, _asked(self.door), said)
-        if not self.driver.is_alive:
+        self.look()
+
+    def look(self) -> None:
+        """Complain of an end that nobody has brought about, whatever it had to say until then."""
+        if self.runs and not self.driver.is_alive:
             self._complain(f"it ended by itself, with status {self.driver.status}")
-            self.judge = None
+            self.runs = False
+            self._end()
 
     async def tell_again(self, back: int) -> None:
         """Let its node tell of a block again that is so far below its head."""
@@ -156,6 +163,7 @@ class Watching:
             return True
         said, life = self._take_words()
         _asked(self.door)
+        self.look()
         if self._must_be_ready():
             self._complain(f"it runs, its node is there, and it is not ready; it said {life}")
         elif said:
@@ -183,14 +191,17 @@ class Watching:
 
     async def start(self) -> None:
         """Start the accuser, whose judge begins anew."""
+        self.look()
         self.judge, self._knows_protocol = None, False
         self.door.faults.clear()
         await self.driver.start()
+        self.runs = True
         await self.judged([])
 
     async def stop(self, how: str) -> None:
         """Stop the accuser; an event that the judge did not expect by then is a complaint."""
         if self.driver.is_alive:
+            self.runs = False
             await self.driver.stop(how)
             await self.driver.settle(lambda: True)
             for each in self.heard:
@@ -204,13 +215,15 @@ class Watching:
         # Where the end of the mempool's stream comes first, it ends without that word, whatever it was told.
         if said not in ([], ["daemon_connection_lost"]):
             self._complain(f"its node was killed, and it said {said}")
-        lives = self.judge is not None
-        if self.driver.is_alive and lives and not (self.watcher.keep_alive and said):
+        lives, goes_on = self.judge is not None, self.driver.is_alive
+        if goes_on and lives and not (self.watcher.keep_alive and said):
             self._complain("its node was killed, and it goes on")
-        self.decisions["node lost, " + ("goes on" if self.driver.is_alive else "ends")] += 1
-        knows = self._knows_protocol and self.driver.is_alive
+        if self.watcher.keep_alive and said and not goes_on:
+            self._complain(f"its node was killed, and it ended in spite of --keep-alive; it said {said}")
+        self.decisions["node lost, " + ("goes on" if goes_on else "ends")] += 1
+        knows = self._knows_protocol and goes_on
         self._end()
-        self._knows_protocol = knows
+        self._knows_protocol, self.runs = knows, goes_on
 
     def _goes_on(self) -> bool:
         """Whether it has said that its node is lost, and looks for it."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import trio
 
-from .._unwrap import plain_errors
+from .._explore.interrupts import like_ctrl_c
+from .._unwrap import leaves_of, plain_errors
 
 T = TypeVar("T")
 
@@ -35,6 +37,21 @@ async def unless_terminated(work: Callable[[], Awaitable[T]]) -> T:
         return results[0]
     assert signum is not None
     raise Terminated(signum)
+
+
+@contextmanager
+def ended_by_signals() -> Generator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, whatever it waits for.
+
+    Raises `Terminated` then.
+    """
+    with like_ctrl_c(signal.SIGTERM, signal.SIGHUP) as heard:
+        try:
+            yield
+        except BaseException as error:
+            if heard and any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves_of(error)):
+                raise Terminated(heard[0]) from None
+            raise
 
 
 def until_stopped(work: Callable[[], Awaitable[None]]) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +14,19 @@ from rich.text import Text
 
 from .._errors import UnknownProtocol
 from .._explore.cluster import ClusterUnavailable, search_on
-from .._explore.examining import Judged, Result, case_of
+from .._explore.examining import Judged, Result
 from .._explore.playing import play
-from .._explore.reporting import PAGE, to_json, write_cases, write_page
+from .._explore.reporting import PAGE, replayed, to_json, write_cases, write_page
+from .._explore.results import NoResults, OtherSearch, Results
 from .._explore.schedule import Schedule
-from .._explore.searching import OtherSearch, Results, search
+from .._explore.searching import search
+from .._explore.workers import WorkersDie
 from .._hosts.selection import DEFAULT_PROTOCOL, IMAGE, IN_MEMORY, INSTALLED, PROTOCOLS, TOOLCHAINS
 from .._hosts.toolchain import SANDBOX
 from .._mavryk.protocol import Protocol
 from .._text import counted
+from .ending import ended_by_signals
+from .file_faults import Unreadable, reading, say
 from .output import echo
 
 SEEDS: Final = 1000
@@ -83,7 +88,7 @@ Examples:
 )
 @click.option(
     "--replay",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Play only this schedule: that of a violation, as in explored/seed-7.json.",
 )
@@ -111,25 +116,33 @@ def explore(
     """
     judged = _judged(accuser, toolchain, protocol)
     console = Console(highlight=False, soft_wrap=True, quiet=as_json)
-    if replay is not None:
-        return _replay(replay, judged, out, console)
-    results = Results(out, judged)
-    try:
-        with results.open(resume=resume):
-            wanted = range(first, first + seeds)
-            found = (
-                search(results, wanted, jobs=jobs)
-                if scheduler is None
-                else search_on(scheduler, results, wanted)
-            )
-            _follow(found, seeds, seeds - len(results.missing(wanted)), out, console)
-    except (OtherSearch, ClusterUnavailable) as error:
-        raise click.ClickException(str(error)) from error
-    finally:
-        # What was done is reported, however it ended.
-        done = [result for seed, result in results.done.items() if first <= seed < first + seeds]
-        if done:
-            write_page(out / PAGE, done, _about(judged))
+    with ended_by_signals():
+        if replay is not None:
+            return _replay(replay, judged, out, console, as_json=as_json)
+        results, wanted = Results(out, judged), range(first, first + seeds)
+        try:
+            with results.open(resume=resume):
+                found = (
+                    search(results, wanted, jobs=jobs)
+                    if scheduler is None
+                    else search_on(scheduler, results, wanted, say)
+                )
+                # Closed, and with it everything that runs, however this ends.
+                with contextlib.closing(found):
+                    _follow(found, seeds, seeds - len(results.missing(wanted)), out, console)
+        except NoResults as error:
+            raise Unreadable(str(error)) from error
+        except (OtherSearch, ClusterUnavailable, WorkersDie) as error:
+            raise click.ClickException(str(error)) from error
+        finally:
+            # What was done is reported, however it ended.
+            done = [result for seed, result in results.done.items() if seed in wanted]
+            if done:
+                write_page(out / PAGE, done, _about(judged))
+    return _report(done, out, console, as_json=as_json)
+
+
+def _report(done: list[Result], out: Path, console: Console, *, as_json: bool) -> int:
     if as_json:
         echo(to_json(done))
     bad = [result for result in done if result.violations]
@@ -157,7 +170,12 @@ def _judged(accuser: Path | None, toolchain: str | None, protocol: str | None) -
         return Judged(protocol=only)
     assert toolchain is not None
     if toolchain in (SANDBOX.name, INSTALLED) or toolchain.startswith(IMAGE):
-        return Judged(toolchain=toolchain, protocol=only)
+        judged = Judged(toolchain=toolchain, protocol=only)
+        try:
+            judged.executable()
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--toolchain") from error
+        return judged
     if not Path(toolchain).is_dir():
         raise click.BadParameter(f"{toolchain!r} is none of {TOOLCHAINS}", param_hint="--toolchain")
     return Judged(bin_dir=str(Path(toolchain).absolute()), protocol=only)
@@ -173,7 +191,7 @@ def _about(judged: Judged) -> str:
     return "The sandbox's accusers, in memory"
 
 
-def _follow(results: Iterator[Result], seeds: int, done: int, out: Path, console: Console) -> None:
+def _follow(results: Generator[Result], seeds: int, done: int, out: Path, console: Console) -> None:
     """Show how far it is, and each violation as it comes."""
     columns = (TextColumn("networks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -189,17 +207,20 @@ def _follow(results: Iterator[Result], seeds: int, done: int, out: Path, console
                 )
 
 
-def _replay(path: Path, judged: Judged, out: Path, console: Console) -> int:
+def _replay(path: Path, judged: Judged, out: Path, console: Console, *, as_json: bool) -> int:
+    with reading(path):
+        content = path.read_bytes()
     try:
-        schedule = Schedule.from_json(path.read_bytes())
+        schedule = Schedule.from_json(content)
     except ValueError as error:
-        raise click.BadParameter(f"{path}: {error}", param_hint="--replay") from error
+        raise Unreadable(f"{path}: {error}") from error
     executable = judged.executable()
     outcome = play(schedule, executable)
-    case = case_of(outcome, schedule.seed, executable)
     out.mkdir(parents=True, exist_ok=True)
     recording = out / f"{path.stem}.recording.jsonl"
-    recording.write_text(case.recording, encoding="utf-8")
+    recording.write_bytes(outcome.recording)
+    if as_json:
+        echo(replayed(outcome, recording))
     for violation in outcome.violations:
         console.print(Text(violation, "red"))
     if not outcome.violations:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +13,7 @@ import trio
 from accuser._explore import making
 from accuser._explore.bakers import Directory, Living
 from accuser._explore.schedule import Bake, Cut, Down, Maker, Pass, Start, Stop, Up
-from accuser.explore import Schedule, play
+from accuser.explore import Executable, Schedule, Watcher, play
 from accuser.sandbox.accuser import loop
 from accuser.sandbox.accuser.denunciation import Denunciator
 from accuser.sandbox.chain import block_rules
@@ -94,6 +96,59 @@ def test_an_accuser_that_is_not_ready_again_is_found(monkeypatch: Patch, steps: 
 
     monkeypatch.setattr(loop.Accuser, "run", run)
     assert "it is not ready" in found(*steps)
+
+
+@pytest.mark.parametrize(
+    ("good_lives", "steps"),
+    [
+        (0, ()),
+        (1, (Bake(), Stop(), Start(), Bake())),
+        (1, (Bake(), Down(), Up(), Start())),
+        (1, (Bake(), Down(), Pass(), Up(), Pass(), Start(), Stop())),
+    ],
+)
+def test_an_accuser_that_ends_before_it_is_ready_is_found(
+    monkeypatch: Patch, good_lives: int, steps: Any
+) -> None:
+    sound, lives = loop.Accuser.run, list[int]()
+
+    async def run(self: loop.Accuser) -> None:
+        lives.append(1)
+        if len(lives) > good_lives:
+            raise RpcFailed([], "it ends")
+        await sound(self)
+
+    monkeypatch.setattr(loop.Accuser, "run", run)
+    assert "it ended by itself, with status 1" in found(*steps)
+
+
+def test_an_accuser_that_ends_while_it_waits_for_its_protocol_is_found(monkeypatch: Patch) -> None:
+    async def run(self: loop.Accuser) -> None:
+        await trio.sleep(0.5)
+        raise RpcFailed([], "it ends")
+
+    monkeypatch.setattr(loop.Accuser, "run", run)
+    watchers = (Watcher(keep_alive=True),)
+    assert "it ended by itself" in found(Down(), Up(), protocol="atlas", watchers=watchers)
+
+
+def test_an_accuser_that_ignores_keep_alive_is_found(monkeypatch: Patch) -> None:
+    sound = loop.Accuser.run
+
+    async def run(self: loop.Accuser) -> None:
+        self.keep_alive = False
+        await sound(self)
+
+    monkeypatch.setattr(loop.Accuser, "run", run)
+    violations = found(Bake(), Down(), Up(), watchers=(Watcher(keep_alive=True),))
+    assert "it ended in spite of --keep-alive" in violations
+
+
+@pytest.mark.skipif(shutil.which("false") is None, reason="there is no such program")
+def test_an_executable_that_ends_before_it_is_ready_is_found() -> None:
+    path = Path(shutil.which("false") or "")
+    (violation,) = play(Schedule(), Executable(path=path)).violations
+    assert "it ended by itself, with status 1" in violation
 
 
 def test_an_accuser_that_ends_by_itself_is_found(monkeypatch: Patch) -> None:

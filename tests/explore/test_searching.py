@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -13,12 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
-from accuser._explore.examining import Judged
+from accuser import AccuserError, BinaryNotFound, SpawnFailed
+from accuser._explore import workers
+from accuser._explore.examining import Judged, Result
+from accuser._explore.interrupts import like_ctrl_c
 from accuser._explore.reporting import summary
-from accuser._explore.searching import RESULTS, OtherSearch, Results, search
+from accuser._explore.results import RESULTS, NoResults, OtherSearch, Results
+from accuser._explore.searching import search
+from accuser._explore.workers import Workers
+from accuser._hosts.proc import read_stat
 from accuser.commands import cli
 
 ACCUSER = (sys.executable, "-m", "accuser", "explore")
@@ -45,13 +53,11 @@ def told(found: Results) -> object:
 
 
 def test_several_processes_find_the_same(tmp_path: Path) -> None:
-    alone = results(tmp_path / "alone", range(FIRST, FIRST + 6))
-    # In a process of its own, as the pool of it leaves one behind that only ends with it.
-    seeds = ("--first", str(FIRST), "--seeds", "6")
-    words = (*ACCUSER, *seeds, "--jobs", "2", "--out", str(tmp_path / "together"))
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    together = kept(tmp_path / "together")
-    assert told(alone) == told(together)
+    seeds = range(FIRST, FIRST + 6)
+    alone, together = results(tmp_path / "alone", seeds), Results(tmp_path / "together", Judged())
+    with together.open(resume=False):
+        list(search(together, seeds, jobs=2))
+    assert told(alone) == told(kept(tmp_path / "together"))
     assert alone.done == together.done
 
 
@@ -75,6 +81,50 @@ def test_results_of_another_accuser_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OtherSearch), Results(tmp_path, Judged(protocol="alpha")).open(resume=True):
         pass
     assert (tmp_path / RESULTS).read_bytes() == before
+
+
+@pytest.mark.parametrize("cut", [0, 5])
+def test_nothing_that_was_there_is_lost(tmp_path: Path, cut: int) -> None:
+    path = written(tmp_path, 1, 2, 3)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"seed":4'[:cut])
+    with Results(tmp_path, Judged()).open(resume=True):
+        # As it is where somebody is killed here.
+        assert path.read_bytes() == whole
+    assert kept(tmp_path).done.keys() == {1, 2, 3}
+    with Results(tmp_path, Judged()).open(resume=False):
+        # Nothing has come yet that could take its place.
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("text", ["my notes", "my notes\nare here\n", '{"seed": 1}\n', "\n"])
+def test_another_file_in_the_place_of_the_results_is_left_alone(
+    tmp_path: Path, text: str, resume: bool
+) -> None:
+    path = tmp_path / RESULTS
+    path.write_text(text)
+    words = ["explore", "--seeds", "1", "--out", str(tmp_path), *(["--resume"] if resume else [])]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2
+    assert f"{path} is no file of results" in " ".join(done.output.split())
+    assert path.read_text() == text
+
+
+def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, 1, 2)
+    path.write_bytes(path.read_bytes() + b"[]\n")
+    with pytest.raises(NoResults, match=r"results.jsonl, line 4: this is no result: "):
+        kept(tmp_path)
+
+
+def written(folder: Path, *seeds: int) -> Path:
+    """A file of results."""
+    found = Results(folder, Judged())
+    with found.open(resume=False):
+        for seed in seeds:
+            found.add(msgspec.json.encode(Result(seed=seed)))
+    return found.path
 
 
 def test_the_command_reports(tmp_path: Path) -> None:
@@ -102,6 +152,10 @@ def test_a_schedule_is_replayed(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, words, standalone_mode=False)
     assert done.exception is None
     assert "nothing is violated" in done.output
+    found = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
+    assert found["violations"] == []
+    assert found["decisions"]["life begun"] > 0
+    assert found["recording"] == str(tmp_path / "seed-3.recording.jsonl")
     recording = (tmp_path / "seed-3.recording.jsonl").read_text()
     assert '"daemon":"accuser1"' in recording
 
@@ -110,8 +164,10 @@ def test_a_schedule_is_replayed(tmp_path: Path) -> None:
     "words",
     [
         ("--toolchain", "nowhere"),
+        ("--toolchain", "image:"),
         ("--protocol", "none"),
         ("--replay", "README.md"),
+        ("--replay", "/nowhere/at/all"),
         ("--accuser", sys.executable, "--toolchain", "sandbox"),
     ],
 )
@@ -123,18 +179,107 @@ def test_wrong_words(words: tuple[str, ...], tmp_path: Path) -> None:
     assert done.exit_code == 2
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_what_was_done_survives_a_ctrl_c(tmp_path: Path, jobs: str) -> None:
-    words = (*ACCUSER, "--first", str(FIRST), "--seeds", "100000", "--jobs", jobs, "--out", str(tmp_path))
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        path = tmp_path / RESULTS
-        until(lambda: path.exists() and path.read_bytes().count(b"\n") > 2)
-        process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--toolchain", "EMPTY"), BinaryNotFound),
+        (("--toolchain", "EMPTY", "--jobs", "2"), BinaryNotFound),
+        (("--accuser", "BYTES"), SpawnFailed),
+        (("--accuser", "NOBODY"), SpawnFailed),
+    ],
+)
+def test_what_cannot_be_started_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], error: type[AccuserError]
+) -> None:
+    places = {name: tmp_path / name.lower() for name in ("EMPTY", "BYTES", "NOBODY")}
+    places["EMPTY"].mkdir()
+    places["BYTES"].write_bytes(b"\1\2\3")
+    places["NOBODY"].write_text("#!/nowhere/interpreter\n")
+    for name in ("BYTES", "NOBODY"):
+        places[name].chmod(0o755)
+    monkeypatch.delenv("MAVKIT_BIN_DIR", raising=False)
+    monkeypatch.setenv("PATH", str(places["EMPTY"]))
+    given = [str(places.get(word, word)) for word in words]
+    done = CliRunner().invoke(cli, ["explore", "--out", str(tmp_path / "out"), *given], standalone_mode=False)
+    assert isinstance(done.exception, error)
+
+
+@pytest.mark.parametrize(
+    ("signum", "jobs", "status"),
+    [(signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGTERM, 2, 143), (signal.SIGHUP, 1, 129)],
+)
+def test_what_was_done_survives_a_signal(
+    tmp_path: Path, signum: signal.Signals, jobs: int, status: int
+) -> None:
+    with searching(tmp_path, jobs) as (process, workers):
+        process.send_signal(signum)
         assert process.stderr is not None
-        process.stderr.read()
-        assert process.wait() == 130
+        errors = process.stderr.read().decode()
+        assert process.wait() == status
+    assert "Traceback" not in errors
+    assert "every daemon was stopped" in errors
+    assert not any(map(lives, workers))
     assert len(kept(tmp_path).done) >= 2
     assert (tmp_path / "explore.html").exists()
+
+
+def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
+    with searching(tmp_path, 2) as (process, workers):
+        process.kill()
+        process.wait()
+        until(lambda: not any(map(lives, workers)))
+
+
+def test_a_signal_ends_what_runs_where_ctrl_c_is_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), like_ctrl_c(signal.SIGTERM) as heard:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_the_seeds_of_a_worker_that_dies_are_done_again() -> None:
+    with Workers(1, Judged()) as pool:
+        lines = pool.examine([[FIRST, FIRST + 1], [FIRST + 2]])
+        first = next(lines)
+        (worker,) = pool._workers
+        worker.process.kill()
+        seeds = [msgspec.json.decode(line, type=Result).seed for line in (first, *lines)]
+    assert sorted(seeds) == [FIRST, FIRST + 1, FIRST + 2]
+
+
+def test_workers_that_die_again_and_again_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_PROGRAM", "import os; os.kill(os.getpid(), 9)")
+    words = ["explore", "--seeds", "4", "--jobs", "2", "--out", str(tmp_path)]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 1
+    assert "3 workers died one after the other" in done.output
+    assert "killed by SIGKILL" in done.output
+    assert "--resume" in done.output
+
+
+@contextmanager
+def searching(folder: Path, jobs: int) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """A search that does not end soon, and has results; and its workers."""
+    words = (*ACCUSER, "--first", str(FIRST), "--seeds", "100000", "--jobs", str(jobs), "--out", str(folder))
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        path = folder / RESULTS
+        until(lambda: path.exists() and path.read_bytes().count(b"\n") > 2)
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+            found = [int(word) for word in file.read().split()]
+        assert len(found) == (0 if jobs == 1 else jobs)
+        yield process, found
+
+
+def lives(pid: int) -> bool:
+    stat = read_stat(str(pid))
+    return stat is not None and stat.living
 
 
 def until(condition: object, seconds: float = 60.0) -> None:
@@ -144,6 +289,9 @@ def until(condition: object, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+SCHEDULERS: dict[str, subprocess.Popen[bytes]] = {}
 
 
 @contextmanager
@@ -180,6 +328,7 @@ def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]
                     stderr=subprocess.DEVNULL,
                 )
             )
+        SCHEDULERS[address] = started[0]
         yield address, started[1:]
     finally:
         for process in reversed(started):
@@ -216,9 +365,31 @@ def test_a_cluster_finds_the_same_though_a_worker_dies(
     assert told(many) == told(results(tmp_path / "one", seeds))
 
 
-def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
-    # In a process of its own, as the client of the cluster leaves a loop behind.
-    words = (*ACCUSER, "--scheduler", "nonsense://x", "--out", str(tmp_path))
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "cannot be reached" in done.stderr
+def test_a_scheduler_without_workers_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
+    written(tmp_path, 1)
+    with cluster(0) as (address, _), open(tmp_path / "told", "w+b") as told:
+        words = (*ACCUSER, "--scheduler", address, "--seeds", "2", "--out", str(tmp_path))
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=told) as process:
+            until(lambda: b"has no workers" in (tmp_path / "told").read_bytes())
+            assert process.poll() is None
+            scheduler = SCHEDULERS[address]
+            scheduler.kill()
+            scheduler.wait()
+            assert process.wait() == 1
+    errors = (tmp_path / "told").read_text()
+    assert f"the scheduler {address} is gone" in errors
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert kept(tmp_path).done.keys() == {1}
+
+
+@pytest.mark.parametrize("address", ["nonsense://x", "foo"])
+def test_a_cluster_that_is_not_there(tmp_path: Path, address: str) -> None:
+    path = written(tmp_path, 1)
+    before = path.read_bytes()
+    done = CliRunner().invoke(cli, ["explore", "--scheduler", address, "--out", str(tmp_path)])
+    assert done.exit_code == 1
+    assert f"the scheduler {address} cannot be reached" in done.output
+    gc.collect()  # a client that was half made would complain
+    assert path.read_bytes() == before

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from accuser._explore.schedule import Step
 from accuser.explore import Outcome, Schedule, Violated, draw, explore, play, strategies
 from accuser.sandbox.accuser.denunciation import Denunciator
 from tests.explore import faulty
@@ -72,6 +73,23 @@ def test_what_is_no_such_test_is_refused() -> None:
 def test_hypothesis_draws_schedules(schedule: Schedule) -> None:
     assert Schedule.from_json(schedule.to_json()) == schedule
     assert not play(schedule).violations
+
+
+def test_hypothesis_draws_all_that_seeds_have() -> None:
+    kinds, networks = set[type[object]](), set[str]()
+
+    @settings(max_examples=100, deadline=None, derandomize=True, database=None)
+    @given(strategies.schedules())
+    def collect(schedule: Schedule) -> None:
+        kinds.update(map(type, schedule.steps))
+        names = ("makers", "upgrades", "replaced", "quorum")
+        networks.update(name for name in names if getattr(schedule, name))
+        assert not (schedule.replaced and schedule.upgrades)
+        assert schedule.makers or not schedule.quorum
+
+    collect()
+    assert kinds == set(get_args(Step))
+    assert networks == {"makers", "upgrades", "replaced", "quorum"}
 
 
 @settings(max_examples=5, deadline=None)
