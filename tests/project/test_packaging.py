@@ -62,7 +62,7 @@ def test_the_source_distribution_has_what_tests_and_documents_need(tmp_path: Pat
 def test_what_the_sessions_run_is_there() -> None:
     tree = ast.parse((ROOT / "noxfile.py").read_text())
     named = {
-        "/".join(part.value for part in node.args if isinstance(part, ast.Constant))
+        "/".join(str(part.value) for part in node.args if isinstance(part, ast.Constant))
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Path" and len(node.args) > 1
     }
