@@ -107,6 +107,11 @@ class Session(Transcript):
         return self.failure is not None or unasked
 
     @property
+    def stop_asked(self) -> bool:
+        """Whether somebody has asked it to end, before it had ended."""
+        return self._stop_asked
+
+    @property
     def uptime(self) -> float:
         """Seconds since it was spawned."""
         return trio.current_time() - self.spawned
