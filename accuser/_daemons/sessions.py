@@ -38,14 +38,11 @@ from .._recording.writer import Recorder, Recording
 from .._report import RunnerFault, describe_status
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
-from .._text import secrets, shortened
+from .._text import one_line, secrets
 from .options import EventFormat, EventLevel
 
 MAY_PASS: Final = (DaemonExited, RunnerError, DirectoryError, EventPipeError, SpawnFailed)
 """What ends a session that a restart may follow."""
-
-REASON: Final = 1000
-"""Characters of a reason that are told."""
 
 
 @attrs.frozen(kw_only=True)
@@ -310,8 +307,4 @@ def reason_of(error: AccuserError) -> str | None:
     """What a session failed by, in one line; None if its status says all that is known."""
     if isinstance(error, DaemonExited):
         return error.reason
-    first, *more = (line.strip().removeprefix("- ") for line in secrets.hide(str(error)).splitlines())
-    rest = "; ".join(line for line in more if line)
-    if rest:
-        first += f" {rest}" if first.endswith(":") else f" ({rest})"
-    return shortened(first, REASON)
+    return one_line(secrets.hide(str(error)))
