@@ -35,7 +35,7 @@ from .._report import signal_name
 from .._stream.decoding import decode_steps
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
-from .._text import secrets
+from .._text import one_line, secrets
 from .interrupt import on_interrupt
 from .program import Program
 from .readiness import ReadySpawned, Stream
@@ -291,6 +291,10 @@ class Session(Transcript):
         except RunnerError as error:
             if tail := self.tail():
                 error.add_note("\n  ".join((f"the last output of {self.name}:", *tail)))
+            if self._stop_asked:
+                # Where it was cancelled, nothing else tells.
+                text = f"it could not be stopped in order: {one_line(secrets.hide(str(error)))}"
+                log(logging.ERROR, self.name, self.color, text)
             self.fail(error)
         else:
             if self._explain is not None:
