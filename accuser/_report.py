@@ -247,6 +247,8 @@ class RunnerFault(enum.Enum):
     OTHER_ARCHITECTURE = "an image for another architecture"
     CONTAINER_ENDED = "the container has ended"
     OUT_OF_MEMORY = "the container was killed by its memory limit"
+    CONTAINER_PAUSED = "the container is paused"
+    FOLDER_REMOVED = "the folder that it shares with this machine was removed"
     NO_FAULTS = "no faults can be put into its network"
 
     @property
@@ -272,11 +274,15 @@ _ADVICE: Final = {
     RunnerFault.NO_ENGINE: "install podman or docker, which must be in the PATH",
     RunnerFault.NO_ENGINE_ANSWER: "start it, and see that you may use it: `podman info`, `docker info`",
     RunnerFault.ENGINE_REFUSED: "it says why; try the same by hand",
-    RunnerFault.NO_IMAGE: "check its name, pull it by hand, or allow it with pull='missing'",
+    RunnerFault.NO_IMAGE: "check name and tag, and try by hand whether the engine can `pull` it, "
+    "which may need a `login`; with pull='never' it must be here already",
     RunnerFault.NO_SHELL: "take an image with a POSIX shell at /bin/sh; that of busybox does",
     RunnerFault.OTHER_ARCHITECTURE: "take an image for this machine, see `uname -m`",
     RunnerFault.CONTAINER_ENDED: "it was removed or stopped, or its engine was",
     RunnerFault.OUT_OF_MEMORY: "give it more: memory=",
+    RunnerFault.CONTAINER_PAUSED: "it is given up, and removed by force; the next daemon gets a new one",
+    RunnerFault.FOLDER_REMOVED: "keep accuser-container-* out of what clears up there, or choose another "
+    "place with TMPDIR; the next daemon gets a new container",
     RunnerFault.NO_FAULTS: "they need root on Linux: partitions and losses nft, "
     "delays tc and a kernel with netem",
 }

@@ -161,6 +161,14 @@ def shortened(text: str, limit: int = 4000) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
+def one_line(text: str, limit: int = 1000) -> str:
+    """What was written in several lines, in one."""
+    first, *more = (line.strip().removeprefix("- ") for line in text.splitlines() or [""])
+    if rest := "; ".join(line for line in more if line):
+        first += f" {rest}" if first.endswith(":") else f" ({rest})"
+    return shortened(first, limit)
+
+
 class VisibleError(Exception):
     """An error in whose text and notes control characters are made visible, whoever said them."""
 

@@ -38,6 +38,7 @@ from .._recording.writer import Recorder, Recording
 from .._report import RunnerFault, describe_status
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
+from .._text import one_line, secrets
 from .options import EventFormat, EventLevel
 
 MAY_PASS: Final = (DaemonExited, RunnerError, DirectoryError, EventPipeError, SpawnFailed)
@@ -138,9 +139,11 @@ class Sessions:
             try:
                 await self._run_one(task_status)
             except MAY_PASS as error:
-                if supervisor is None or not _may_pass(error, supervisor):
+                if supervisor is None or not self._may_pass(error, supervisor):
                     raise
                 if self._following is None:
+                    if self.current.stop_asked:
+                        raise
                     restart = self._restart_after(error, supervisor)
                     if restart is None and not self.may_exit:
                         if isinstance(error, DaemonExited):
@@ -168,6 +171,13 @@ class Sessions:
             task_status=task_status,
         )
 
+    def _may_pass(self, error: AccuserError, supervisor: Supervisor) -> bool:
+        # What could be done once may be possible again: a machine that was reached, a container that was
+        # opened, a disk that was not full. What never could be is a mistake of the user.
+        supervisor.begun = supervisor.begun or self.current.pid is not None
+        lost = isinstance(error, RunnerError) and error.reason is RunnerFault.LOST
+        return supervisor.begun or lost or supervisor.attempt > 0
+
     def _restart_after(self, error: AccuserError, supervisor: Supervisor) -> Restart | None:
         status = None
         if isinstance(error, DaemonExited):
@@ -176,15 +186,18 @@ class Sessions:
             # The keeper there removes the directory of the session that lost us.
             self.settings.workspace.remove()
         uptime = self.current.uptime if self.current.pid is not None else 0.0
-        return supervisor.next(status, uptime, self.current.tail())
+        return supervisor.next(status, uptime, self.current.tail(), reason_of(error))
 
     async def _back_off(self, restart: Restart) -> None:
         ours, session = self.settings, self.current
         with contextlib.nullcontext() if ours.recording is None else ours.recording.in_use():
-            session.recorder.restart(restart.status, restart.attempt, restart.delay)
-        how = "it could not be run" if restart.status is None else describe_status(restart.status)
-        text = f"ended unasked: {how}; restart {restart.attempt} in"
-        log(logging.WARNING, ours.name, ours.color, f"{text} {restart.delay:.3g} s")
+            session.recorder.restart(restart.status, restart.attempt, restart.delay, restart.reason)
+        if restart.status is None:
+            how = f"is down: {restart.reason}"
+        else:
+            how = f"ended unasked: {restart.reason or describe_status(restart.status)}"
+        text = f"{how}; restart {restart.attempt} in {restart.delay:.3g} s"
+        log(logging.WARNING, ours.name, ours.color, text)
         for handler in tuple(ours.handlers.restarts):
             session.call(handler, restart, "a restart")
         if await session.back_off(restart.delay):
@@ -290,11 +303,8 @@ class Sessions:
         return revived
 
 
-def _may_pass(error: AccuserError, supervisor: Supervisor) -> bool:
-    # What could be done once may be possible again: a machine that was reached, a program that was
-    # started on a disk that was not full. What never could be is a mistake of the user.
-    return (
-        isinstance(error, DaemonExited)
-        or (isinstance(error, RunnerError) and error.reason is RunnerFault.LOST)
-        or supervisor.attempt > 0
-    )
+def reason_of(error: AccuserError) -> str | None:
+    """What a session failed by, in one line; None if its status says all that is known."""
+    if isinstance(error, DaemonExited):
+        return error.reason
+    return one_line(secrets.hide(str(error)))

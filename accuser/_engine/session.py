@@ -35,7 +35,7 @@ from .._report import signal_name
 from .._stream.decoding import decode_steps
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
-from .._text import secrets
+from .._text import one_line, secrets
 from .interrupt import on_interrupt
 from .program import Program
 from .readiness import ReadySpawned, Stream
@@ -105,6 +105,11 @@ class Session(Transcript):
         tolerated = self._stop_asked or may_exit or self.exits_expected > 0
         unasked = self.status is not None and not tolerated
         return self.failure is not None or unasked
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether somebody has asked it to end, before it had ended."""
+        return self._stop_asked
 
     @property
     def uptime(self) -> float:
@@ -286,6 +291,10 @@ class Session(Transcript):
         except RunnerError as error:
             if tail := self.tail():
                 error.add_note("\n  ".join((f"the last output of {self.name}:", *tail)))
+            if self._stop_asked:
+                # Where it was cancelled, nothing else tells.
+                text = f"it could not be stopped in order: {one_line(secrets.hide(str(error)))}"
+                log(logging.ERROR, self.name, self.color, text)
             self.fail(error)
         else:
             if self._explain is not None:

@@ -63,14 +63,16 @@ class Restart:
     """What handlers hear of a restart to come; see `Daemon.on_restart`."""
 
     status: int | None
-    """Exit status of the session that ended; the negative number of a signal; None if the
-    connection to its machine was lost, or could not be made again."""
+    """Exit status of the session that ended; the negative number of a signal; None if nobody knows it, or
+    nothing could be started; then ``reason`` says why."""
     attempt: int
     """Its number in a row, from 1 on."""
     delay: float
     """Seconds until then."""
     tail: tuple[str, ...]
     """The last lines that the daemon printed."""
+    reason: str | None = None
+    """Why it ended, or could not be started, in one line; None where the status says all that is known."""
 
 
 @attrs.define(eq=False)
@@ -80,12 +82,16 @@ class Supervisor:
     policy: RestartPolicy
     attempt: int = attrs.field(default=0, init=False)
     """How many restarts in a row there were."""
+    begun: bool = attrs.field(default=False, init=False)
+    """Whether there was a process in any session."""
 
-    def next(self, status: int | None, uptime: float, tail: tuple[str, ...]) -> Restart | None:
+    def next(
+        self, status: int | None, uptime: float, tail: tuple[str, ...], reason: str | None = None
+    ) -> Restart | None:
         """Decide after an exit; None when there have been enough restarts."""
         if uptime >= self.policy.reset_after:
             self.attempt = 0
         if self.policy.limit is not None and self.attempt >= self.policy.limit:
             return None
         self.attempt += 1
-        return Restart(status, self.attempt, self.policy.delay(self.attempt), tail)
+        return Restart(status, self.attempt, self.policy.delay(self.attempt), tail, reason)

@@ -93,13 +93,15 @@ class Wait(_OfDaemon, gc=False, tag="wait"):
     """``satisfied``, ``timed out``, ``terminated``, ``cancelled`` or ``failed``."""
 
 
-class Restart(_OfDaemon, gc=False, tag="restart"):
+class Restart(_OfDaemon, gc=False, tag="restart", omit_defaults=True):
     """The session before has ended unasked, and this one is to come."""
 
     status: Number | None
-    """Of the session before; None if a connection was lost."""
+    """Of the session before; None if a connection was lost, or nothing could be started."""
     attempt: Count
     delay: Seconds
+    reason: str | None = None
+    """Why, in one line; None where the status says all that is known."""
 
 
 class Exit(_OfDaemon, gc=False, tag="exit"):

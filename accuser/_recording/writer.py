@@ -229,9 +229,9 @@ class Recorder:
             start = self.recording.since_begin(begun)
             self._write(Wait, what=what, where=where, begun=start, outcome=outcome)
 
-    def restart(self, status: int | None, attempt: int, delay: float) -> None:
+    def restart(self, status: int | None, attempt: int, delay: float, reason: str | None = None) -> None:
         """The session before has ended unasked, and this one is to come after ``delay`` seconds."""
-        self._write(Restart, status=status, attempt=attempt, delay=delay)
+        self._write(Restart, status=status, attempt=attempt, delay=delay, reason=reason)
 
     def exited(self, status: int) -> None:
         """The process has ended."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from .._errors import RunnerError
 from .._hosts.container.engine import ENGINES, Engine, is_gone
+from .._text import one_line
 from .findings import Finding
 from .text import printable
 
@@ -38,8 +39,15 @@ def containers(remove: bool) -> Iterator[Finding]:
 
 def _told(engine: Engine, kind: str, name: str, remove: bool) -> Finding:
     words = ("network", "rm", name) if kind == "network" else ("rm", "--force", "--volumes", name)
+    by_hand = f"{engine.name} {' '.join(words)}"
     if remove:
-        engine.ask_now(*words)
+        try:
+            engine.ask_now(*words)
+        except RunnerError as error:
+            # The others may be removed all the same.
+            said = printable(one_line(error.detail or error.reason.value))[:160]
+            text = f"{kind} {name} has lost its owner, and cannot be removed: {said}"
+            return Finding(engine.name, "warning", text, f"try it by hand: {by_hand}")
         return Finding(engine.name, "ok", f"{kind} {name} had lost its owner, and was removed")
-    fix = f"accuser doctor --remove, or: {engine.name} {' '.join(words)}"
+    fix = f"accuser doctor --clear, or: {by_hand}"
     return Finding(engine.name, "warning", f"{kind} {name} has lost its owner", fix)

@@ -64,12 +64,13 @@ Exit status:
     show_default=True,
     help="How long each binary may take to print its version.",
 )
-@click.option("--remove", is_flag=True, help="Remove containers that have lost their owner.")
+@click.option("--remove", is_flag=True, help="Remove containers and networks that lost their owner.")
 @click.option(
     "--clear",
     "clearing",
     is_flag=True,
-    help="Kill and remove what killed runs left, and look at nothing else.",
+    help="Kill and remove what killed runs left (processes, directories, containers, networks), and look at "
+    "nothing else.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, clearing: bool, as_json: bool) -> int:
@@ -78,7 +79,8 @@ def doctor(toolchain: Toolchain | None, seconds: float, remove: bool, clearing: 
     It changes nothing unless you give --clear or --remove. Every warning and every problem comes with a fix.
     """
     if clearing:
-        found = [*clear(), *(containers(remove) if remove else ())]
+        # Containers first: they hold their folders.
+        found = [*containers(remove=True), *clear()]
     else:
         found = trio.run(unless_terminated, partial(examine, toolchain, seconds, remove))
     problems = sum(finding.grade == "problem" for finding in found)

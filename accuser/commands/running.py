@@ -16,6 +16,7 @@ from .._daemons.endpoint import Endpoint
 from .._daemons.options import EventLevel
 from .._engine.supervise import RestartPolicy
 from .._errors import DaemonExited, DirectoryError
+from .._hosts.container.runner import ContainerRunner
 from .._hosts.selection import INSTALLED
 from .._hosts.toolchain import Toolchain
 from .._mavryk.protocol import Protocol
@@ -338,3 +339,5 @@ def _keep_running(work: Work, record: Path | None) -> str | None:
         for view in work.views:
             if (left := view.accuser.kept_directory) is not None:
                 shutil.rmtree(left, ignore_errors=True)
+                if isinstance(view.accuser.runner, ContainerRunner):
+                    view.accuser.runner.taken_away(left)

@@ -121,11 +121,12 @@ class View:
             self.say(f"{self.who}{name} {value}", "dim")
 
     def _restart(self, restart: Restart) -> None:
-        how = "lost" if restart.status is None else f"status {restart.status}"
-        self.say(
-            f"{self.accuser.name} ended unasked ({how}); restart {restart.attempt} in {restart.delay:.3g} s",
-            "yellow",
-        )
+        if restart.status is None:
+            how = f"is down: {restart.reason}"
+        else:
+            how = f"ended unasked (status {restart.status}{f': {restart.reason}' if restart.reason else ''})"
+        text = f"{self.accuser.name} {how}; restart {restart.attempt} in {restart.delay:.3g} s"
+        self.say(text, "yellow")
         for line in restart.tail[-3:]:
             self.say(f"  {line}", "dim")
 

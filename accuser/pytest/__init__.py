@@ -29,6 +29,7 @@ from ._hooks import pytest_runtest_makereport as pytest_runtest_makereport
 from ._hooks import pytest_runtest_protocol as pytest_runtest_protocol
 from ._hooks import pytest_runtest_teardown as pytest_runtest_teardown
 from ._hooks import pytest_sessionfinish as pytest_sessionfinish
+from ._hooks import pytest_sessionstart as pytest_sessionstart
 from ._hooks import pytest_terminal_summary as pytest_terminal_summary
 from ._hooks import pytest_testnodedown as pytest_testnodedown
 from ._types import OpenAccuser as OpenAccuser

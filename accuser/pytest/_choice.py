@@ -17,6 +17,7 @@ from .._hosts.places import image_description
 from .._hosts.selection import toolchain_called
 from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .._mavryk.protocol import Protocol
+from .._text import one_line
 
 AUTO: Final = "auto"
 VERSION_SECONDS: Final = 10.0
@@ -82,7 +83,7 @@ def _image_lines(toolchain: Toolchain) -> list[str]:
     try:
         return image_description(toolchain)
     except RunnerError as error:
-        raise pytest.UsageError(f"--mavkit {toolchain}: {error}") from error
+        raise pytest.UsageError(f"--mavkit: {one_line(str(error))}") from error
 
 
 def _names(protocols: Sequence[Protocol]) -> tuple[str, ...]:

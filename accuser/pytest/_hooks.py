@@ -38,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(offered, "accuser.pytest.fixtures")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have an image that is not available told here, once, and not by each test."""
+    _options.check_image(session.config)
+
+
 def _has_fixture(plugin: object, name: str) -> bool:
     # A conftest's fixtures override those of plugins where it is, and nowhere else.
     if str(getattr(plugin, "__file__", "")).endswith("conftest.py"):

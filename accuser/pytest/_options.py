@@ -76,6 +76,16 @@ def description_of(config: pytest.Config) -> list[str]:
     return lines
 
 
+def check_image(config: pytest.Config) -> None:
+    """See that the image of this run, if it has one, is available. Raises `pytest.UsageError`."""
+    # Workers of pytest-xdist begin after the process that started them.
+    if hasattr(config, "workerinput") or not declared(config):
+        return
+    chosen = choice_of(config).toolchain
+    if chosen.host is not None and not chosen.is_sandbox:
+        description_of(config)
+
+
 def protocol_of(config: pytest.Config) -> Protocol:
     """The protocol of tests that do not say another one. Raises `pytest.UsageError`."""
     return parse_protocol(config.getoption("--mavryk-protocol") or config.getini("mavryk_protocol"))

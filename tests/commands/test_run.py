@@ -108,6 +108,16 @@ async def test_an_accuser_that_somebody_kills_is_run_again(tmp_path: Path) -> No
         assert state_of(pid) == "Z"
 
 
+async def test_a_restart_that_fails_says_why(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    kept = words(tmp_path, ready(), SEEN)
+    async with typing(*kept, "--restart-delay", "0", "--record", str(record), "--verbose") as typed:
+        await typed.until("block-seen")
+        Path(kept[2]).unlink()
+        os.kill(int(re.findall(r'"pid":(\d+)', record.read_text())[0]), signal.SIGKILL)
+        await typed.until("accuser is down: cannot start", "No such file", "; restart 2 in 0 s")
+
+
 async def test_what_it_records_can_be_played_back(tmp_path: Path) -> None:
     record = tmp_path / "record"
     async with typing(*words(tmp_path, ready(), SEEN), "--verbose", "--record", str(record)) as typed:

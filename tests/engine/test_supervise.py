@@ -15,16 +15,20 @@ import trio.testing
 from accuser import (
     Accuser,
     AlreadyRunning,
+    BinaryNotFound,
     DaemonExited,
     HandlerFailed,
     NotRunning,
     Protocol,
     Restart,
     RestartPolicy,
+    RunnerError,
+    RunnerFault,
     SpawnFailed,
     TerminatedBeforeEvent,
     open_replay,
 )
+from accuser._daemons.sessions import reason_of
 from accuser._engine.supervise import Supervisor
 from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
@@ -155,6 +159,38 @@ async def test_a_daemon_that_dies_before_it_is_ready_is_tried_again(tmp_path: Pa
         ):
             raise AssertionError
     remove_kept(caught.value)
+
+
+async def test_a_restart_that_fails_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Restart] = []
+    path, record = (
+        ScriptedDaemon("ready()\nos.unlink(sys.argv[0])\nsys.exit(3)").write(tmp_path),
+        tmp_path / "r",
+    )
+    policy = RestartPolicy(limit=2, first_delay=0)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, path=path, restart=policy, record=record)
+    accuser.on_restart(heard.append)
+    with pytest.raises(SpawnFailed) as caught:
+        await accuser.run()
+    assert [(restart.status, restart.reason) for restart in heard] == [(3, None), (None, str(caught.value))]
+    said = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert said[1] == f"[{accuser.name}] is down: {caught.value}; restart 2 in 0 s"
+    entries = [json.loads(line) for line in record.read_text().splitlines()]
+    told = [entry.get("reason") for entry in entries if entry["type"] == "restart"]
+    assert told == [None, str(caught.value)]
+
+
+def test_a_reason_is_one_line() -> None:
+    error = BinaryNotFound("mavkit-node", ("/here", "/there"), image="x:1")
+    assert reason_of(error) == (
+        "no executable 'mavkit-node' was found; searched: /here; /there; "
+        "Take an image that has it, or give its path there: path="
+    )
+    lost = RunnerError("there", RunnerFault.LOST, "ssh: said this\nand that")
+    assert reason_of(lost) == (
+        "there: connection lost; the daemon there stops by itself (ssh: said this; and that)"
+    )
+    assert reason_of(DaemonExited("accuser1", 1, ())) is None
 
 
 async def test_with_may_exit_the_last_exit_is_no_error(tmp_path: Path) -> None:

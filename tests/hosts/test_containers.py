@@ -186,12 +186,16 @@ trio.run(main)
 """
 
 
-def test_a_container_does_not_outlive_its_owner(engine: TestEngine) -> None:
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_container_does_not_outlive_its_owner(engine: TestEngine, paused: bool) -> None:
     program = OWNER.format(root=str(ROOT), image=IMAGE)
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         name = owner.stdout.readline().strip()
         assert engine.owned_by(owner.pid) == [name]
+        if paused:
+            # It does not see that its input has ended.
+            engine.run("pause", name)
         owner.kill()
     # No event tells its end; each look takes its time. Its folder goes last.
     temp, end = Path(tempfile.gettempdir()), time.monotonic() + GONE

@@ -21,6 +21,16 @@ async def test_it(node: Node, client: Client) -> None:
 """
 
 
+def test_an_image_that_is_not_there_is_told_once(engine: TestEngine, tmp_path: Path) -> None:
+    project = project_in(tmp_path / "p")
+    project.configure()
+    project.write(test_it=TEST + TEST.replace("test_it", "test_more"))
+    ended = project.pytest("--mavkit", "image:localhost/nosuch:1", "-q")
+    assert ended.status == 4, ended.output
+    (line,) = [line for line in ended.lines if line]
+    assert line.startswith("ERROR: --mavkit: image localhost/nosuch:1: no such image; check name and tag, ")
+
+
 def test_a_failure_keeps_volumes_and_names_the_image(engine: TestEngine, tmp_path: Path) -> None:
     project = project_in(tmp_path / "p")
     project.configure()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final
@@ -13,6 +14,7 @@ import attrs
 import trio
 
 from ..._errors import RunnerError
+from ..._files import writing
 from ..._report import RunnerFault
 from ..owner.child import Child, spawn
 from ..remote.script import Reports
@@ -76,6 +78,12 @@ class Container(SharedTransport):
     _lifeline: Child | None = attrs.field(default=None, init=False)
     _reports: Reports | None = attrs.field(default=None, init=False)
     _said: bytes = attrs.field(default=b"", init=False)
+    _listening: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _given_up: RunnerFault | None = attrs.field(default=None, init=False)
+    """Why nothing is started in the present container any more, though it runs."""
+    _mounted: tuple[int, int] = attrs.field(default=(0, 0), init=False)
+    """Device and number of the folder that it has."""
+    _shells: weakref.WeakSet[Shell] = attrs.field(factory=weakref.WeakSet, init=False)
     _token: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
 
     @property
@@ -104,22 +112,40 @@ class Container(SharedTransport):
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, as far as is known."""
-        return self._lifeline is not None and not self._lifeline.has_exited()
+        """Whether it runs and is of use, as far as is known."""
+        runs = self._lifeline is not None and not self._lifeline.has_exited()
+        return runs and self._given_up is None
+
+    @property
+    def answers(self) -> bool:
+        """Not if it is paused."""
+        return self._given_up is not RunnerFault.CONTAINER_PAUSED
+
+    async def is_frozen(self) -> bool:
+        """Ask the engine whether it is paused; then it is given up."""
+        if self.engine is not None and self.alive and await self.engine.status(self.name) == "paused":
+            self._given_up = RunnerFault.CONTAINER_PAUSED
+        return not self.answers
 
     @trio.lowlevel.enable_ki_protection
     async def shell(self, script: str) -> Shell:
         """Start a shell there: by process 1 if that can be, else by the engine; anew if it has died."""
+        self._check_folder()
         await self.revive()
         assert self.engine is not None
         if not (self.facts.has_setsid and self.engine.is_local):
-            return await spawn_shell(self.command(), script)
-        # Shielded: an answer that nobody awaits would be taken for that of the next one.
-        with trio.move_on_after(ANSWER) as patience:
-            patience.shield = True
-            shell = await self._shell_by_process1()
-        if patience.cancelled_caught:
-            raise RunnerError(self.label, RunnerFault.CONTAINER_ENDED, f"no answer within {ANSWER:g} s")
+            shell = await spawn_shell(self.command(), script)
+            self._shells.add(shell)
+            return shell
+        try:
+            shell = await self._answer()
+        except RunnerError:
+            if self.alive or self._given_up is not None:
+                raise
+            # It had ended a moment ago, and nobody knew.
+            await self.revive()
+            shell = await self._answer()
+        self._shells.add(shell)
         try:
             with contextlib.suppress(trio.BrokenResourceError):
                 await shell.stdin.send_all(script.encode())
@@ -128,6 +154,23 @@ class Container(SharedTransport):
                 await shell.aclose()
             raise
         return shell
+
+    def _check_folder(self) -> None:
+        """Give it up if its folder was removed. Raises `RunnerError` if something still runs in it."""
+        folder = self.volume()
+        if not self.alive or _identity(folder) == self._mounted:
+            return
+        self._given_up = RunnerFault.FOLDER_REMOVED
+        if any(shell.stdin.fileno() >= 0 for shell in self._shells):
+            raise RunnerError(self.label, RunnerFault.FOLDER_REMOVED, "")
+
+    async def _answer(self) -> Shell:
+        # Shielded: an answer that nobody awaits would be taken for that of the next one.
+        with trio.move_on_after(ANSWER) as patience:
+            patience.shield = True
+            return await self._shell_by_process1()
+        fault = RunnerFault.CONTAINER_PAUSED if await self.is_frozen() else RunnerFault.CONTAINER_ENDED
+        raise RunnerError(self.label, fault, f"no answer within {ANSWER:g} s")
 
     async def _shell_by_process1(self) -> Shell:
         assert self._lifeline is not None
@@ -151,11 +194,11 @@ class Container(SharedTransport):
         """Why a shell ended: with its container, in the engine's words, or alone."""
         lifeline = self._lifeline
         if lifeline is None:
-            return RunnerError(self.label, RunnerFault.CONTAINER_ENDED, detail)
-        with trio.move_on_after(LAST_WORDS) as waiting:
-            await lifeline.wait_exited()
-        if waiting.cancelled_caught:
+            return RunnerError(self.label, self._given_up or RunnerFault.CONTAINER_ENDED, detail)
+        if self.answers and not await self._ends(lifeline):
             return RunnerError(self.label, self.meaning(detail), detail)
+        if not self.answers:
+            return RunnerError(self.label, RunnerFault.CONTAINER_PAUSED, detail)
         await self._read_words()
         said = self._said.decode("utf-8", "replace").strip()
         if "oom=true" in said:
@@ -164,11 +207,28 @@ class Container(SharedTransport):
             fault = meaning(said, RunnerFault.CONTAINER_ENDED)
         return RunnerError(self.label, fault, "\n".join(part for part in (detail, said) if part))
 
+    async def _ends(self, lifeline: Child) -> bool:
+        """Wait for the end of the container if it is near, and return whether it is of no use any more."""
+        assert self.engine is not None
+        with trio.move_on_after(LAST_WORDS):
+            await lifeline.wait_exited()
+            return True
+        status = await self.engine.status(self.name)
+        if status == "paused":
+            self._given_up = RunnerFault.CONTAINER_PAUSED
+        elif status not in ("running", ""):
+            # On a busy machine its removal takes its time, and its words come after that.
+            with trio.move_on_after(CLOSE):
+                await lifeline.wait_exited()
+        return status not in ("running", "")
+
     async def _read_words(self) -> None:
-        assert self._lifeline is not None
+        # One at a time: all that ran there ask at the same moment.
+        lifeline = self._lifeline
         with trio.move_on_after(LAST_WORDS), contextlib.suppress(trio.ClosedResourceError):
-            while data := await self._lifeline.stderr.receive_some():
-                self._said += data
+            async with self._listening:
+                while lifeline is not None and (data := await lifeline.stderr.receive_some()):
+                    self._said += data
 
     # Its life.
 
@@ -179,11 +239,13 @@ class Container(SharedTransport):
         if self.known is None:
             self.known = await self.engine.image(self.plan.image, self.plan.pull)
         self.name = self.plan.name or f"accuser-{secrets.token_hex(6)}"
-        self._said = b""
+        self._said, self._given_up = b"", None
+        folder = self.volume()
+        self._mounted = _identity(folder)
         words = (self.engine.name, *self._run_words(self.engine, self.known))
         script = (_SCRIPTS / "lifeline.sh").read_text()
         self._lifeline = await spawn(
-            ("sh", "-c", script, "sh", self.engine.name, self.name, str(self.volume()), *words),
+            ("sh", "-c", script, "sh", self.engine.name, self.name, str(folder), *words),
             os.environ,
             patient=True,
         )
@@ -271,5 +333,15 @@ class Container(SharedTransport):
         with contextlib.suppress(OSError):
             lifeline.end_input()
         with trio.move_on_after(CLOSE):
+            if self._given_up is not None and self.engine is not None:
+                # The end of the input would do, later.
+                with contextlib.suppress(RunnerError):
+                    await self.engine.ask("rm", "--force", "--volumes", self.name)
             await lifeline.wait_exited()
         await lifeline.aclose()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    with writing(folder):
+        told = folder.stat()
+    return told.st_dev, told.st_ino

@@ -28,6 +28,9 @@ ENGINES: Final = ("podman", "docker")
 LABEL: Final = "accuser.owner"
 """Label of all that is made; its value tells whose it is, see `owner`."""
 
+STATUS: Final = 5.0
+"""Seconds that an engine may take to tell the state of a container."""
+
 _FAULTS: Final = (
     (
         RunnerFault.NO_ENGINE_ANSWER,
@@ -154,6 +157,16 @@ class Engine:
             raise RunnerError(f"{self.name} {words[0]}", fault, text)
         return done.stdout.decode("utf-8", "replace").strip()
 
+    async def status(self, container: str) -> str:
+        """The state of a container, as in ``running`` or ``paused``; "" if it is not told in time."""
+        words = ("inspect", "--type", "container", "--format", "{{.State.Status}}", container)
+        with trio.move_on_after(STATUS):
+            try:
+                return await self.ask(*words)
+            except RunnerError:
+                return "gone"
+        return ""
+
     async def image(self, reference: str, pull: Pull) -> Image:
         """Have an image, pulled if that is wanted.
 
@@ -230,7 +243,9 @@ class Engine:
 
     def without(self, reference: str, detail: str) -> RunnerError:
         """The error of an image that is not there."""
-        return RunnerError(f"image {reference}", RunnerFault.NO_IMAGE, detail)
+        # Podman tries a pull several times, and tells of each.
+        lines = [line for line in detail.splitlines() if not line.startswith('time="')]
+        return RunnerError(f"image {reference}", RunnerFault.NO_IMAGE, "\n".join(lines) or detail)
 
 
 def described(reference: str, text: str) -> Image:

@@ -7,13 +7,44 @@
 trap '' HUP INT PIPE TERM
 engine=$1
 name=$2
+# Seconds in which a container that hears of the end of its input ends; one that is paused hears of nothing.
+patience=5
 # Where memory was lacking, the engine's monitor leaves a file in its working directory.
 cd "$3" || cd /
 shift 3
-"$@"
-status=$?
-exec >&2 </dev/null
-form='container ended: oom={{.State.OOMKilled}} status={{.State.ExitCode}} {{.State.Error}}'
-"$engine" inspect --type container --format "$form" "$name" || echo "$engine run: status $status"
-exec >/dev/null
-"$engine" rm --force --volumes "$name" 2>/dev/null
+
+copy() {
+    exec 2>/dev/null
+    copier=
+    nap=
+    trap 'kill -KILL $copier $nap; exit' USR1
+    cat <&3 3<&- &
+    copier=$!
+    exec 3<&-
+    sh -c 'echo "$PPID"'
+    exec >/dev/null
+    wait "$copier"
+    copier=
+    sleep "$patience" &
+    nap=$!
+    wait "$nap"
+    nap=
+    "$engine" rm --force --volumes "$name" </dev/null
+}
+
+run() {
+    read -r copying
+    "$@"
+    status=$?
+    kill -USR1 "$copying" 2>/dev/null
+    exec >&2 </dev/null
+    form='container ended: oom={{.State.OOMKilled}} status={{.State.ExitCode}} {{.State.Error}}'
+    "$engine" inspect --type container --format "$form" "$name" || echo "$engine run: status $status"
+    exec >/dev/null
+    "$engine" rm --force --volumes "$name" 2>/dev/null
+}
+
+exec 3<&0
+copy | run "$@" 3<&- &
+exec 3<&- </dev/null >/dev/null 2>&1
+wait

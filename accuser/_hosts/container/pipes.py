@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 import trio
 
+from ..._files import writing
 from ..owner.guardian import guardian
 from ..owner.workspace import new_folder
 
@@ -52,10 +53,12 @@ class Pipes:
 
     @classmethod
     def make(cls, place: Path) -> Pipes:
-        """Make them in a folder of their own. Raises `OSError`."""
-        pipes = cls(*new_folder(place, "shell-"), {}, [])
+        """Make them in a folder of their own. Raises `DirectoryError`."""
+        with writing(place):
+            pipes = cls(*new_folder(place, "shell-"), {}, [])
         try:
-            pipes._open()
+            with writing(pipes.folder):
+                pipes._open()
         except BaseException:
             pipes.close()
             raise

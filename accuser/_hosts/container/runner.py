@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 
 from ..._errors import BinaryNotFound, CommandFailed, NoFreePort, RunnerError
+from ..._files import writing
 from ..disk import OnThisDisk
 from ..host import Running, Variables, Workspace
 from ..owner import workspace as owned
@@ -335,10 +336,14 @@ class _Shared(owned.Workspace):
 
 def _shared_folder(volume: owned.Workspace) -> Path:
     # The outer one keeps strangers out, the inner one is open to the user there.
-    folder = volume.path / "shared"
+    outer = volume.path
+    folder = outer / "shared"
     if not folder.exists():
-        folder.mkdir()
-        folder.chmod(0o755)
+        with writing(folder):
+            # What was to be kept may have been removed: its place is the same then.
+            outer.mkdir(0o700, exist_ok=True)
+            folder.mkdir()
+            folder.chmod(0o755)
     return folder
 
 

@@ -47,6 +47,7 @@ class Child:
     _reaped: bool = False
     refusal: str | None = None
     """Why it could not be signalled, if that was so."""
+    _waiting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     def watch(self) -> None:
         """Have the exit told by a descriptor, where the system has such and gives one more."""
@@ -82,8 +83,11 @@ class Child:
         """Wait until the process has exited, without reaping it. Cancelling is harmless."""
         while self._pidfd is not None:
             with trio.move_on_after(LOOK):
-                await trio.lowlevel.wait_readable(self._pidfd)
-                return
+                # A descriptor has one waiter at a time, and several may wait for the same end.
+                async with self._waiting:
+                    if self._pidfd is not None:
+                        await trio.lowlevel.wait_readable(self._pidfd)
+                        return
             guardian.look_after()
         # Not trio's fallback: it reaps, so that the rest of the group is out of reach, and needs a thread.
         await trio.lowlevel.checkpoint()

@@ -102,8 +102,9 @@ class Keeper:
         if self.before_leaving is not None and self.transport.alive:
             await self.before_leaving()
         self.tell("forget")
-        with trio.move_on_after(LEAVE):
-            await self._shell.wait_exited()
+        if self.transport.answers:
+            with trio.move_on_after(LEAVE):
+                await self._shell.wait_exited()
         await self._shell.aclose()
 
 

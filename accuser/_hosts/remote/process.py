@@ -62,6 +62,7 @@ class RemoteProcess:
     _lost: RunnerError | None = attrs.field(default=None, init=False)
     _measured: Measured = attrs.field(factory=Measured, init=False)
     _unanswered: int = attrs.field(default=0, init=False)
+    _told_to_end: bool = attrs.field(default=False, init=False)
     _next_ping: float = attrs.field(factory=trio.current_time, init=False)
 
     @classmethod
@@ -107,12 +108,16 @@ class RemoteProcess:
             with trio.move_on_at(self._next_ping) as scope:
                 await self._take(await self._keeper.reports.next())
             if scope.cancelled_caught:
-                if self._unanswered == UNANSWERED:
+                if self._unanswered == UNANSWERED or await self._is_frozen():
                     await self._take(None)
                     return
                 self._unanswered += 1
                 self._keeper.ping()
                 self._next_ping = trio.current_time() + self._heartbeat
+
+    async def _is_frozen(self) -> bool:
+        # Who only waits for it may let it go on in time; who has told it to end would wait in vain.
+        return self._told_to_end and self._unanswered > 0 and await self._keeper.transport.is_frozen()
 
     async def _take(self, report: str | None) -> None:
         self._unanswered = 0
@@ -139,6 +144,7 @@ class RemoteProcess:
 
     def send(self, signum: int) -> None:
         """Have the keeper signal the group."""
+        self._told_to_end = self._told_to_end or signum in (signal.SIGTERM, signal.SIGKILL)
         self._keeper.tell("signal", signal_name(signum).removeprefix("SIG").removeprefix("signal "))
 
     async def usage(self) -> Usage | None:

@@ -95,6 +95,15 @@ class Transport(abc.ABC):
         """Whether shells can be started there, as far as is known."""
         return True
 
+    @property
+    def answers(self) -> bool:
+        """Whether what runs there can answer, as far as is known; else nobody waits for it at the end."""
+        return True
+
+    async def is_frozen(self) -> bool:
+        """Whether what runs there is known not to go on; asked when it is silent, and was told to end."""
+        return False
+
     @trio.lowlevel.enable_ki_protection
     async def shell(self, script: str) -> Shell:
         """Start a shell there that runs ``script``."""
