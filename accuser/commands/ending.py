@@ -50,7 +50,7 @@ def ended_by_signals() -> Generator[None]:
             yield
         except BaseException as error:
             if heard and any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves_of(error)):
-                raise Terminated(heard[0]) from None
+                raise Terminated(heard[0]) from None  # noqa: ASYNC104 - trio has ended
             raise
 
 
