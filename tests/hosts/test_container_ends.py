@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from accuser import (
     open_container,
     open_daemon,
 )
+from accuser._hosts import container
 from tests.support.cli import accuser
 from tests.support.containers import IMAGE, TestEngine, engine, engine_of_the_run
 
@@ -141,3 +143,26 @@ async def test_an_accuser_run_that_fails_leaves_no_folder(engine: TestEngine) ->
     done = await accuser("run", *words)
     assert done.returncode == 3, done.stderr
     assert not list(Path(tempfile.gettempdir()).glob("accuser-container-*"))
+
+
+def asked_of_an_engine(folder: Path, script: str, body: str, *words: str) -> list[str]:
+    """Run a script whose owner is gone; return what it asks of the engine."""
+    fake, log = folder / "engine", folder / "log"
+    fake.write_text(f'#!/bin/sh\necho "$1 $2" >>{log}\n{body}')
+    fake.chmod(0o755)
+    path = Path(container.__file__).parent / script
+    subprocess.run(["sh", str(path), str(fake), *words], stdin=subprocess.DEVNULL, check=False, timeout=60)
+    return log.read_text().splitlines()
+
+
+def test_a_removal_that_a_signal_ended_is_tried_again(tmp_path: Path) -> None:
+    body = f'[ "$1" != rm ] || [ -e {tmp_path}/tried ] || {{ touch {tmp_path}/tried; exit 143; }}\n'
+    asked = asked_of_an_engine(
+        tmp_path, "lifeline.sh", body, "name", str(tmp_path), str(tmp_path / "engine"), "run"
+    )
+    assert asked == ["run ", "inspect --type", "rm --force", "inspect --type", "rm --force"]
+
+
+def test_a_network_whose_making_a_signal_ended_is_removed(tmp_path: Path) -> None:
+    asked = asked_of_an_engine(tmp_path, "network.sh", '[ "$2" != create ] || exit 143\n', "name")
+    assert asked == ["network create", "network rm"]

@@ -13,6 +13,17 @@ patience=5
 cd "$3" || cd /
 shift 3
 
+# The guardian's SIGTERM ends the command of an engine that heeds it, as podman does: then it is tried again.
+remove() {
+    tries=20
+    until "$engine" rm --force --volumes "$name"; do
+        "$engine" inspect --type container "$name" || return
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return
+        sleep 1
+    done
+}
+
 copy() {
     exec 2>/dev/null
     copier=
@@ -29,7 +40,8 @@ copy() {
     nap=$!
     wait "$nap"
     nap=
-    "$engine" rm --force --volumes "$name" </dev/null
+    exec </dev/null
+    remove
 }
 
 run() {
@@ -40,8 +52,8 @@ run() {
     exec >&2 </dev/null
     form='container ended: oom={{.State.OOMKilled}} status={{.State.ExitCode}} {{.State.Error}}'
     "$engine" inspect --type container --format "$form" "$name" || echo "$engine run: status $status"
-    exec >/dev/null
-    "$engine" rm --force --volumes "$name" 2>/dev/null
+    exec >/dev/null 2>&1
+    remove
 }
 
 exec 3<&0

@@ -6,7 +6,8 @@ trap '' HUP INT PIPE TERM
 engine=$1
 name=$2
 shift 2
-"$engine" network create "$@" "$name" >/dev/null </dev/null || exit
+# A signal may have ended a command that had made it.
+"$engine" network create "$@" "$name" >/dev/null </dev/null || { "$engine" network rm "$name" >/dev/null 2>&1 </dev/null; exit 1; }
 echo made
 cat >/dev/null
 exec </dev/null >/dev/null 2>&1
