@@ -90,4 +90,7 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         started = children()
         for pid in started:
             os.kill(pid, signal.SIGKILL)
+            # So that it is not taken for what the next test leaves.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
         assert (left, new, started) == ([], set(), [])

@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "demo": (("--scenario", WORD), "is not one of"),
     "doctor": (("--clear",), ""),
     "events": ((NAME,), "caf\\xe9"),
-    "explore": (("--replay", WORD), "does not exist"),
+    "explore": (("--replay", WORD), "No such file"),
     "timeline": ((NAME,), "caf"),
 }
 """Words for each command, and what it says then; those that go on are tested apart."""

@@ -32,8 +32,13 @@ async def test_no_zombie_stays_where_it_is_process_1(tmp_path: Path) -> None:
     script.chmod(0o755)
     words = ("unshare", "--pid", "--fork", "--mount-proc", *COMMAND, "run", "--accuser", str(script))
     process = await trio.lowlevel.open_process([*words, "--endpoint", "http://127.0.0.1:9"], stdout=-1)
+    assert process.stdout is not None
     with trio.fail_after(60):
         try:
+            # From here on SIGTERM is heeded; process 1 never hears of one that it has no handler for.
+            said = b""
+            while b"watching" not in said:
+                said += await process.stdout.receive_some()
             while not zombies(process.pid):  # noqa: ASYNC110 - another program
                 await trio.sleep(0.05)
             while zombies(process.pid):  # noqa: ASYNC110 - nothing tells of it
@@ -43,7 +48,6 @@ async def test_no_zombie_stays_where_it_is_process_1(tmp_path: Path) -> None:
             for stat in read_stats():
                 if stat.parent == process.pid:
                     os.kill(stat.pid, signal.SIGTERM)
-            assert process.stdout is not None
             await process.stdout.aclose()
             await process.wait()  # noqa: ASYNC102 - it was ended
     assert process.returncode == 0
