@@ -13,7 +13,7 @@ patience=5
 cd "$3" || cd /
 shift 3
 
-# The guardian's SIGTERM ends the command of an engine that heeds it, as podman does: then it is tried again.
+# A signal to all processes here ends the command of an engine that heeds it, as podman does: then it is tried again.
 remove() {
     tries=20
     until "$engine" rm --force --volumes "$name"; do
