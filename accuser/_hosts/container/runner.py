@@ -275,7 +275,7 @@ class ContainerRunner(Runner):
     async def start(
         self, command: tuple[str, ...], environment: Variables, events: Path, workspace: Workspace
     ) -> Running:
-        """Start the daemon in the container, with the image in its `Running.place`."""
+        """Start the daemon in the container, with the image in its ``Running.place``."""
         self._hand_over()
         killed = 0 if self.memory is None else await self._kills()
         version = await self._version()
