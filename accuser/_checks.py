@@ -57,8 +57,8 @@ def check_options(options: Mapping[str, object], known: type, at_start: Sequence
     Raises:
         TypeError: tells it, and what may have been meant.
     """
-    optional: frozenset[str] = known.__optional_keys__  # type: ignore[attr-defined]  # of a TypedDict
-    required: frozenset[str] = known.__required_keys__  # type: ignore[attr-defined]  # of a TypedDict
+    optional: frozenset[str] = known.__optional_keys__  # type: ignore[attr-defined]  # every TypedDict has it
+    required: frozenset[str] = known.__required_keys__  # type: ignore[attr-defined]  # every TypedDict has it
     for name in options:
         if name not in optional and name not in required:
             names = sorted({*optional, *required, *at_start})
@@ -80,7 +80,7 @@ def check_plain(function: Any, what: str) -> None:
     # Most are functions and methods; what else can be called has the method.
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     if code is None:
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 - its code is wanted, not whether it can be called
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 - the code of `__call__` is wanted
     if code is not None and code.co_flags & _ASYNC:
         raise TypeError(f"{what} is a plain function, not an asynchronous one: {function!r}")
 

@@ -18,7 +18,8 @@ _CONTROL_IN_LINES: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029
 """The same but for the line feed."""
 
 
-_CREDENTIALS: Final = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#]*@", re.IGNORECASE)
+_SCHEME: Final = r"[a-z][a-z0-9+.-]*://"
+_CREDENTIALS: Final = re.compile(rf"({_SCHEME})[^\s/?#]*@", re.IGNORECASE)
 
 
 def without_credentials(text: str) -> str:
@@ -28,7 +29,7 @@ def without_credentials(text: str) -> str:
 
 def without_any_credentials(text: str) -> str:
     """The same for what is no URL, though it was to be one: all that stands before the last ``@`` goes."""
-    scheme = re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE)
+    scheme = re.match(_SCHEME, text, re.IGNORECASE)
     return f"{scheme[0] if scheme else ''}{text.rpartition('@')[2]}" if "@" in text else text
 
 
@@ -51,7 +52,7 @@ def _escaped(match: re.Match[str]) -> str:
 HIDDEN: Final = "(not shown)"
 
 _SECRET_NAME: Final = re.compile(r"PASS|SECRET|TOKEN|KEY|AUTH(?!OR)|CREDENTIAL", re.IGNORECASE)
-_PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#:@]*:([^\s/?#]+)@", re.IGNORECASE)
+_PASSWORD: Final = re.compile(rf"{_SCHEME}[^\s/?#:@]*:([^\s/?#]+)@", re.IGNORECASE)
 # Secret keys as Mavryk writes them: plain and encrypted, of each curve.
 _KEY_PREFIXES: Final = ("edsk", "edesk", "spsk", "spesk", "p2sk", "p2esk", "BLsk", "BLesk")
 # Of 53 characters or more, and at the beginning of a word or behind a ``\n``: the hash of one block in some

@@ -139,7 +139,10 @@ class Sessions:
             try:
                 await self._run_one(task_status)
             except MAY_PASS as error:
-                if supervisor is None or not self._may_pass(error, supervisor):
+                if supervisor is None:
+                    raise
+                supervisor.begun = supervisor.begun or self.current.pid is not None
+                if not _may_pass(error, supervisor):
                     raise
                 if self._following is None:
                     if self.current.stop_asked:
@@ -170,13 +173,6 @@ class Sessions:
             may_exit=self.may_exit and ours.policy is None,
             task_status=task_status,
         )
-
-    def _may_pass(self, error: AccuserError, supervisor: Supervisor) -> bool:
-        # What could be done once may be possible again: a machine that was reached, a container that was
-        # opened, a disk that was not full. What never could be is a mistake of the user.
-        supervisor.begun = supervisor.begun or self.current.pid is not None
-        lost = isinstance(error, RunnerError) and error.reason is RunnerFault.LOST
-        return supervisor.begun or lost or supervisor.attempt > 0
 
     def _restart_after(self, error: AccuserError, supervisor: Supervisor) -> Restart | None:
         status = None
@@ -301,6 +297,13 @@ class Sessions:
             revived.end()
             raise NotRunning(self.settings.name, "restart", hint) from None
         return revived
+
+
+def _may_pass(error: AccuserError, supervisor: Supervisor) -> bool:
+    # What could be done once may be possible again: a machine that was reached, a container that was
+    # opened, a disk that was not full. What never could be is a mistake of the user.
+    lost = isinstance(error, RunnerError) and error.reason is RunnerFault.LOST
+    return supervisor.begun or lost or supervisor.attempt > 0
 
 
 def reason_of(error: AccuserError) -> str | None:

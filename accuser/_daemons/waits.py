@@ -84,7 +84,7 @@ def awaited(
     wait_for.__name__ = expect.__name__.replace("expect", "wait_for")
     wait_for.__qualname__ = expect.__qualname__.replace(expect.__name__, wait_for.__name__)
     wait_for.__module__ = expect.__module__
-    wait_for.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
+    wait_for.__signature__ = signature  # type: ignore[attr-defined]  # read by inspect.signature
     return wait_for
 
 

@@ -44,8 +44,7 @@ class ExitExpectation:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            # The end of the block is where the caller asked to wait, not a clean-up.
-            await self._wait()  # noqa: ASYNC102 - as said above
+            await self._wait()  # noqa: ASYNC102 - the wait that the caller asked for, no clean-up
         else:
             self._withdraw()
 

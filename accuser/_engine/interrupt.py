@@ -1,8 +1,9 @@
-"""A second Ctrl-C: the first one cancels, and daemons get their grace; the next one means at once.
+"""Signals that interrupt: a second Ctrl-C, and others that are to end a block as a Ctrl-C does.
 
-trio gives a KeyboardInterrupt to its main task alone, which by then waits for its nurseries and
-only notes it. So while daemons are being stopped, SIGINT is listened to in front of the handler
-that is there, trio's as a rule, which gets it all the same.
+The first Ctrl-C cancels, and daemons get their grace; the next one means at once. trio gives a
+KeyboardInterrupt to its main task alone, which by then waits for its nurseries and only notes it. So while
+daemons are being stopped, SIGINT is listened to in front of the handler that is there, trio's as a rule,
+which gets it all the same.
 """
 
 from __future__ import annotations
@@ -55,3 +56,47 @@ def _heard(signum: int, frame: FrameType | None) -> None:
         soon()
     if _inner is not None:
         _inner(signum, frame)
+
+
+@contextlib.contextmanager
+def like_ctrl_c(*signums: int) -> Generator[list[int]]:
+    """Let signals raise ``KeyboardInterrupt`` in the block, where a Ctrl-C would; give those that came.
+
+    In trio that is the main task's next checkpoint, so that all daemons are stopped. Only the first signal
+    counts. Signals that are ignored stay so: whoever started us wanted that, as ``nohup`` does.
+    """
+    heard: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+
+    def hear(signum: int, frame: FrameType | None) -> None:
+        if not heard:
+            heard.append(signum)
+            interrupt = signal.getsignal(signal.SIGINT)
+            assert callable(interrupt)
+            interrupt(signal.SIGINT, frame)
+
+    taken = [each for each in signums if signal.getsignal(each) is not signal.SIG_IGN]
+    with _interruptible():
+        before = {each: signal.signal(each, hear) for each in taken}
+        try:
+            yield heard
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Generator[None]:
+    """Have a handler of Ctrl-C, which trio replaces by its own; where it was ignored, it does not come."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -95,21 +95,17 @@ class Session(Transcript):
     _place: str | None = attrs.field(default=None, init=False)
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
-    _stop_asked: bool = attrs.field(default=False, init=False)
+    stop_asked: bool = attrs.field(default=False, init=False)
+    """Whether somebody has asked it to end, before it had ended."""
     _stop_asked_for: trio.Event = attrs.field(factory=trio.Event, init=False)
     _until_kill: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Its deadline is when SIGKILL is due."""
 
     def ended_with_error(self, may_exit: bool) -> bool:
         """Whether `run` raises for the way in which the daemon ended."""
-        tolerated = self._stop_asked or may_exit or self.exits_expected > 0
+        tolerated = self.stop_asked or may_exit or self.exits_expected > 0
         unasked = self.status is not None and not tolerated
         return self.failure is not None or unasked
-
-    @property
-    def stop_asked(self) -> bool:
-        """Whether somebody has asked it to end, before it had ended."""
-        return self._stop_asked
 
     @property
     def uptime(self) -> float:
@@ -137,7 +133,7 @@ class Session(Transcript):
         if self.state is State.ENDED:
             return
         if self._child is None or not self._child.has_exited():
-            self._stop_asked = True
+            self.stop_asked = True
         self._until_kill.deadline = min(self._until_kill.deadline, trio.current_time() + grace)
         if self.state is State.RUNNING:
             self.state = State.STOPPING
@@ -195,9 +191,9 @@ class Session(Transcript):
         self.state = State.WAITING
         with trio.move_on_after(delay):
             await self._stop_asked_for.wait()
-        if self._stop_asked:
+        if self.stop_asked:
             self.end()
-        return not self._stop_asked
+        return not self.stop_asked
 
     @trio.lowlevel.enable_ki_protection
     async def run(
@@ -220,7 +216,7 @@ class Session(Transcript):
             if self.program.prepare is not None:
                 with trio.CancelScope() as self._preparing:
                     await self.program.prepare()
-            if self._stop_asked:
+            if self.stop_asked:
                 task_status.started()
                 return
             command = (*command, *self.program.words())
@@ -256,7 +252,7 @@ class Session(Transcript):
         self.state = State.RUNNING
         if isinstance(self.ready_when, ReadySpawned):
             self.become_ready()
-        if self._stop_asked:
+        if self.stop_asked:
             self.stop(max(0.0, self._until_kill.deadline - trio.current_time()))
 
     async def _attend(self, child: Process, pipe: Pipe, task_status: trio.TaskStatus[None]) -> None:
@@ -291,7 +287,7 @@ class Session(Transcript):
         except RunnerError as error:
             if tail := self.tail():
                 error.add_note("\n  ".join((f"the last output of {self.name}:", *tail)))
-            if self._stop_asked:
+            if self.stop_asked:
                 # Where it was cancelled, nothing else tells.
                 text = f"it could not be stopped in order: {one_line(secrets.hide(str(error)))}"
                 log(logging.ERROR, self.name, self.color, text)
@@ -322,7 +318,7 @@ class Session(Transcript):
         finally:
             # Between the steps it is shielded, and each lets others run only once.
             if block := framer.finish():
-                await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102 - as said above
+                await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102 - shielded
             drained.down()
 
     @trio.lowlevel.enable_ki_protection
@@ -336,7 +332,7 @@ class Session(Transcript):
                     self._guarded(self.peek_line, name, framer.pending)
         finally:
             if block := framer.finish():
-                await self._take_steps(take, self.line_steps(name, block))  # noqa: ASYNC102 - as above
+                await self._take_steps(take, self.line_steps(name, block))  # noqa: ASYNC102 - shielded
             drained.down()
 
     async def _take_steps(self, take: Callable[..., None], steps: Iterable[tuple[object, ...]]) -> None:

@@ -293,6 +293,6 @@ def _names_of(records: Sequence[Record]) -> set[str]:
     # The keys of all payloads, without a step of Python for each: for an event with a name that is
     # the name, and what other payloads add is no event's name.
     try:
-        return set().union(*[record.event for record in records])  # type: ignore[union-attr]  # others raise, and are seen to below
+        return set().union(*[record.event for record in records])  # type: ignore[union-attr]  # AttributeError: below
     except (AttributeError, TypeError):
         return {record.name for record in records}

@@ -134,8 +134,7 @@ class Expectation(Generic[T]):
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            # The end of the block is where the caller asked to wait, not a clean-up.
-            await self._wait()  # noqa: ASYNC102 - as said above
+            await self._wait()  # noqa: ASYNC102 - the wait that the caller asked for, no clean-up
 
     async def _wait(self) -> T:
         begun, outcome = time.monotonic(), "failed"
@@ -224,8 +223,8 @@ class Absence:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            # As at the end of the block of an expectation.
-            await self._expectation.absent(self._seconds)  # noqa: ASYNC102 - as said above
+            # The wait that the caller asked for, no clean-up.
+            await self._expectation.absent(self._seconds)  # noqa: ASYNC102 - see the line before
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._expectation.absent(self._seconds).__await__()

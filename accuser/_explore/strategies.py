@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -10,6 +10,7 @@ from .drawing import draw as draw_seed
 from .schedule import (
     MOST_NODES,
     Again,
+    Answer,
     Bake,
     Cut,
     Down,
@@ -25,6 +26,7 @@ from .schedule import (
     Stop,
     Up,
     Vote,
+    VotedKind,
     Watcher,
 )
 
@@ -58,7 +60,7 @@ def _steps(seconds: st.SearchStrategy[float]) -> st.SearchStrategy[Step]:
         st.builds(
             Vote,
             node=_NODE,
-            kind=st.sampled_from(["attestation", "preattestation"]),
+            kind=st.sampled_from(get_args(VotedKind)),
             delegate=st.integers(0, 4),
             level=st.integers(-2, 4),
             round=st.integers(0, 2),
@@ -79,13 +81,7 @@ def _steps(seconds: st.SearchStrategy[float]) -> st.SearchStrategy[Step]:
         st.builds(Resume, maker=st.integers(0, 1), forgets=st.booleans()),
         st.builds(Down, node=_NODE),
         st.builds(Up, node=_NODE),
-        st.builds(
-            Fault,
-            accuser=st.integers(0, 1),
-            what=st.sampled_from(
-                ["block", "header", "hash", "forge", "inject", "validators", "pruned", "bare", "nobody"]
-            ),
-        ),
+        st.builds(Fault, accuser=st.integers(0, 1), what=st.sampled_from(get_args(Answer))),
     )
     return st.one_of(*kinds)
 

@@ -63,7 +63,7 @@ def explore(
 
         signature = inspect.signature(test)
         rest = [each for name, each in signature.parameters.items() if name != "outcome"]
-        over_all.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]  # what inspect reads
+        over_all.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]  # read by inspect.signature
         return over_all
 
     return decorate

@@ -21,8 +21,8 @@ import attrs
 import msgspec
 
 from .. import AccuserError
+from .._engine.interrupt import like_ctrl_c
 from .examining import Judged, examine
-from .interrupts import like_ctrl_c
 
 FOUND: Final = b"+"
 FAILED: Final = b"!"

@@ -71,8 +71,8 @@ class Alarm:
             async with trio.open_nursery() as nursery:
                 for _ in range(AT_A_TIME):
                     nursery.start_soon(self._work)
-        if left := self._receive.statistics().current_buffer_used:
-            self.dropped += left
+        left = self._receive.statistics().current_buffer_used
+        self.dropped += left
         if left or self._running.cancelled_caught:
             waiting = counted(left, "denunciation")
             self.say(f"at the end: {waiting} without the command for them, or it was killed", "red")

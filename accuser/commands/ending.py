@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import trio
 
-from .._explore.interrupts import like_ctrl_c
+from .._engine.interrupt import like_ctrl_c
 from .._unwrap import leaves_of, plain_errors
 
 T = TypeVar("T")

@@ -19,9 +19,9 @@ import pytest
 from click.testing import CliRunner
 
 from accuser import AccuserError, BinaryNotFound, SpawnFailed
+from accuser._engine.interrupt import like_ctrl_c
 from accuser._explore import workers
 from accuser._explore.examining import Judged, Result
-from accuser._explore.interrupts import like_ctrl_c
 from accuser._explore.reporting import summary
 from accuser._explore.results import RESULTS, NoResults, OtherSearch, Results
 from accuser._explore.searching import search

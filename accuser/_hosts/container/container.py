@@ -87,7 +87,7 @@ class Container(SharedTransport):
     _token: str = attrs.field(factory=lambda: secrets.token_hex(8), init=False)
 
     @property
-    def label(self) -> str:  # type: ignore[override]  # a name that is found out later
+    def label(self) -> str:  # type: ignore[override]  # read only: the name is made at the start
         """The container, in messages."""
         return f"container {self.name}" if self.name else f"a container of {self.plan.image}"
 

@@ -137,8 +137,8 @@ class Guardian:
     def forget(self, key: str) -> None:
         """Say that there is nothing to clear up any more. Does nothing the second time."""
         with self._lock:
-            self._flush()
-            if key in self._facts and not self._forget(key):
+            self._dropped.append(key)
+            if not self._flush():
                 self._end()
                 if self._facts:
                     # If it cannot be started now, the next thing to guard tries again.
@@ -157,23 +157,21 @@ class Guardian:
 
     def _tell(self, key: str, fact: bytes) -> None:
         with self._lock:
-            self._flush()
+            told = self._flush()
             self._facts[key] = fact
-            if not self._write(fact):
+            if not (told and self._write(fact)):
                 self._end()
                 self._start()
 
-    def _forget(self, key: str) -> bool:
-        return self._facts.pop(key, None) is None or self._write(f"forget {key}".encode())
-
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Tell what was dropped; whether all of that could be told."""
         records = []
         while self._dropped:
             key = self._dropped.popleft()
             if self._facts.pop(key, None) is not None:
                 records.append(f"forget {key}".encode())
-        for start in range(0, len(records), BATCH):
-            self._write(b"\0".join(records[start : start + BATCH]))
+        batches = [records[start : start + BATCH] for start in range(0, len(records), BATCH)]
+        return all(self._write(b"\0".join(batch)) for batch in batches)
 
     def _write(self, record: bytes) -> bool:
         if self._lifeline is None:
