@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
 from .._unwrap import plain_errors
@@ -28,11 +30,15 @@ def play(schedule: Schedule, executable: Executable | None = None) -> Outcome:
 
 def play_at(schedule: Schedule, executable: Executable | None, pace: Pace) -> Outcome:
     """The same at some pace."""
-    if executable is not None:
-        with plain_errors():
-            return trio.run(_play, schedule, executable, pace)
-    with determined(schedule.seed), plain_errors():
-        return trio.run(_play, schedule, None, pace, clock=virtual_clock())
+    # A Ctrl-C wherever the network happens to be would be a fault of one of its programs.
+    run = partial(
+        trio.run, _play, schedule, executable, pace, restrict_keyboard_interrupt_to_checkpoints=True
+    )
+    with plain_errors():
+        if executable is not None:
+            return run()
+        with determined(schedule.seed):
+            return run(clock=virtual_clock())
 
 
 async def _play(schedule: Schedule, executable: Executable | None, pace: Pace) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from accuser._explore import ending
 from accuser._explore.schedule import Bake, Cut, Down, Fault, Link, Pass, Start, Stop, Up, Vote
 from accuser.explore import Schedule, Watcher, draw, play
+from accuser.sandbox.accuser.denunciation import Denunciator, SeenBlock, Steps
 from tests.tools.explored_hash import hash_of
 
 TWINS = (Bake(), Bake(), Bake(back=1, flavour=1))
@@ -162,3 +164,18 @@ def test_a_node_fails_to_answer(what: str, decision: str) -> None:
     outcome = play(schedule)
     assert not outcome.violations
     assert outcome.decisions[decision] == 1
+
+
+def test_a_ctrl_c_comes_at_a_checkpoint_of_the_player_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    went_on: list[int] = []
+
+    def interrupted(self: Denunciator, seen: SeenBlock) -> Steps:
+        if not went_on:
+            signal.raise_signal(signal.SIGINT)
+        went_on.append(seen.level)
+        yield from ()
+
+    monkeypatch.setattr(Denunciator, "block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        play(Schedule(steps=TWINS))
+    assert went_on

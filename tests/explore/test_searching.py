@@ -215,7 +215,7 @@ def test_what_was_done_survives_a_signal(
         process.send_signal(signum)
         assert process.stderr is not None
         errors = process.stderr.read().decode()
-        assert process.wait() == status
+        assert process.wait() == status, errors
     assert "Traceback" not in errors
     assert "every daemon was stopped" in errors
     assert not any(map(lives, workers))
