@@ -284,5 +284,5 @@ _ADVICE: Final = {
     RunnerFault.FOLDER_REMOVED: "keep accuser-container-* out of what clears up there, or choose another "
     "place with TMPDIR; the next daemon gets a new container",
     RunnerFault.NO_FAULTS: "they need root on Linux: partitions and losses nft, "
-    "delays tc and a kernel with netem",
+    "delays tc and a kernel with netem or tap devices",
 }

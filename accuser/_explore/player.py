@@ -19,7 +19,7 @@ from . import making
 from .bakers import Living, Signed
 from .crowd import Crowd
 from .doors import Door
-from .drivers import AsProcess, InMemory
+from .drivers import AsProcess, Driver, InMemory
 from .outcome import Executable, Outcome, Pace
 from .schedule import (
     Again,
@@ -136,39 +136,42 @@ class Player:
 
     async def _open(self, index: int, watcher: Any) -> None:
         station = self.stations[watcher.node % len(self.stations)]
-        each = Watching(f"accuser{index + 1}", watcher, station, Door(lambda: station.handler))
-        self.watching.append(each)
+        name, door = f"accuser{index + 1}", Door(lambda: station.handler)
 
         def hear(said: Any, item: bytes) -> None:
             each.hear(said, item)
             self.transcript.event(each.name, item)
 
-        port = await self._listen(each, _PORT + index)
+        port = await self._listen(door, _PORT + index)
+        driver: Driver
         if self.executable is None:
-            each.driver = InMemory(each.name, watcher, port, self.network, self.nursery, self.clock, hear)
+            driver = InMemory(name, watcher, port, self.network, self.nursery, self.clock, hear)
         else:
             toolchain, path = self.executable.toolchain, self.executable.path
-            each.driver = AsProcess(
-                each.name,
+            driver = AsProcess(
+                name,
                 watcher,
                 port,
                 self.nursery,
                 toolchain,
                 path,
                 hear,
-                lambda: each.door.served,
+                lambda: door.served,
                 self.pace.patience,
             )
+        each = Watching(name, watcher, station, door, driver)
+        # Whoever is here is stopped at the end, also after a Ctrl-C in the midst of this.
+        self.watching.append(each)
         await self._begin(each)
 
-    async def _listen(self, each: Watching, port: int) -> int:
+    async def _listen(self, door: Door, port: int) -> int:
         if self.executable is None:
             listeners: Any = [self.network.listen("127.0.0.1", port, None, lambda connection: None)]
         else:
-            listeners = await trio.open_tcp_listeners(each.door.port, host="127.0.0.1")
+            listeners = await trio.open_tcp_listeners(door.port, host="127.0.0.1")
             port = listeners[0].socket.getsockname()[1]
-        each.door.port = port
-        await self.nursery.start(partial(each.door.serve, listeners))
+        door.port = port
+        await self.nursery.start(partial(door.serve, listeners))
         return port
 
     async def _begin(self, each: Watching) -> None:
@@ -287,7 +290,7 @@ class Player:
         station.start()
         for each in self.watching:
             if each.station is station:
-                await self._listen(each, each.door.port)
+                await self._listen(each.door, each.door.port)
         if self.executable is None:
             await trio.sleep(_PATIENCE)
         for each in self.watching:

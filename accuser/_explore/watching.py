@@ -47,6 +47,7 @@ class Watching:
     watcher: Watcher
     station: Station
     door: Door
+    driver: Driver
     complaints: list[str] = attrs.field(factory=list, init=False)
     decisions: Counter[str] = attrs.field(factory=Counter, init=False)
     heard: list[Said] = attrs.field(factory=list, init=False)
@@ -55,7 +56,6 @@ class Watching:
     """All that it has said to have injected: bytes, as hexadecimal digits, by their hash."""
     said: list[Said] = attrs.field(factory=list, init=False)
     """All that it ever said."""
-    driver: Driver = attrs.field(init=False)
     judge: Judge | None = attrs.field(default=None, init=False)
     runs: bool = attrs.field(default=False, init=False)
     """It was started, and nothing has happened since that may end it."""

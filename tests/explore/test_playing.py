@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from accuser._explore import ending
+from accuser._explore.player import Player
 from accuser._explore.schedule import Bake, Cut, Down, Fault, Link, Pass, Start, Stop, Up, Vote
 from accuser.explore import Schedule, Watcher, draw, play
 from accuser.sandbox.accuser.denunciation import Denunciator, SeenBlock, Steps
@@ -179,3 +181,16 @@ def test_a_ctrl_c_comes_at_a_checkpoint_of_the_player_alone(monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         play(Schedule(steps=TWINS))
     assert went_on
+
+
+@pytest.mark.parametrize("moment", ["_open", "_listen", "_begin", "_do", "_arrive", "look", "outcome"])
+def test_a_ctrl_c_at_any_moment_is_nothing_else(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = getattr(Player, moment)
+
+    def interrupted(self: Player, *args: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return original(self, *args)
+
+    monkeypatch.setattr(Player, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        play(Schedule(steps=TWINS))

@@ -77,25 +77,88 @@ async def test_a_partition_is_silent_and_heals(engine: TestEngine) -> None:
             assert not await hears(server, other, 1)
             await network.lose(other, server, 0.2)
             assert await hears(server, other, 10)
-            await delayed(network, server, other)
     assert network.name not in engine.run("network", "ls", "--format", "{{.Name}}").split()
 
 
-async def delayed(network: ContainerNetwork, server: Daemon, other: ContainerRunner) -> None:
-    """Delay what a container sends, or be told that this kernel cannot."""
-    await network.heal()
-    error, begun = None, time.monotonic()
-    try:
-        await network.delay(other, 0.3, jitter=0.01)
-    except RunnerError as refused:
-        error = refused
-    if error is not None:
-        assert error.reason is RunnerFault.NO_FAULTS
-        assert "the kernel has no netem (module sch_netem)" in error.detail
-    else:
-        assert await hears(server, other, 10)
-        assert time.monotonic() - begun >= 0.29
+async def time_to_hear(server: Daemon, other: ContainerRunner) -> float:
+    begun = time.monotonic()
+    assert await hears(server, other, 10)
+    return time.monotonic() - begun
+
+
+async def test_a_delay_is_waited_for_and_heals(engine: TestEngine) -> None:
+    async with open_network() as network, two_containers(network) as (server, other):
+        # One packet each to connect, and to end: what is delayed is what one of them sends.
+        await network.delay(other, 0.4, jitter=0.1)
+        assert await time_to_hear(server, other) >= 0.3
+        await network.delay(other, 0.8)
+        assert await time_to_hear(server, other) >= 0.8
+        await network.delay(server, 0.4)
+        assert await time_to_hear(server, other) >= 1.2
+        await network.delay(other, 0)
+        await network.lose(server, other, 1)
+        assert not await hears(server, other, 1)
         await network.heal()
+        assert await hears(server, other, 10)
+        await network.heal()
+        # Without a delay left, nothing is there that could hold packets back.
+        for place in (server, other):
+            assert await devices(place) == {"lo", "eth0"}
+
+
+async def devices(place: Daemon | ContainerRunner) -> set[str]:
+    runner = place if isinstance(place, ContainerRunner) else place.runner
+    assert isinstance(runner, ContainerRunner)
+    return set((await runner.run(("ls", "/sys/class/net"), name="ls", color="")).split())
+
+
+TC = """\
+#!/bin/sh
+echo "$@" >> {log}
+case $* in *netem*) {netem} ;; esac
+"""
+UNKNOWN = "echo 'Error: Specified qdisc kind is unknown.' >&2; exit 2"
+
+
+def says_of_netem(folder: Path, monkeypatch: pytest.MonkeyPatch, netem: str) -> Path:
+    """Have another ``tc``, which knows netem or does not. Returns where it writes what it is asked for."""
+    log = folder / "asked"
+    (folder / "tc").write_text(TC.format(log=log, netem=netem))
+    (folder / "tc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return log
+
+
+async def test_netem_delays_where_the_kernel_has_it(
+    engine: TestEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with open_network() as network, two_containers(network) as (_, other):
+        log = says_of_netem(tmp_path, monkeypatch, "exit 0")
+        await network.delay(other, 0.2)
+        await network.delay(other, 0.3, jitter=0.05)
+        await network.heal()
+        await network.heal()
+        assert await devices(other) == {"lo", "eth0"}
+    netem = "qdisc replace dev eth0 root netem limit 10000 delay"
+    expected = [f"{netem} 200.000ms", f"{netem} 300.000ms 50.000ms", "qdisc del dev eth0 root"]
+    assert log.read_text().splitlines() == expected
+
+
+async def test_a_kernel_that_can_delay_in_no_way_is_named(
+    engine: TestEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with open_network() as network, two_containers(network) as (server, other):
+        says_of_netem(tmp_path, monkeypatch, UNKNOWN)
+        (tmp_path / "delay_main.py").write_text("raise SystemExit('no /dev/net/tun')")
+        monkeypatch.setattr("accuser._hosts.container.network._SCRIPTS", tmp_path)
+        with pytest.raises(RunnerError, match=r"no netem .*unknown.*, and no tap device.*/tun") as caught:
+            await network.delay(other, 0.2)
+        assert caught.value.reason is RunnerFault.NO_FAULTS
+        says_of_netem(tmp_path, monkeypatch, "echo 'Error: Operation not permitted' >&2; exit 2")
+        with pytest.raises(RunnerError, match=r"tc: Error: Operation not permitted$") as caught:
+            await network.delay(other, 0.2)
+        assert caught.value.reason is RunnerFault.NO_FAULTS
+        assert await hears(server, other, 10)
 
 
 async def test_what_the_machine_cannot_do_is_named(

@@ -1,7 +1,8 @@
 """Networks for containers alone, and faults in them: partitions, losses, delays.
 
 Faults are rules in the network namespaces of containers, made from this machine: by ``nft`` and ``tc``, as
-root. Nothing is needed in the images. A partition is silent in both directions, as a broken line is.
+root. Nothing is needed in the images. A partition is silent in both directions, as a broken line is. Delays
+are netem's, or, where the kernel has none, those of a small program that ``tc`` redirects to: `delay_main`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from ..._errors import RunnerError
 from ..._report import RunnerFault
 from ..owner.child import Child, spawn
 from .container import Container
+from .delay_main import HELD, TAP
 from .engine import LABEL, Engine, EngineName, meaning, owner
 from .runner import ContainerRunner
 
@@ -31,6 +34,10 @@ CLOSE: Final = 20.0
 _MILLION: Final = 1_000_000
 DEVICE: Final = "eth0"
 """The device of a container that is on one network, as both engines call it."""
+_REDIRECT: Final = f"""\
+qdisc add dev {DEVICE} clsact
+filter add dev {DEVICE} egress protocol all u32 match u32 0 0 action mirred egress redirect dev {TAP}
+"""
 
 
 @attrs.define(eq=False)
@@ -49,7 +56,8 @@ class ContainerNetwork:
     _lifeline: Child | None = attrs.field(default=None, init=False)
     _lost: dict[tuple[Container, Container], float] = attrs.field(factory=dict, init=False)
     """Which share is lost of what the second one gets from the first."""
-    _delayed: set[Container] = attrs.field(factory=set, init=False)
+    _delayed: dict[Container, Child | None] = attrs.field(factory=dict, init=False)
+    """What delays; None for netem, which is in the kernel."""
 
     async def partition(self, one: Any, other: Any) -> None:
         """Let nothing pass between the containers of two daemons, in both directions, and tell neither.
@@ -89,24 +97,62 @@ class ContainerNetwork:
     async def delay(self, one: Any, seconds: float, *, jitter: float = 0.0) -> None:
         """Let everything that a daemon's container sends arrive later.
 
+        A packet may overtake another one by the jitter. A few thousand are held at once; more are lost.
+
         Args:
             one: a daemon, or a `ContainerRunner`.
             seconds: how much later; 0 for not at all.
             jitter: how much more or less than that, at random, in seconds.
 
-        Raises what `partition` raises; the kernel needs ``sch_netem``.
+        Raises what `partition` raises; the kernel needs ``sch_netem``, or tap devices and ``act_mirred``.
         """
         if seconds < 0 or not 0 <= jitter <= seconds:
             raise ValueError(f"a delay is not negative, and jitter less: not {seconds} and {jitter}")
         container = self._container(one)
-        if seconds:
-            times = (f"{seconds * 1000:.3f}ms", *((f"{jitter * 1000:.3f}ms",) if jitter else ()))
-            words = ("qdisc", "replace", "dev", DEVICE, "root", "netem", "delay", *times)
+        _check_means(container, "tc")
+        if not seconds or self._delayed.get(container) is not None:
+            await self._undelay(container)
+        if not seconds:
+            return
+        times = (f"{seconds * 1000:.3f}ms", *((f"{jitter * 1000:.3f}ms",) if jitter else ()))
+        words = ("qdisc", "replace", "dev", DEVICE, "root", "netem", "limit", str(HELD), "delay", *times)
+        try:
             await self._inside(container, "tc", words)
-            self._delayed.add(container)
-        elif container in self._delayed:
-            await self._inside(container, "tc", ("qdisc", "del", "dev", DEVICE, "root"))
-            self._delayed.discard(container)
+        except RunnerError as error:
+            if "unknown" not in error.detail:
+                raise
+            await self._relay(container, seconds, jitter, error.detail)
+        else:
+            self._delayed[container] = None
+
+    async def _relay(self, container: Container, seconds: float, jitter: float, no_netem: str) -> None:
+        """Delay by a program of ours."""
+        python = (sys.executable, "-I", "-S", str(_SCRIPTS / "delay_main.py"))
+        command = await self._within(container, (*python, DEVICE, str(seconds), str(jitter)))
+        relay = await spawn(command, os.environ)
+        try:
+            if not await relay.stdout.receive_some():
+                detail = f"no netem ({no_netem}), and no tap device instead: {await _rest_of(relay)}"
+                raise RunnerError(container.label, RunnerFault.NO_FAULTS, detail)
+            await self._inside(container, "tc", ("-batch", "-"), _REDIRECT)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await relay.aclose()  # noqa: ASYNC102 - it is killed, which is bounded
+            raise
+        self._delayed[container] = relay
+
+    async def _undelay(self, container: Container) -> None:
+        """End the delay of a container, if it has one. What is held back goes on at once."""
+        if container not in self._delayed:
+            return
+        relay = self._delayed.pop(container)
+        kind = "root" if relay is None else "clsact"
+        try:
+            if container.alive:
+                await self._inside(container, "tc", ("qdisc", "del", "dev", DEVICE, kind))
+        finally:
+            if relay is not None:
+                await _end(relay)
 
     async def heal(self) -> None:
         """End every partition, loss and delay. Raises what `partition` raises."""
@@ -115,10 +161,8 @@ class ContainerNetwork:
         for container in changed:
             if container.alive:
                 await self._apply(container)
-        while self._delayed:
-            container = self._delayed.pop()
-            if container.alive:
-                await self._inside(container, "tc", ("qdisc", "del", "dev", DEVICE, "root"))
+        for container in tuple(self._delayed):
+            await self._undelay(container)
 
     def _container(self, place: Any) -> Container:
         runner = getattr(place, "runner", place)
@@ -149,18 +193,20 @@ class ContainerNetwork:
     ) -> None:
         """Run a program of this machine in the network namespace of a container."""
         _check_means(container, program)
-        assert container.engine is not None
-        form = ("inspect", "--type", "container", "--format", "{{.State.Pid}}", container.name)
-        pid = await container.engine.ask(*form)
-        command = ("nsenter", "--target", pid, "--net", program, *words)
+        command = await self._within(container, (program, *words))
         done = await trio.run_process(
             command, stdin=script.encode(), capture_stdout=True, capture_stderr=True, check=False
         )
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip()
-            if "netem" in words and "unknown" in said:
-                said = f"the kernel has no netem (module sch_netem): {said}"
             raise RunnerError(container.label, RunnerFault.NO_FAULTS, f"{program}: {said}")
+
+    async def _within(self, container: Container, command: tuple[str, ...]) -> tuple[str, ...]:
+        """The words that run a command of this machine in the network namespace of a container."""
+        assert container.engine is not None
+        form = ("inspect", "--type", "container", "--format", "{{.State.Pid}}", container.name)
+        pid = await container.engine.ask(*form)
+        return ("nsenter", "--target", pid, "--net", *command)
 
     # Its life.
 
@@ -188,15 +234,23 @@ class ContainerNetwork:
     async def __aexit__(self, *_: object) -> None:
         lifeline, self._lifeline = self._lifeline, None
         self._lost.clear()
+        # Containers on it have ended, and their devices with them: nothing is left to be undone there.
+        relays = [relay for relay in self._delayed.values() if relay is not None]
         self._delayed.clear()
-        if lifeline is None:
-            return
-        with trio.CancelScope(shield=True):
-            with contextlib.suppress(OSError):
-                lifeline.end_input()
-            with trio.move_on_after(CLOSE):
-                await lifeline.wait_exited()
-            await lifeline.aclose()
+        for relay in relays:
+            await _end(relay)
+        if lifeline is not None:
+            await _end(lifeline)
+
+
+async def _end(child: Child) -> None:
+    """End what lives by its standard input. Cancelling waits for that."""
+    with trio.CancelScope(shield=True):
+        with contextlib.suppress(OSError):
+            child.end_input()
+        with trio.move_on_after(CLOSE):
+            await child.wait_exited()
+        await child.aclose()
 
 
 async def _rest_of(child: Child) -> str:
