@@ -17,6 +17,7 @@ import trio
 from accuser.commands import cli
 from accuser.scenarios import SCENARIOS
 from tests.support.independent import operation_hash
+from tests.support.proc import children_of
 
 
 async def accuser(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -142,9 +143,8 @@ async def test_a_signal_stops_everything(signum: signal.Signals, status: int, te
 
 def _descendants(pid: int) -> list[int]:
     found = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, file.read_text().split()):
-            found += [child, *_descendants(child)]
+    for child in children_of(pid):
+        found += [child, *_descendants(child)]
     return found
 
 

@@ -28,6 +28,7 @@ from accuser._explore.searching import search
 from accuser._explore.workers import Workers
 from accuser._hosts.proc import read_stat
 from accuser.commands import cli
+from tests.support.proc import children_of
 
 ACCUSER = (sys.executable, "-m", "accuser", "explore")
 FIRST = 716
@@ -271,8 +272,7 @@ def searching(folder: Path, jobs: int) -> Iterator[tuple[subprocess.Popen[bytes]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         path = folder / RESULTS
         until(lambda: path.exists() and path.read_bytes().count(b"\n") > 2)
-        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
-            found = [int(word) for word in file.read().split()]
+        found = children_of(process.pid)
         assert len(found) == (0 if jobs == 1 else jobs)
         yield process, found
 

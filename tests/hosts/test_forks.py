@@ -22,7 +22,7 @@ from accuser._hosts.owner.forks import VARIABLE, forks
 from accuser.testing import ScriptedDaemon
 
 from ..support.forked import FORMS, scripts_are
-from ..support.proc import descriptors, state_of, wait_for_end
+from ..support.proc import children_of, descriptors, state_of, wait_for_end
 from ..support.scripts import FOLLOWS_SIGTERM
 
 pytestmark = pytest.mark.skipif(
@@ -49,10 +49,6 @@ def facts(pid: int, name: str) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def children_of(pid: int | None) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 async def test_a_program_is_a_child_of_this_process_and_leads_a_group() -> None:
     async with running_node() as (node, pid):
         assert forks.pid is not None
@@ -60,6 +56,7 @@ async def test_a_program_is_a_child_of_this_process_and_leads_a_group() -> None:
         assert status["PPid"] == str(os.getpid())
         assert status["Threads"] == "1"
         assert os.getpgid(pid) == pid != os.getpgid(forks.pid)
+        assert forks.pid is not None
         assert children_of(forks.pid) == []
         await node.terminate()
         assert node.exit_status == 127

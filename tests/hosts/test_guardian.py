@@ -28,6 +28,7 @@ from accuser._hosts.owner.guardian_main import (
 from accuser._hosts.owner.workspace import Workspace
 from accuser.testing import ScriptedDaemon
 from tests.support.guardians import NEVER, lives, watched
+from tests.support.proc import descriptors
 from tests.support.scripts import FOLLOWS_SIGTERM
 
 ROOT = Path(__file__).parent.parent.parent
@@ -378,7 +379,8 @@ async def end_guardian() -> None:
 async def test_no_daemon_has_the_lifeline(tmp_path: Path) -> None:
     async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         ours = os.readlink(f"/proc/self/fd/{guardian.lifeline}")
-        theirs = {os.readlink(link) for link in Path(f"/proc/{accuser.pid}/fd").iterdir()}
+        assert accuser.pid is not None
+        theirs = {target for _, target in descriptors(accuser.pid)}
         assert ours.startswith("pipe:")
         assert ours not in theirs
         assert guardian.lifeline is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from accuser import SANDBOX, Protocol, RunnerConfigError, ScenarioFailed, SSHRun
 from accuser.commands import cli
 from accuser.scenarios import double_baking_remote
 from tests.support.kept import remove_kept
+from tests.support.proc import command_of
 from tests.support.sshd import SSHD, Server, serve
 
 NEEDS_SSHD = pytest.mark.skipif(SSHD is None, reason="no OpenSSH server is installed")
@@ -116,8 +118,10 @@ async def test_double_baking_with_its_nodes_elsewhere(server: Server, runner: SS
     there: dict[str, list[str]] = {}
 
     def look(step: str) -> None:
-        programs = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in server.processes()]
-        there[step] = [word.decode() for words in programs for word in words if b"mavkit-" in word]
+        there[step] = []
+        for pid in server.processes():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                there[step] += [word for word in command_of(pid) if "mavkit-" in word]
 
     result = await double_baking_remote(SANDBOX, Protocol.ATLAS, runner=runner, report=look)
     assert (result.protocol, result.included.level) == ("001-PtAtLas", 5)

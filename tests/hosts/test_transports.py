@@ -13,9 +13,8 @@ import trio
 
 from accuser import DaemonExited, RunnerError, RunnerFault, Transport, TransportRunner
 from accuser.testing import ScriptedDaemon
-from tests.support.proc import command_of, parent_of, wait_for_exit
+from tests.support.proc import children_of, command_of, parent_of, wait_for_exit
 from tests.support.scripts import FOLLOWS_SIGTERM
-from tests.support.sshd import children_of
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare: install util-linux"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 from pathlib import Path
@@ -49,14 +50,20 @@ def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
 def children() -> list[int]:
     """The processes that this one has started, zombies included, without the guardian and the
     server that forks."""
+    return [pid for pid in children_of(os.getpid()) if pid not in (guardian.pid, forks.pid)]
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started itself, zombies included."""
     pids: list[int] = []
-    for file in Path("/proc/self/task").glob("*/children"):
-        pids += map(int, file.read_text().split())
-    return [pid for pid in pids if pid not in (guardian.pid, forks.pid)]
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            pids += map(int, file.read_text().split())
+    return pids
 
 
 def command_of(pid: int) -> list[str]:
-    """The words of a process's command line."""
+    """The words of a process's command line; none for a zombie."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
 
 

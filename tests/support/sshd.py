@@ -17,7 +17,7 @@ import attrs
 
 from accuser import SSHRunner
 from accuser._hosts.owner.ports import reserve_port
-from tests.support.proc import wait_for_exit
+from tests.support.proc import children_of, wait_for_exit
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 PRIVILEGE_SEPARATION = Path("/run/sshd")
@@ -85,12 +85,6 @@ class Server:
     def connections(self) -> int:
         """How many logins there have been."""
         return (self.folder / "log").read_text().count("Accepted publickey")
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started itself."""
-    files = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in files for child in file.read_text().split()]
 
 
 def _keygen(path: Path) -> str:
