@@ -4,6 +4,8 @@ Invariants:
 1. `current` is the session that all questions are about; it is replaced without a checkpoint after the end
    of the one before, so that whoever hears of an end finds the next session here.
 2. A session object exists before it runs, so that its events can already be waited for.
+3. What follows an end (leaving the place it ran in, removing the directory) is over before the next run
+   begins, though the next session may be claimed before.
 """
 
 from __future__ import annotations
@@ -88,6 +90,8 @@ class Sessions:
     _revived: Session | None = attrs.field(default=None, init=False)
     """The session that a restart began where none ran."""
     _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
+    _left: trio.Event | None = attrs.field(default=None, init=False)
+    """Set when the last run has left nothing to be done; None before the first one."""
 
     def __attrs_post_init__(self) -> None:
         self.current = self._new()
@@ -114,22 +118,43 @@ class Sessions:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the session that was claimed, and those that follow."""
         recording = None if self.in_block else self.settings.recording
-        with failure_told(recording):
-            await self._run_to_the_end(task_status)
+        left = trio.Event()
+        before, self._left = self._left, left
+        try:
+            if before is not None:
+                # Bounded by what leaving a place takes, which a cancellation does not hurry.
+                with trio.CancelScope(shield=True):
+                    await before.wait()
+            with failure_told(recording):
+                await self._run_to_the_end(task_status)
+        finally:
+            left.set()
 
     async def _run_to_the_end(self, task_status: trio.TaskStatus[None]) -> None:
+        last = None
         try:
             async with self.settings.host.connected():
                 try:
                     await self._run_all(task_status)
                 finally:
+                    last = self._end()
                     with trio.CancelScope(shield=True):
-                        await self._discard()
+                        await self._discard(last)
         finally:
-            self.current.end()
-            self.drop_following()
+            if last is None:
+                self._end()
             if self._pipe_workspace not in (None, self.settings.workspace):
                 self._pipe_workspace.remove()
+
+    def _end(self) -> Session:
+        """End the last session of a run, if it has not ended; return it.
+
+        Before any checkpoint: after its end the next session may be claimed, which is then the current one.
+        """
+        last = self.current
+        last.end()
+        self.drop_following()
+        return last
 
     async def _run_all(self, task_status: trio.TaskStatus[None]) -> None:
         policy = self.settings.policy
@@ -233,11 +258,11 @@ class Sessions:
             stop_grace=ours.stop_grace,
         )
 
-    async def _discard(self) -> None:
+    async def _discard(self, last: Session) -> None:
         # Unless the next run needs it, or a block may still want to look at it.
         ours = self.settings
         if not ours.program.keeps_directory and not self.in_block:
-            if self.current.ended_with_error(self.may_exit):
+            if last.ended_with_error(self.may_exit):
                 ours.workspace.keep()
             await ours.host.discard(ours.workspace)
 

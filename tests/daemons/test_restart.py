@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from accuser import (
     Accuser,
@@ -16,6 +19,7 @@ from accuser import (
     Protocol,
     TerminatedBeforeEvent,
 )
+from accuser._hosts.local.machine import ThisMachine
 from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
 from tests.support.scripts import FOLLOWS_SIGTERM
@@ -159,3 +163,41 @@ async def test_an_exit_just_before_the_end_of_the_block_is_not_swallowed(tmp_pat
             os.waitid(os.P_PID, accuser.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - nobody may notice
     assert caught.value.status == -signal.SIGKILL
     remove_kept(caught.value)
+
+
+@asynccontextmanager
+async def left_slowly(leaves: trio.Event, may_leave: trio.Event) -> AsyncGenerator[None]:
+    """A connection whose end takes its time, as that of a container."""
+    yield
+    leaves.set()
+    with trio.CancelScope(shield=True):
+        await may_leave.wait()
+
+
+@pytest.mark.parametrize("way", ["restart", "run"])
+async def test_the_next_run_waits_until_the_place_is_left(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves, may_leave = trio.Event(), trio.Event()
+    monkeypatch.setattr(ThisMachine, "connected", lambda _: left_slowly(leaves, may_leave))
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
+    async with trio.open_nursery() as nursery:
+        accuser = await Accuser.init(nursery, Protocol.BOREAS, NO_NODE, path=path)
+        await accuser.terminate()
+
+        async def again() -> None:
+            if way == "run":
+                await nursery.start(accuser.run)
+                await accuser.wait_for_ready()
+            else:
+                await accuser.restart()
+
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(again)
+            await leaves.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            assert (accuser.state, accuser.pid) == ("starting", None)
+            may_leave.set()
+        assert accuser.state == "running"
+        assert accuser.base_dir.is_dir()
+        await accuser.terminate()

@@ -1,7 +1,7 @@
 """Run every scenario by an image: it passes, its recording equals that of processes, and its twin fails.
 
 ``python -m tests.tools.image_scenarios [NAME ...] [--all-protocols]``, which the session ``images`` of the
-noxfile runs. The exit status is 1 if one did not.
+noxfile runs, as every change does. The exit status is 1 if one did not.
 """
 
 from __future__ import annotations
@@ -9,29 +9,37 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
 import trio
+from trio.testing import MockClock
 
 from accuser import (
     SANDBOX,
     AccuserError,
     CompareRules,
     ContainerRunner,
+    EventTimeout,
     Protocol,
     Recording,
+    ScenarioFailed,
     Toolchain,
+    UnexpectedEvent,
     compare,
     open_client,
     open_network,
     open_node,
+    open_sandbox,
 )
 from accuser.scenarios import NODE_ARGUMENTS, SCENARIOS, Scenario, double_baking
 from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, variables_of
@@ -39,6 +47,9 @@ from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, var
 FORKS: Final = "ACCUSER_SANDBOX_FORKS"
 RECORDINGS: Final = 3
 """At most, of both: what two runs of processes may differ in is no fault of containers."""
+AS_TWINS_FAIL: Final = (EventTimeout, ScenarioFailed, UnexpectedEvent)
+AT_ONCE: Final = 8
+"""Twins that run at the same time."""
 
 
 def by_processes(run: Callable[[], Awaitable[object]]) -> None:
@@ -57,22 +68,71 @@ def by_processes(run: Callable[[], Awaitable[object]]) -> None:
         del os.environ[FORKS]
 
 
+def by_tasks(run: Callable[..., Awaitable[object]]) -> None:
+    """Run with programs that are tasks of this process, in virtual time."""
+
+    async def in_memory() -> None:
+        async with open_sandbox() as sandbox:
+            await run(sandbox.toolchain)
+
+    trio.run(in_memory, clock=MockClock(autojump_threshold=0))
+
+
 def by_image(scenario: Scenario, protocol: Protocol, **options: Any) -> None:
-    """Run it in containers; nodes that are to be elsewhere are in one of their own."""
-    toolchain = Toolchain.image(IMAGE, pull="never")
-    places = [toolchain.host]
-    if scenario.needs_runner:
-        places.append(ContainerRunner(IMAGE, pull="never"))
-        options["runner"] = places[-1]
+    """Run it in a container; nodes that are to be elsewhere are in one of their own."""
+    with places() as (toolchain, elsewhere):
+        trio.run(partial(scenario.run, toolchain, protocol, **elsewhere_of(scenario, elsewhere), **options))
+
+
+@contextmanager
+def places() -> Iterator[tuple[Toolchain, ContainerRunner]]:
+    """The image as a toolchain, and a second container; both are removed with all that is kept there."""
+    toolchain, elsewhere = Toolchain.image(IMAGE, pull="never"), ContainerRunner(IMAGE, pull="never")
     try:
-        trio.run(partial(scenario.run, toolchain, protocol, **options))
+        yield toolchain, elsewhere
     finally:
-        for place in places:
+        for place in (toolchain.host, elsewhere):
             assert isinstance(place, ContainerRunner)
             place.remove()
             # What a twin keeps.
             shutil.rmtree(place.folder().parent, ignore_errors=True)
             place.remove()
+
+
+def elsewhere_of(scenario: Scenario, elsewhere: ContainerRunner) -> dict[str, Any]:
+    """The options of a scenario about another machine."""
+    return {"runner": elsewhere} if scenario.needs_runner else {}
+
+
+def twins_that_pass(scenarios: Mapping[str, Scenario], protocol: Protocol) -> list[str]:
+    """Run the twins at the same time, in one container: most of them wait for what does not come.
+
+    Returns the names of those that pass, or fail by something else than what they lack.
+    """
+    passed: list[str] = []
+
+    async def run(name: str, toolchain: Toolchain, elsewhere: ContainerRunner) -> None:
+        scenario = scenarios[name]
+        try:
+            async with places_of_twins:
+                options = elsewhere_of(scenario, elsewhere)
+                await scenario.run(toolchain, protocol, twin=True, **options)
+        except AS_TWINS_FAIL:
+            return
+        except AccuserError as error:
+            passed.append(f"{name} (fails by {type(error).__name__}: {error})")
+        else:
+            passed.append(name)
+
+    async def all_of_them(toolchain: Toolchain, elsewhere: ContainerRunner) -> None:
+        async with trio.open_nursery() as nursery:
+            for name in scenarios:
+                nursery.start_soon(run, name, toolchain, elsewhere)
+
+    places_of_twins = trio.CapacityLimiter(AT_ONCE)
+    with places() as (toolchain, elsewhere):
+        trio.run(all_of_them, toolchain, elsewhere)
+    return passed
 
 
 def different(here: Path, there: Path) -> list[str]:
@@ -88,34 +148,38 @@ def different(here: Path, there: Path) -> list[str]:
 def faults(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
     """What is wrong with a scenario by an image; nothing, if all is well."""
     found = []
+    here, there = folder / "tasks.jsonl", folder / "image.jsonl"
+    run = double_baking if scenario.needs_runner else scenario.run
+    try:
+        by_image(scenario, protocol, record=Recording(there))
+    except AccuserError as error:
+        return ["".join(["it fails:\n", *traceback.format_exception(error)])]
+    # Recordings of tasks and of processes are equal, which other tests see, and tasks take no time.
+    by_tasks(partial(run, protocol=protocol, record=Recording(here)))
+    if different(here, there):
+        found += unlike_processes(scenario, protocol, folder)
+    return found
+
+
+def unlike_processes(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
+    """What recordings by an image and of processes differ in, if none is like another one."""
     run = double_baking if scenario.needs_runner else scenario.run
     differences: list[str] = []
     for number in range(RECORDINGS):
         here, there = folder / f"processes{number}.jsonl", folder / f"image{number}.jsonl"
         by_processes(partial(run, SANDBOX, protocol, record=Recording(here)))
-        try:
-            by_image(scenario, protocol, record=Recording(there))
-        except AccuserError as error:
-            return [f"it fails: {type(error).__name__}: {error}"]
+        by_image(scenario, protocol, record=Recording(there))
         compared = [different(folder / f"processes{other}.jsonl", there) for other in range(number + 1)]
         if [] in compared:
-            break
+            return []
         differences = compared[-1]
         print(f"  {number + 1}. recording: {differences[:3]}", flush=True)
-    else:
-        runs = [folder / f"processes{number}.jsonl" for number in range(RECORDINGS)]
-        if all(different(one, other) for one, other in combinations(runs, 2)):
-            # Of what goes by the real time no two runs are the same.
-            print("  no two recordings of processes are equal, either", flush=True)
-        else:
-            found.append("\n  ".join(["its recording differs:", *differences[:20]]))
-    try:
-        by_image(scenario, protocol, twin=True)
-    except AccuserError:
-        pass
-    else:
-        found.append("its twin passes")
-    return found
+    runs = [folder / f"processes{number}.jsonl" for number in range(RECORDINGS)]
+    if all(different(one, other) for one, other in combinations(runs, 2)):
+        # Of what goes by the real time no two runs are the same.
+        print("  no two recordings of processes are equal, either", flush=True)
+        return []
+    return ["\n  ".join(["its recording differs:", *differences[:20]])]
 
 
 async def partitioned() -> None:
@@ -145,32 +209,60 @@ async def partitioned() -> None:
             toolchain.host.remove()
 
 
-def main(names: list[str], protocols: list[Protocol]) -> int:
-    """Run these scenarios; say what is wrong."""
+def wanted(names: list[str], protocol: Protocol) -> dict[str, Scenario]:
+    """The scenarios of these names, or all, that a protocol knows."""
+    chosen = {name: SCENARIOS[name] for name in names or SCENARIOS}
+    return {name: scenario for name, scenario in chosen.items() if protocol in scenario.protocols}
+
+
+def passing(names: list[str], protocols: list[Protocol]) -> int:
+    """Run these scenarios; say what is wrong, and return how much."""
     wrong = 0
+    for protocol in protocols:
+        for name, scenario in wanted(names, protocol).items():
+            begun = time.perf_counter()
+            with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
+                said = faults(scenario, protocol, Path(folder))
+            wrong += len(said)
+            seconds = time.perf_counter() - begun
+            print(f"{name}, {protocol.tag}: {'; '.join(said) or 'well'}, {seconds:.0f} s", flush=True)
+    return wrong
+
+
+def twins(names: list[str], protocols: list[Protocol]) -> int:
+    """Run their twins; say which pass, and return how many."""
+    wrong = 0
+    for protocol in protocols:
+        passed = twins_that_pass(wanted(names, protocol), protocol)
+        wrong += len(passed)
+        print(f"twins that pass, {protocol.tag}: {', '.join(passed) or 'none'}", flush=True)
+    return wrong
+
+
+def main(given: argparse.Namespace) -> int:
+    """Run what the command line asks for; return the exit status."""
+    protocols = list(Protocol) if given.all_protocols else [Protocol.BOREAS]
+    if given.twins:
+        return 1 if twins(given.names, protocols) else 0
     with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
         if found.startswith(NEEDS_ENGINE):
             print(found)
-            return 1
+            return 0 if given.if_possible else 1
         os.environ.update(variables_of(Path(found)))
-        if not names:
-            trio.run(partitioned)
-            print("a partition of two nodes: well", flush=True)
-        for name in names or SCENARIOS:
-            scenario = SCENARIOS[name]
-            for protocol in [one for one in protocols if one in scenario.protocols]:
-                begun = time.perf_counter()
-                with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
-                    said = faults(scenario, protocol, Path(folder))
-                wrong += len(said)
-                seconds = time.perf_counter() - begun
-                print(f"{name}, {protocol.tag}: {'; '.join(said) or 'well'}, {seconds:.0f} s", flush=True)
-    return 1 if wrong else 0
+        # In a process of their own, at the same time: they wait more than they compute.
+        command = [sys.executable, "-m", __spec__.name, "--twins", *sys.argv[1:]]
+        with subprocess.Popen(command) as of_twins:
+            if not given.names:
+                trio.run(partitioned)
+                print("a partition of two nodes: well", flush=True)
+            wrong = passing(given.names, protocols)
+        return 1 if wrong or of_twins.returncode else 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", choices=[*SCENARIOS, []])
     parser.add_argument("--all-protocols", action="store_true")
-    given = parser.parse_args()
-    sys.exit(main(given.names, list(Protocol) if given.all_protocols else [Protocol.BOREAS]))
+    parser.add_argument("--if-possible", action="store_true", help="be content where no engine can run them")
+    parser.add_argument("--twins", action="store_true", help="the twins alone, by the configured engine")
+    sys.exit(main(parser.parse_args()))
