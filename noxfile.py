@@ -17,6 +17,8 @@ nox.options.error_on_missing_interpreters = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 # Tests wait more than they compute, so two processors take four of them.
 PARALLEL = ["-n", "4", "--dist", "worksteal"]
+# Some container images forbid bytecode. Then each of hundreds of programs would compile what it imports.
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 ARCHIVES = ["whl", "tar.gz"]
 EXTRAS = ["none", "sandbox", "cli", "sandbox,cli", "metrics", "explore", "pytest"]
 
@@ -32,7 +34,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite in four processes at once; arguments replace that and go to pytest."""
     session.install("-q", ".[sandbox,cli,metrics]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("pytest", *(session.posargs or PARALLEL))
+    session.run("pytest", *(session.posargs or PARALLEL), env=COMPILED)
 
 
 # The same with each Python that the package declares: `tests-3.11`, `tests-3.12`, ...
