@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import trio
 
 from accuser import (
     Accuser,
@@ -104,6 +105,26 @@ async def test_a_delay_is_waited_for_and_heals(engine: TestEngine) -> None:
         # Without a delay left, nothing is there that could hold packets back.
         for place in (server, other):
             assert await devices(place) == {"lo", "eth0"}
+
+
+async def test_a_container_that_is_started_anew_has_no_faults(engine: TestEngine) -> None:
+    async with open_network() as network, two_containers(network) as (server, other):
+        first = other.container
+        await network.delay(other, 0.4)
+        await network.partition(server, other)
+        engine.run("rm", "--force", first)
+        with trio.fail_after(60):
+            while other.container == first:  # noqa: ASYNC110 - a command may fail before the end is known
+                with suppress(RunnerError):
+                    await other.run(("true",), name="true", color="")
+        # What was said before is forgotten, by whoever stayed as well.
+        await network.lose(server, other, 0)
+        assert await hears(server, other, 10)
+        await network.delay(other, 0.6)
+        assert await time_to_hear(server, other) >= 0.6
+        await network.heal()
+        assert await hears(server, other, 10)
+        assert await devices(other) == {"lo", "eth0"}
 
 
 async def devices(place: Daemon | ContainerRunner) -> set[str]:

@@ -68,6 +68,8 @@ class Container(SharedTransport):
     """Those that are to be published; filled before the container is opened."""
     name: str = attrs.field(default="", init=False)
     """Of the present container, or the last one."""
+    starts: int = attrs.field(default=0, init=False)
+    """How many containers there were, the present one included."""
     facts: Facts = attrs.field(default=Facts(None, False, ()), init=False)
     known: Image | None = attrs.field(default=None, init=False)
     """The image, once it was asked for."""
@@ -249,6 +251,7 @@ class Container(SharedTransport):
             os.environ,
             patient=True,
         )
+        self.starts += 1
         self._reports = Reports(self._lifeline.stdout, self._token)
         try:
             await self._read_facts(self._reports)

@@ -54,10 +54,10 @@ class ContainerNetwork:
     """Its name, for `ContainerRunner`."""
     _engine: Engine | None = attrs.field(default=None, init=False)
     _lifeline: Child | None = attrs.field(default=None, init=False)
-    _lost: dict[tuple[Container, Container], float] = attrs.field(factory=dict, init=False)
-    """Which share is lost of what the second one gets from the first."""
-    _delayed: dict[Container, Child | None] = attrs.field(factory=dict, init=False)
-    """What delays; None for netem, which is in the kernel."""
+    _lost: dict[tuple[Container, Container], tuple[float, int, int]] = attrs.field(factory=dict, init=False)
+    """Which share is lost of what the second one gets from the first, and in which starts of both."""
+    _delayed: dict[Container, tuple[Child | None, int]] = attrs.field(factory=dict, init=False)
+    """What delays, None for netem, which is in the kernel; and in which start."""
 
     async def partition(self, one: Any, other: Any) -> None:
         """Let nothing pass between the containers of two daemons, in both directions, and tell neither.
@@ -90,7 +90,8 @@ class ContainerNetwork:
             raise ValueError(f"both are in {here.label}: nothing of what they say crosses the network")
         for container in (here, there):
             _check_means(container, "nft")
-        self._lost[here, there] = self._lost[there, here] = share
+        self._lost[here, there] = (share, here.starts, there.starts)
+        self._lost[there, here] = (share, there.starts, here.starts)
         for container in (here, there):
             await self._apply(container)
 
@@ -110,7 +111,8 @@ class ContainerNetwork:
             raise ValueError(f"a delay is not negative, and jitter less: not {seconds} and {jitter}")
         container = self._container(one)
         _check_means(container, "tc")
-        if not seconds or self._delayed.get(container) is not None:
+        relay, start = self._delayed.get(container, (None, container.starts))
+        if not seconds or relay is not None or start != container.starts:
             await self._undelay(container)
         if not seconds:
             return
@@ -123,7 +125,7 @@ class ContainerNetwork:
                 raise
             await self._relay(container, seconds, jitter, error.detail)
         else:
-            self._delayed[container] = None
+            self._delayed[container] = (None, container.starts)
 
     async def _relay(self, container: Container, seconds: float, jitter: float, no_netem: str) -> None:
         """Delay by a program of ours."""
@@ -139,16 +141,17 @@ class ContainerNetwork:
             with trio.CancelScope(shield=True):
                 await relay.aclose()  # noqa: ASYNC102 - it is killed, which is bounded
             raise
-        self._delayed[container] = relay
+        self._delayed[container] = (relay, container.starts)
 
     async def _undelay(self, container: Container) -> None:
         """End the delay of a container, if it has one. What is held back goes on at once."""
         if container not in self._delayed:
             return
-        relay = self._delayed.pop(container)
+        relay, start = self._delayed.pop(container)
         kind = "root" if relay is None else "clsact"
         try:
-            if container.alive:
+            # One that was started anew has no delay.
+            if container.alive and container.starts == start:
                 await self._inside(container, "tc", ("qdisc", "del", "dev", DEVICE, kind))
         finally:
             if relay is not None:
@@ -181,8 +184,8 @@ class ContainerNetwork:
             *(f"add table {table}", f"delete table {table}", f"add table {table}"),
             f"add chain {table} faults {{ type filter hook input priority -10; }}",
         ]
-        for (sender, receiver), share in self._lost.items():
-            if receiver is container and share > 0:
+        for (sender, receiver), (share, *starts) in self._lost.items():
+            if receiver is container and share > 0 and starts == [sender.starts, receiver.starts]:
                 below = round(share * _MILLION)
                 some = f"numgen random mod {_MILLION} < {below}" if below < _MILLION else ""
                 rules.append(f"add rule {table} faults ip saddr {sender.address_there} {some} drop")
@@ -235,7 +238,7 @@ class ContainerNetwork:
         lifeline, self._lifeline = self._lifeline, None
         self._lost.clear()
         # Containers on it have ended, and their devices with them: nothing is left to be undone there.
-        relays = [relay for relay in self._delayed.values() if relay is not None]
+        relays = [relay for relay, _ in self._delayed.values()]
         self._delayed.clear()
         for child in (*relays, lifeline):
             if child is not None:
