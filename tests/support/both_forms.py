@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,15 +29,20 @@ async def _run(name: str, path: Path, toolchain: Toolchain) -> None:
     await SCENARIOS[name].run(toolchain, record=Recording(path))
 
 
-async def _run_here(name: str, path: Path) -> None:
-    async with open_sandbox() as sandbox:
-        await _run(name, path, sandbox.toolchain)
+def by_tasks(run: Callable[[Toolchain], Awaitable[object]]) -> None:
+    """Run what takes a toolchain with programs that are tasks of this process, in virtual time."""
+
+    async def here() -> None:
+        async with open_sandbox() as sandbox:
+            await run(sandbox.toolchain)
+
+    trio.run(here, clock=MockClock(autojump_threshold=0))
 
 
 def of_tasks(name: str, folder: Path) -> Path:
     """Record a scenario whose daemons are tasks of this process."""
     path = folder / f"{name}-tasks.jsonl"
-    trio.run(partial(_run_here, name, path), clock=MockClock(autojump_threshold=0))
+    by_tasks(partial(_run, name, path))
     return path
 
 

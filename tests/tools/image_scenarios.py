@@ -22,12 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
-from trio.testing import MockClock
 
 from accuser import (
     SANDBOX,
     AccuserError,
-    CompareRules,
     ContainerRunner,
     EventTimeout,
     Protocol,
@@ -39,9 +37,9 @@ from accuser import (
     open_client,
     open_network,
     open_node,
-    open_sandbox,
 )
 from accuser.scenarios import NODE_ARGUMENTS, SCENARIOS, Scenario, double_baking
+from tests.support.both_forms import by_tasks, told
 from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, variables_of
 
 FORKS: Final = "ACCUSER_SANDBOX_FORKS"
@@ -66,16 +64,6 @@ def by_processes(run: Callable[[], Awaitable[object]]) -> None:
         trio.run(waited)
     finally:
         del os.environ[FORKS]
-
-
-def by_tasks(run: Callable[..., Awaitable[object]]) -> None:
-    """Run with programs that are tasks of this process, in virtual time."""
-
-    async def in_memory() -> None:
-        async with open_sandbox() as sandbox:
-            await run(sandbox.toolchain)
-
-    trio.run(in_memory, clock=MockClock(autojump_threshold=0))
 
 
 def by_image(scenario: Scenario, protocol: Protocol, **options: Any) -> None:
@@ -135,51 +123,47 @@ def twins_that_pass(scenarios: Mapping[str, Scenario], protocol: Protocol) -> li
     return passed
 
 
-def different(here: Path, there: Path) -> list[str]:
-    """What two recordings differ in."""
-    return [
-        f"{track.daemon}, {track.part}: {line.sign} {line.text[:120]}"
-        for track in compare(here, there, CompareRules()).tracks
-        for line in track.lines
-        if line.sign != " "
-    ]
-
-
 def faults(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
     """What is wrong with a scenario by an image; nothing, if all is well."""
-    found = []
-    here, there = folder / "tasks.jsonl", folder / "image.jsonl"
-    run = double_baking if scenario.needs_runner else scenario.run
+    here, there = folder / "tasks.jsonl", _by_image(folder, 0)
     try:
         by_image(scenario, protocol, record=Recording(there))
+        # Recordings of tasks and of processes are equal, which other tests see, and tasks take no time.
+        by_tasks(partial(_here(scenario), protocol=protocol, record=Recording(here)))
+        return unlike_processes(scenario, protocol, folder) if told(compare(here, there)) else []
     except AccuserError as error:
         return ["".join(["it fails:\n", *traceback.format_exception(error)])]
-    # Recordings of tasks and of processes are equal, which other tests see, and tasks take no time.
-    by_tasks(partial(run, protocol=protocol, record=Recording(here)))
-    if different(here, there):
-        found += unlike_processes(scenario, protocol, folder)
-    return found
 
 
 def unlike_processes(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
-    """What recordings by an image and of processes differ in, if none is like another one."""
-    run = double_baking if scenario.needs_runner else scenario.run
+    """What recordings by an image, of which one is there, and of processes differ in, if none are alike."""
+    runs: list[Path] = []
     differences: list[str] = []
     for number in range(RECORDINGS):
-        here, there = folder / f"processes{number}.jsonl", folder / f"image{number}.jsonl"
-        by_processes(partial(run, SANDBOX, protocol, record=Recording(here)))
-        by_image(scenario, protocol, record=Recording(there))
-        compared = [different(folder / f"processes{other}.jsonl", there) for other in range(number + 1)]
+        runs.append(folder / f"processes{number}.jsonl")
+        there = _by_image(folder, number)
+        by_processes(partial(_here(scenario), SANDBOX, protocol, record=Recording(runs[-1])))
+        if number:
+            by_image(scenario, protocol, record=Recording(there))
+        compared = [told(compare(run, there)) for run in runs]
         if [] in compared:
             return []
         differences = compared[-1]
         print(f"  {number + 1}. recording: {differences[:3]}", flush=True)
-    runs = [folder / f"processes{number}.jsonl" for number in range(RECORDINGS)]
-    if all(different(one, other) for one, other in combinations(runs, 2)):
+    if all(told(compare(one, other)) for one, other in combinations(runs, 2)):
         # Of what goes by the real time no two runs are the same.
         print("  no two recordings of processes are equal, either", flush=True)
         return []
     return ["\n  ".join(["its recording differs:", *differences[:20]])]
+
+
+def _here(scenario: Scenario) -> Callable[..., Awaitable[object]]:
+    """The scenario, or that which needs no other machine for the same."""
+    return double_baking if scenario.needs_runner else scenario.run
+
+
+def _by_image(folder: Path, number: int) -> Path:
+    return folder / f"image{number}.jsonl"
 
 
 async def partitioned() -> None:
