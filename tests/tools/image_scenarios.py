@@ -108,7 +108,7 @@ def twins_that_pass(scenarios: Mapping[str, Scenario], protocol: Protocol) -> li
         except AS_TWINS_FAIL:
             return
         except AccuserError as error:
-            passed.append(f"{name} (fails by {type(error).__name__}: {error})")
+            passed.append("".join([f"{name} fails otherwise:\n", *traceback.format_exception(error)]))
         else:
             passed.append(name)
 

@@ -7,14 +7,22 @@
 # blanks. Standard output: lines that begin with the token.
 
 start_timer() {
-    (
-        trap - USR1 HUP INT PIPE
-        trap 'kill "$nap"; exit' TERM
-        sleep "$patience" &
-        nap=$!
-        wait "$nap" && kill -USR1 "$warden"
-    ) </dev/null >/dev/null 2>&1 &
-    timer=$!
+    # It is the sleep that is killed: a shell that has just been forked may still take a signal for one of this
+    # shell's, and forget it.
+    nap=$(
+        (
+            sleep "$patience" >/dev/null &
+            printf '%s\n' "$!"
+            exec >/dev/null
+            wait "$!" && kill -USR1 "$warden"
+        ) </dev/null 2>/dev/null &
+    )
+}
+
+stop_timer() {
+    # Once: its number may be another's afterwards.
+    [ -z "$nap" ] || kill -KILL "$nap" 2>/dev/null
+    nap=
 }
 
 finish() {
@@ -41,7 +49,7 @@ main() {
     while :; do
         if read -r word path; then
             leave_alone "$path"
-            kill "$timer" 2>/dev/null
+            stop_timer
             case $word in
             hold) held="$held $path"; printf '%s held %s\n' "$token" "$path" ;;
             forget) finish ;;
