@@ -41,6 +41,7 @@ from .._report import RunnerFault, describe_status
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .._text import one_line, secrets
+from .._unwrap import is_cancellation
 from .options import EventFormat, EventLevel
 
 MAY_PASS: Final = (DaemonExited, RunnerError, DirectoryError, EventPipeError, SpawnFailed)
@@ -131,15 +132,18 @@ class Sessions:
             left.set()
 
     async def _run_to_the_end(self, task_status: trio.TaskStatus[None]) -> None:
-        last = None
+        last, cancelled = None, False
         try:
             async with self.settings.host.connected():
                 try:
                     await self._run_all(task_status)
+                except BaseException as error:
+                    cancelled = is_cancellation(error)
+                    raise
                 finally:
                     last = self._end()
                     with trio.CancelScope(shield=True):
-                        await self._discard(last)
+                        await self._discard(last, cancelled=cancelled)
         finally:
             if last is None:
                 self._end()
@@ -258,11 +262,14 @@ class Sessions:
             stop_grace=ours.stop_grace,
         )
 
-    async def _discard(self, last: Session) -> None:
+    async def _discard(self, last: Session, *, cancelled: bool) -> None:
         # Unless the next run needs it, or a block may still want to look at it.
         ours = self.settings
         if not ours.program.keeps_directory and not self.in_block:
-            if last.ended_with_error(self.may_exit):
+            # A cancelled run raises nothing for an exit just before, as of an accuser whose node was told to
+            # stop first: nobody would hear of what is kept.
+            raised = last.failure is not None or not cancelled
+            if raised and last.ended_with_error(self.may_exit):
                 ours.workspace.keep()
             await ours.host.discard(ours.workspace)
 

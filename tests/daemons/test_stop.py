@@ -19,6 +19,7 @@ from accuser import (
 from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.counting import COUNTS, gone
 from tests.support.kept import remove_kept
+from tests.support.proc import state_of
 from tests.support.scripts import FOLLOWS_SIGTERM
 
 IGNORES_SIGTERM = """
@@ -208,3 +209,19 @@ async def test_cancelling_terminate_lets_the_stop_go_on(tmp_path: Path) -> None:
             await accuser.terminate()
         await accuser.terminate(timeout=60)
         assert accuser.exit_status == 127
+
+
+async def test_what_ends_just_before_it_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    """As an accuser whose node is told to stop first; the directory would be left, and nobody told."""
+    path = ScriptedDaemon(FOLLOWS_SIGTERM).write(tmp_path)
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, path=path, unknown_events=True)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(accuser.run)
+        assert accuser.pid is not None
+        directory = accuser.directory
+        os.kill(accuser.pid, signal.SIGKILL)
+        while state_of(accuser.pid) != "Z":
+            os.sched_yield()
+        nursery.cancel_scope.cancel()
+    assert accuser.exit_status == -signal.SIGKILL
+    assert not directory.exists()
