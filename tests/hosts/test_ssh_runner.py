@@ -57,7 +57,7 @@ def test_both_kinds_of_host_answer_the_same_questions() -> None:
     assert questions <= set(dir(SSHRunner("h")))
 
 
-@pytest.mark.parametrize("name", ["keeper", "launcher", "command"])
+@pytest.mark.parametrize("name", ["keeper", "warden", "launcher", "command"])
 def test_the_scripts_are_posix(name: str) -> None:
     text = script(name, {}, {}, ())
     for shell in ("dash", "bash"):

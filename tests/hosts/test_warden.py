@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from accuser._hosts.proc import read_stats
 from accuser._hosts.remote.script import script
 from tests.support.proc import command_of, state_of
 
@@ -69,11 +70,10 @@ async def timers_of(process: subprocess.Popen[str]) -> list[int]:
 
 def sleeping_in(group: int) -> list[int]:
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        pid = int(folder.name)
+    for stat in read_stats():
         with contextlib.suppress(OSError):  # it has just ended
-            if os.getpgid(pid) == group and str(LONG) in command_of(pid):
-                found.append(pid)
+            if stat.group == group and str(LONG) in command_of(stat.pid):
+                found.append(stat.pid)
     return found
 
 

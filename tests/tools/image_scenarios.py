@@ -108,7 +108,7 @@ def twins_that_pass(scenarios: Mapping[str, Scenario], protocol: Protocol) -> li
         except AS_TWINS_FAIL:
             return
         except AccuserError as error:
-            passed.append("".join([f"{name} fails otherwise:\n", *traceback.format_exception(error)]))
+            passed.append(f"{name} fails otherwise:\n{_whole(error)}")
         else:
             passed.append(name)
 
@@ -132,7 +132,7 @@ def faults(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
         by_tasks(partial(_here(scenario), protocol=protocol, record=Recording(here)))
         return unlike_processes(scenario, protocol, folder) if told(compare(here, there)) else []
     except AccuserError as error:
-        return ["".join(["it fails:\n", *traceback.format_exception(error)])]
+        return [f"it fails:\n{_whole(error)}"]
 
 
 def unlike_processes(scenario: Scenario, protocol: Protocol, folder: Path) -> list[str]:
@@ -160,6 +160,10 @@ def unlike_processes(scenario: Scenario, protocol: Protocol, folder: Path) -> li
 def _here(scenario: Scenario) -> Callable[..., Awaitable[object]]:
     """The scenario, or that which needs no other machine for the same."""
     return double_baking if scenario.needs_runner else scenario.run
+
+
+def _whole(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _by_image(folder: Path, number: int) -> Path:

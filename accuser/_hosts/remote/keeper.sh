@@ -8,7 +8,6 @@
 # events. A POSIX shell and its usual tools do.
 
 group=
-nap=
 released=
 
 say() {
@@ -17,19 +16,6 @@ say() {
 
 send() {
     [ -z "$group" ] || kill "-$1" "-$group"
-}
-
-start_timer() {
-    # A half-open connection shows itself by silence alone. It is the sleep that is killed: a shell that has just
-    # been forked may still take a signal for one of this shell's, and forget it.
-    nap=$(
-        (
-            sleep "$patience" >/dev/null &
-            printf '%s\n' "$!"
-            exec >/dev/null
-            wait "$!" && kill -USR1 "$keeper"
-        ) </dev/null 2>/dev/null 6>&- &
-    )
 }
 
 make_pipes() {
@@ -110,7 +96,7 @@ main() {
     while read -r word rest; do
         case $word in
         guard) group=$rest && say guarded ;;
-        ping) say pong; kill -KILL "$nap" && start_timer ;;
+        ping) say pong; stop_timer; start_timer ;;
         signal) send "$rest" ;;
         stats) tell_stats ;;
         release) released=yes && exec 6>&- ;;

@@ -20,6 +20,8 @@ from ..._errors import BinaryNotFound, CommandFailed
 from .transport import Transport
 
 _SCRIPTS: Final = Path(__file__).parent
+_WATCHFUL: Final = ("keeper", "warden")
+"""Scripts that take silence for the loss of the owner, by ``timer.sh``."""
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -38,6 +40,7 @@ def script(
         *(f"{key}={shlex.quote(str(value))}" for key, value in settings.items()),
         *(f"export {key}={shlex.quote(value)}" for key, value in environment.items()),
         f"set -- {shlex.join(words)}" if words else "",
+        (_SCRIPTS / "timer.sh").read_text() if name in _WATCHFUL else "",
         (_SCRIPTS / f"{name}.sh").read_text(),
     ]
     text = "\n".join(lines)

@@ -6,25 +6,6 @@
 # Standard input: hold PATH, drop PATH, ping, forget; its end is the loss of the owner. Paths have no
 # blanks. Standard output: lines that begin with the token.
 
-start_timer() {
-    # It is the sleep that is killed: a shell that has just been forked may still take a signal for one of this
-    # shell's, and forget it.
-    nap=$(
-        (
-            sleep "$patience" >/dev/null &
-            printf '%s\n' "$!"
-            exec >/dev/null
-            wait "$!" && kill -USR1 "$warden"
-        ) </dev/null 2>/dev/null &
-    )
-}
-
-stop_timer() {
-    # Once: its number may be another's afterwards.
-    [ -z "$nap" ] || kill -KILL "$nap" 2>/dev/null
-    nap=
-}
-
 finish() {
     # The timer and its sleep, and this shell at last.
     kill -KILL "-$$"
@@ -39,7 +20,6 @@ leave_alone() {
 }
 
 main() {
-    warden=$$
     held= woken=
     # Whoever hangs up has done what the end of the input tells.
     trap '' HUP INT TERM PIPE
