@@ -42,13 +42,13 @@ def measure_containers(_: Writer) -> list[Row]:
         print("  no podman here", file=sys.stderr)
         return []
     sys.path.append(str(Path(__file__).resolve().parent.parent))
-    from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, variables_of
+    from tests.support.containers import IMAGE, NoEngine, shared_by_workers
 
     with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
-        if found.startswith(NEEDS_ENGINE):
-            print(f"  {found}", file=sys.stderr)
+        if isinstance(found, NoEngine):
+            print(f"  {found.reason}", file=sys.stderr)
             return []
-        os.environ.update(variables_of(Path(found)))
+        os.environ.update(found.variables)
         return [trio.run(_start, IMAGE), _whole_test(IMAGE)]
 
 

@@ -54,7 +54,9 @@ def image(engine: TestEngine, folder: Path) -> Iterator[str]:
     shutil.copy(next(wheels.glob("accuser-*.whl")), folder)
     (folder / "base").write_text(BASE)
     name = f"localhost/accuser-deploy-{secrets.token_hex(4)}"
-    engine.run("build", "--quiet", "--tag", f"{name}-base", "--file", str(folder / "base"), str(folder))
+    # Without layers, whose images would be taken for relatives of the one that other workers ask for.
+    base = ("--layers=false", "--tag", f"{name}-base", "--file", str(folder / "base"))
+    engine.run("build", "--quiet", *base, str(folder))
     volumes = ("--volume", PYTHON, "--volume", f"{wheels}:/wheels:ro")
     options = (
         "--format",

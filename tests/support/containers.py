@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,6 +24,8 @@ IMAGE: Final = "localhost/accuser-test:1"
 NEEDS_ENGINE: Final = "needs a container engine that works here"
 """How reasons begin that are accepted in CI: an engine may be unable to run anything there."""
 SECONDS: Final = 60
+PREFIX: Final = "acs-"
+"""How the names of folders of storage begin."""
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 CONTAINERS: Final = """\
@@ -42,19 +45,70 @@ runroot = "{folder}/run"
 
 
 @attrs.frozen
+class NoEngine:
+    """Why no engine runs containers here."""
+
+    reason: str
+
+    @classmethod
+    def refuses(cls, words: str) -> NoEngine:
+        """The words are the engine's own."""
+        return cls(f"{NEEDS_ENGINE}: {words.strip()[-300:]}")
+
+
+@attrs.frozen
 class TestEngine:
     """An engine that has run a container of the image."""
 
     __test__ = False
 
-    name: str
-    variables: dict[str, str]
+    name: Literal["podman", "docker"]
+    storage: Path | None = None
+    """The folder of configuration and storage; None for those of the machine."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables by which podman finds its configuration."""
+        if self.storage is None:
+            return {}
+        return {
+            "CONTAINERS_CONF": str(self.storage / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(self.storage / "storage.conf"),
+        }
 
     def run(self, *words: str) -> str:
         """Run one of its commands; return what it prints."""
         done = self.try_(*words)
-        done.check_returncode()
+        if done.returncode:
+            error = subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
+            error.add_note(done.stderr)
+            raise error
         return done.stdout
+
+    def refusal(self, *words: str) -> NoEngine | None:
+        """Run one of its commands that asks whether it can do anything here."""
+        try:
+            self.run(*words)
+        except subprocess.CalledProcessError as error:
+            return NoEngine.refuses(error.stderr)
+        except subprocess.TimeoutExpired as error:
+            return NoEngine.refuses(f"no answer within {error.timeout} s")
+        return None
+
+    def take(self, archive: Path) -> NoEngine | None:
+        """Have the image, and run it.
+
+        That an engine cannot run anything here is no fault of ours. That it refuses our archive is one:
+        `subprocess.CalledProcessError`.
+        """
+        if refusal := self.refusal("info"):
+            return refusal
+        if not archive.exists():
+            write_image(archive)
+        quiet = ["--quiet"] if self.name == "podman" else []
+        self.run("import", *quiet, "--change", "USER mavryk", str(archive), IMAGE)
+        limit = ["--memory", "64m"] if self.name == "podman" else []
+        return self.refusal("run", "--rm", "--network", "host", *limit, IMAGE, "true")
 
     def try_(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one of its commands, which may fail."""
@@ -80,78 +134,73 @@ def mounts() -> tuple[str, ...]:
     return tuple(f"{place}:{place}:ro" for place in places)
 
 
-def refused(words: str) -> str:
-    """The reason to skip a test; the words are the engine's own."""
-    return f"{NEEDS_ENGINE}: {words.strip()[-300:]}"
-
-
-def variables_of(place: Path) -> dict[str, str]:
-    """The variables by which podman finds its configuration."""
-    return {
-        "CONTAINERS_CONF": str(place / "containers.conf"),
-        "CONTAINERS_STORAGE_CONF": str(place / "storage.conf"),
-    }
-
-
-def prepared(folder: Path, driver: str) -> TestEngine:
-    """Write the configuration, and have the image.
-
-    Raises `subprocess.CalledProcessError` if the engine refuses.
-    """
+def configured(folder: Path, driver: str) -> TestEngine:
+    """Podman with a storage of its own."""
     place = folder / driver
-    place.mkdir(exist_ok=True)
+    place.mkdir()
     runtime = 'runtime = "runc"' if shutil.which("runc") else ""
     (place / "containers.conf").write_text(CONTAINERS.format(runtime=runtime))
     (place / "storage.conf").write_text(STORAGE.format(driver=driver, folder=place))
-    engine = TestEngine("podman", variables_of(place))
-    archive = folder / "image.tar"
-    if not archive.exists():
-        write_image(archive)
-    engine.run("import", "--quiet", "--change", "USER mavryk", str(archive), IMAGE)
-    # Whether the ENGINE can run anything on this machine; nothing of this package is in play.
-    engine.run("run", "--rm", "--network", "host", "--memory", "64m", IMAGE, "true")
-    return engine
+    return TestEngine("podman", place)
 
 
-def tried() -> str:
-    """Make the image, with the driver that works; return the folder of its storage, or why there is none."""
+def made() -> TestEngine | NoEngine:
+    """Podman with the image, and with the driver that works."""
     # A short path: podman waits for ever for a socket whose path is too long.
-    folder = Path(tempfile.mkdtemp(prefix="acs-", dir="/tmp"))
-    words = ""
-    for driver in ("overlay", "vfs"):
-        try:
-            prepared(folder, driver)
-        except subprocess.CalledProcessError as error:
-            words = error.stderr
-        except subprocess.TimeoutExpired as error:
-            words = f"no answer within {error.timeout} s"
-        else:
-            (folder / "image.tar").unlink()
-            return str(folder / driver)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
+    archive, refusal = folder / "image.tar", None
+    with ExitStack() as undo:
+        undo.callback(remove, folder)
+        for driver in ("overlay", "vfs"):
+            engine = configured(folder, driver)
+            refusal = engine.take(archive)
+            if refusal is None:
+                archive.unlink()
+                undo.pop_all()
+                return engine
+    assert refusal is not None
+    return refusal
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that `made` has made, and nothing else."""
+    if folder.parent != Path("/tmp") or not folder.name.startswith(PREFIX):
+        raise ValueError(f"{folder} was not made here")
+    # The driver overlay leaves a mount behind.
+    command = ["umount", "--lazy", str(folder / "overlay/root/overlay")]
+    subprocess.run(command, check=False, capture_output=True)
     shutil.rmtree(folder, ignore_errors=True)
-    return refused(words)
+
+
+def told(outcome: Path) -> TestEngine | NoEngine:
+    """What the first worker wrote down."""
+    found = json.loads(outcome.read_text())
+    return NoEngine(found["reason"]) if "reason" in found else TestEngine("podman", Path(found["storage"]))
 
 
 @contextmanager
-def shared_by_workers(place: Path) -> Iterator[str]:
+def shared_by_workers(place: Path) -> Iterator[TestEngine | NoEngine]:
     """Make it for whoever comes first of all workers, and remove it after whoever leaves last."""
     place.mkdir(exist_ok=True)
     outcome, users = place / "outcome", place / "users"
     with locked(place):
         if not outcome.exists():
-            outcome.write_text(tried())
-        found = outcome.read_text()
+            result = made()
+            named = (
+                {"reason": result.reason}
+                if isinstance(result, NoEngine)
+                else {"storage": str(result.storage)}
+            )
+            outcome.write_text(json.dumps(named))
+        found = told(outcome)
         users.write_text(str(int(users.read_text() if users.exists() else 0) + 1))
     yield found
     with locked(place):
         left = int(users.read_text()) - 1
         users.write_text(str(left))
-        if not left and not found.startswith(NEEDS_ENGINE):
+        if not left and isinstance(found, TestEngine) and found.storage is not None:
             outcome.unlink()
-            # The driver overlay leaves a mount behind.
-            command = ["umount", "--lazy", str(Path(found, "root", "overlay"))]
-            subprocess.run(command, check=False, capture_output=True)
-            shutil.rmtree(Path(found).parent, ignore_errors=True)
+            remove(found.storage.parent)
 
 
 @contextmanager
@@ -163,22 +212,22 @@ def locked(place: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def engine_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine | str]:
+def engine_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine | NoEngine]:
     """Made once, whatever the number of workers; or the reason why there is none."""
     if shutil.which("podman") is None or BUSYBOX is None:
-        yield "needs podman and busybox: install podman, runc and busybox"
+        yield NoEngine("needs podman and busybox: install podman, runc and busybox")
         return
     base = tmp_path_factory.getbasetemp()
     place = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "containers"
     with shared_by_workers(place) as found:
-        yield found if found.startswith(NEEDS_ENGINE) else TestEngine("podman", variables_of(Path(found)))
+        yield found
 
 
 @pytest.fixture
-def engine(engine_of_the_run: TestEngine | str, monkeypatch: pytest.MonkeyPatch) -> TestEngine:
+def engine(engine_of_the_run: TestEngine | NoEngine, monkeypatch: pytest.MonkeyPatch) -> TestEngine:
     """The engine, which tests and what they start use. Skips where there is none."""
-    if isinstance(engine_of_the_run, str):
-        pytest.skip(engine_of_the_run)
+    if isinstance(engine_of_the_run, NoEngine):
+        pytest.skip(engine_of_the_run.reason)
     for name, value in engine_of_the_run.variables.items():
         monkeypatch.setenv(name, value)
     return engine_of_the_run
@@ -191,37 +240,26 @@ def container(engine: TestEngine) -> Iterator[ContainerRunner]:
 
 
 @pytest.fixture(scope="session")
-def docker_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine | str]:
+def docker_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine | NoEngine]:
     """Docker with the image, or the reason why there is none; its storage is the machine's."""
     if shutil.which("docker") is None or BUSYBOX is None:
-        yield f"{NEEDS_ENGINE}: docker and busybox are not both installed"
+        yield NoEngine.refuses("docker and busybox are not both installed")
         return
-    engine, archive = TestEngine("docker", {}), tmp_path_factory.mktemp("docker") / "image.tar"
-    try:
-        engine.run("info")
-        write_image(archive)
-        engine.run("import", "--change", "USER mavryk", str(archive), IMAGE)
-        engine.run("run", "--rm", "--network", "host", IMAGE, "true")
-    except subprocess.CalledProcessError as error:
-        yield refused(error.stderr)
-    except subprocess.TimeoutExpired as error:
-        yield refused(f"no answer within {error.timeout} s")
-    else:
-        yield engine
+    engine = TestEngine("docker")
+    yield engine.take(tmp_path_factory.mktemp("docker") / "image.tar") or engine
 
 
 @pytest.fixture
-def docker_container(docker_of_the_run: TestEngine | str) -> Iterator[ContainerRunner]:
+def docker_container(docker_of_the_run: TestEngine | NoEngine) -> Iterator[ContainerRunner]:
     """As `container`, by docker. Skips where it does not run."""
-    if isinstance(docker_of_the_run, str):
-        pytest.skip(docker_of_the_run)
+    if isinstance(docker_of_the_run, NoEngine):
+        pytest.skip(docker_of_the_run.reason)
     yield from runner_of(docker_of_the_run)
 
 
 def runner_of(engine: TestEngine) -> Iterator[ContainerRunner]:
     """Give a runner, and see that nothing of it is left."""
-    name: Literal["podman", "docker"] = "docker" if engine.name == "docker" else "podman"
-    runner = ContainerRunner(IMAGE, engine=name, pull="never", mounts=mounts())
+    runner = ContainerRunner(IMAGE, engine=engine.name, pull="never", mounts=mounts())
     folder = runner.folder().parent
     yield runner
     runner.remove()

@@ -136,6 +136,9 @@ def write_image(path: Path) -> None:
             # The packages of Mavryk have names of their own: both kinds are found.
             name = program if number % 2 else program.replace("mavkit-", "mavryk-")
             write(archive, f"usr/local/bin/{name}", SCRIPT.format(place=PLACE, program=program), 0o755)
+        names = [os.path.normpath(name) for name in archive.getnames()]
+        # Engines refuse an archive with a path that comes twice, but do not name it.
+        assert len(names) == len(set(names)), [name for name in set(names) if names.count(name) > 1]
 
 
 def compile_package() -> None:

@@ -40,7 +40,7 @@ from accuser import (
 )
 from accuser.scenarios import NODE_ARGUMENTS, SCENARIOS, Scenario, double_baking
 from tests.support.both_forms import by_tasks, told
-from tests.support.containers import IMAGE, NEEDS_ENGINE, shared_by_workers, variables_of
+from tests.support.containers import IMAGE, NoEngine, shared_by_workers
 
 FORKS: Final = "ACCUSER_SANDBOX_FORKS"
 RECORDINGS: Final = 3
@@ -233,10 +233,10 @@ def main(given: argparse.Namespace) -> int:
     if given.twins:
         return 1 if twins(given.names, protocols) else 0
     with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
-        if found.startswith(NEEDS_ENGINE):
-            print(found)
+        if isinstance(found, NoEngine):
+            print(found.reason)
             return 0 if given.if_possible else 1
-        os.environ.update(variables_of(Path(found)))
+        os.environ.update(found.variables)
         # In a process of their own, at the same time: they wait more than they compute.
         command = [sys.executable, "-m", __spec__.name, "--twins", *sys.argv[1:]]
         with subprocess.Popen(command) as of_twins:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.support.containers import IMAGE, NEEDS_ENGINE, ROOT, TestEngine, shared_by_workers, variables_of
+from tests.support.containers import IMAGE, ROOT, NoEngine, TestEngine, shared_by_workers
 
 OWNER: Final = """\
 import sys, trio
@@ -74,10 +74,10 @@ def main(number: int = 200, seed: int | None = None) -> int:
     """Kill so many; say what is left."""
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
-        if found.startswith(NEEDS_ENGINE):
-            print(found)
+        if isinstance(found, NoEngine):
+            print(found.reason)
             return 1
-        left = kill_owners(TestEngine("podman", variables_of(Path(found))), number, random.Random(seed))
+        left = kill_owners(found, number, random.Random(seed))
     print(f"{number} owners killed, seed {seed}; left: {', '.join(left) or 'nothing'}")
     return 1 if left else 0
 
