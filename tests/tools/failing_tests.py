@@ -205,7 +205,9 @@ def run_in(folder: Path) -> tuple[Ended, Path]:
     tests = (f"async def {name_of(title)}{code}\n" for title, (code, _) in CASES.items())
     project.write(test_fails=BEGIN + "\n\n".join(tests))
     bundles = folder / "bundles"
-    return project.pytest("--mavkit", "memory", "--mavryk-bundles", str(bundles)), bundles
+    # Theirs: a fixture of a whole module may have that of another test, or the machine's.
+    temporary = str(folder / "tmp")
+    return project.pytest("--mavkit", "memory", "--mavryk-bundles", str(bundles), TMPDIR=temporary), bundles
 
 
 def report_of(ended: Ended, title: str) -> list[str]:
