@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import trio
 
-from .._errors import AlreadyRunning, RunnerError, TerminatedBeforeEvent
+from .._errors import AlreadyRunning, TerminatedBeforeEvent
 from .._recording.failure import failure_told
 from .._unwrap import plain_errors
 from .daemon import Daemon
@@ -89,12 +89,7 @@ async def _opened(daemon: Daemon, event_level: EventLevel | None, may_exit: bool
                     yield
                     await daemon.terminate()
         except BaseException as error:
-            # What never ran left nothing to look at; a cancelled block did not fail; and
-            # nobody can look at a machine that is out of reach, which cleans up itself.
-            failed = isinstance(error, Exception) and not isinstance(error, RunnerError)
-            ran = daemon.pid is not None or sessions.count > 1
-            if failed and ran and (kept := workspace.keep()):
-                error.add_note(f"the files of {daemon.name} are kept in {kept}")
+            sessions.keep_files(error)
             raise
         finally:
             sessions.nursery = None

@@ -41,7 +41,6 @@ from .._report import RunnerFault, describe_status
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .._text import one_line, secrets
-from .._unwrap import is_cancellation
 from .options import EventFormat, EventLevel
 
 MAY_PASS: Final = (DaemonExited, RunnerError, DirectoryError, EventPipeError, SpawnFailed)
@@ -132,33 +131,37 @@ class Sessions:
             left.set()
 
     async def _run_to_the_end(self, task_status: trio.TaskStatus[None]) -> None:
-        last, cancelled = None, False
+        ended = False
         try:
             async with self.settings.host.connected():
                 try:
                     await self._run_all(task_status)
                 except BaseException as error:
-                    cancelled = is_cancellation(error)
+                    # A block may still want to look at it, and says so itself.
+                    if not self.in_block:
+                        self.keep_files(error)
                     raise
                 finally:
-                    last = self._end()
-                    with trio.CancelScope(shield=True):
-                        await self._discard(last, cancelled=cancelled)
+                    self._end()
+                    ended = True
+                    ours = self.settings
+                    # Unless the next run needs it.
+                    if not ours.program.keeps_directory and not self.in_block:
+                        with trio.CancelScope(shield=True):
+                            await ours.host.discard(ours.workspace)
         finally:
-            if last is None:
+            if not ended:
                 self._end()
             if self._pipe_workspace not in (None, self.settings.workspace):
                 self._pipe_workspace.remove()
 
-    def _end(self) -> Session:
-        """End the last session of a run, if it has not ended; return it.
+    def _end(self) -> None:
+        """End the last session of a run, if it has not ended.
 
         Before any checkpoint: after its end the next session may be claimed, which is then the current one.
         """
-        last = self.current
-        last.end()
+        self.current.end()
         self.drop_following()
-        return last
 
     async def _run_all(self, task_status: trio.TaskStatus[None]) -> None:
         policy = self.settings.policy
@@ -181,6 +184,8 @@ class Sessions:
                         if isinstance(error, DaemonExited):
                             error.restarts = supervisor.attempt
                         raise
+                    if self.current.told_to_stop:
+                        restart = None  # too late for the process, in time for the next one
             task_status = trio.TASK_STATUS_IGNORED
             if restart is not None:
                 self.current = self._new()
@@ -262,16 +267,17 @@ class Sessions:
             stop_grace=ours.stop_grace,
         )
 
-    async def _discard(self, last: Session, *, cancelled: bool) -> None:
-        # Unless the next run needs it, or a block may still want to look at it.
+    def keep_files(self, error: BaseException) -> None:
+        """Keep what this error is to be looked at with, and say in a note where it is.
+
+        What never ran left nothing to look at. What was cancelled did not fail, and nobody would read the
+        note. Nobody can look at a machine that is out of reach, which cleans up itself.
+        """
         ours = self.settings
-        if not ours.program.keeps_directory and not self.in_block:
-            # A cancelled run raises nothing for an exit just before, as of an accuser whose node was told to
-            # stop first: nobody would hear of what is kept.
-            raised = last.failure is not None or not cancelled
-            if raised and last.ended_with_error(self.may_exit):
-                ours.workspace.keep()
-            await ours.host.discard(ours.workspace)
+        ran = self.current.pid is not None or self.count > 1
+        failed = isinstance(error, Exception) and not isinstance(error, RunnerError)
+        if ran and failed and (kept := ours.workspace.keep()):
+            error.add_note(f"the files of {ours.name} are kept in {kept}")
 
     # Stopping and restarting.
 

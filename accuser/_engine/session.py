@@ -108,6 +108,11 @@ class Session(Transcript):
         return self.failure is not None or unasked
 
     @property
+    def told_to_stop(self) -> bool:
+        """Whether somebody has called `stop`, be it after the process had ended."""
+        return self._stop_asked_for.is_set()
+
+    @property
     def uptime(self) -> float:
         """Seconds since it was spawned."""
         return trio.current_time() - self.spawned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -11,8 +12,10 @@ import trio
 
 from accuser import (
     Accuser,
+    Daemon,
     DaemonExited,
     Protocol,
+    SpawnFailed,
     TerminatedBeforeEvent,
     open_accuser,
 )
@@ -130,6 +133,26 @@ async def test_an_exit_before_readiness_says_why(tmp_path: Path) -> None:
     assert "killed by SIGKILL" in str(caught.value)
     assert caught.value.tail == ("bad start",)
     remove_kept(caught.value)
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["a daemon with data", "an accuser"])
+async def test_a_run_without_a_block_says_where_its_files_are(tmp_path: Path, keeps: bool) -> None:
+    path = ScriptedDaemon("open_pipe(); sys.exit(3)").write(tmp_path)
+    daemon = Daemon("indexer", path=path, keeps_directory=keeps)
+    with pytest.raises(DaemonExited) as caught:
+        await daemon.run()
+    directory = caught.value.directory
+    assert (directory, daemon.kept_directory) == (daemon.directory, daemon.directory)
+    # With the last handle to it all else would go.
+    del daemon
+    gc.collect()
+    remove_kept(caught.value)
+
+
+async def test_a_run_without_a_block_that_never_began_keeps_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SpawnFailed) as caught:
+        await Daemon("indexer", path=tmp_path / "missing").run()
+    assert not hasattr(caught.value, "__notes__")
 
 
 async def test_a_wait_that_an_exit_ends_has_it_as_its_cause(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import signal
 from pathlib import Path
 
@@ -178,6 +179,7 @@ async def test_a_restart_that_fails_says_why(tmp_path: Path, caplog: pytest.LogC
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     told = [entry.get("reason") for entry in entries if entry["type"] == "restart"]
     assert told == [None, str(caught.value)]
+    remove_kept(caught.value)
 
 
 def test_a_reason_is_one_line() -> None:
@@ -239,6 +241,43 @@ async def test_a_wait_for_the_restart_ends_at_once(tmp_path: Path, way: str) -> 
     assert (accuser.state, accuser.restarts) == ("ended", 0)
     with pytest.raises(TerminatedBeforeEvent):
         await pending
+
+
+@pytest.mark.parametrize("way", ["terminate", "kill", "leave"])
+async def test_who_stops_it_just_after_its_exit_stops_it_for_good(tmp_path: Path, way: str) -> None:
+    async with ScriptedDaemon(RUNS + FOLLOWS_SIGTERM).open(folder=tmp_path, restart=AT_ONCE) as accuser:
+        exits(accuser)
+        if way == "terminate":
+            await accuser.terminate()
+        if way == "kill":
+            await accuser.kill()
+    assert (accuser.state, accuser.restarts, accuser.exit_status) == ("ended", 0, -signal.SIGKILL)
+    assert (tmp_path / "runs").read_text() == "x"
+
+
+async def test_a_restart_just_after_the_exit_is_one_that_was_asked_for(tmp_path: Path) -> None:
+    async with ScriptedDaemon(RUNS + FOLLOWS_SIGTERM).open(folder=tmp_path, restart=NEVER) as accuser:
+        exits(accuser)
+        await accuser.restart()
+        assert (accuser.state, accuser.restarts) == ("running", 0)
+
+
+async def test_the_exit_after_the_last_restart_is_told_however_it_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(DaemonExited) as caught:
+        async with ScriptedDaemon(FOLLOWS_SIGTERM).open(
+            folder=tmp_path, restart=RestartPolicy(limit=0)
+        ) as accuser:
+            exits(accuser)
+            await accuser.terminate()
+    assert caught.value.status == -signal.SIGKILL
+    remove_kept(caught.value)
+
+
+def exits(accuser: Accuser) -> None:
+    """Kill it, in a moment in which nobody here notices."""
+    assert accuser.pid is not None
+    os.kill(accuser.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, accuser.pid, os.WEXITED | os.WNOWAIT)
 
 
 async def test_a_restart_that_is_asked_for_does_not_wait(tmp_path: Path) -> None:
