@@ -262,7 +262,7 @@ class Daemon(Observed):
             AlreadyRunning: it is running.
             BinaryNotFound, SpawnFailed, EventPipeError: it could not be started.
             DaemonExited: it ended unasked, and is not to be restarted, or not once more.
-            HandlerFailed: a handler raised.
+            HandlerFailed: a handler raised, also while the run was being cancelled.
             ValueError: an unknown level, or a section that the sink's URI cannot carry.
 
         Cancelling stops the daemon: SIGTERM, ``stop_grace`` seconds, SIGKILL, each for its whole

@@ -41,6 +41,7 @@ from .._report import RunnerFault, describe_status
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .._text import one_line, secrets
+from .._unwrap import is_cancellation
 from .options import EventFormat, EventLevel
 
 MAY_PASS: Final = (DaemonExited, RunnerError, DirectoryError, EventPipeError, SpawnFailed)
@@ -89,6 +90,8 @@ class Sessions:
     """The session of a restart, while the one before is being stopped."""
     _revived: Session | None = attrs.field(default=None, init=False)
     """The session that a restart began where none ran."""
+    _last: Session | None = attrs.field(default=None, init=False)
+    """The session that somebody has stopped, so that none is to follow it."""
     _pipe_workspace: Workspace | None = attrs.field(default=None, init=False)
     _left: trio.Event | None = attrs.field(default=None, init=False)
     """Set when the last run has left nothing to be done; None before the first one."""
@@ -137,9 +140,13 @@ class Sessions:
                 try:
                     await self._run_all(task_status)
                 except BaseException as error:
+                    # What a handler raised is an answer of the test, whoever cancels the run meanwhile.
+                    unheard = self.current.unheard if is_cancellation(error) else None
                     # A block may still want to look at it, and says so itself.
                     if not self.in_block:
-                        self.keep_files(error)
+                        self.keep_files(unheard or error)
+                    if unheard is not None:
+                        raise unheard from unheard.__cause__  # noqa: ASYNC104 - what was cancelled has ended
                     raise
                 finally:
                     self._end()
@@ -184,8 +191,8 @@ class Sessions:
                         if isinstance(error, DaemonExited):
                             error.restarts = supervisor.attempt
                         raise
-                    if self.current.told_to_stop:
-                        restart = None  # too late for the process, in time for the next one
+                    if self._last is self.current:
+                        restart = None  # the stop was too late for the process, but not for the next one
             task_status = trio.TASK_STATUS_IGNORED
             if restart is not None:
                 self.current = self._new()
@@ -288,6 +295,7 @@ class Sessions:
         if not session.running:
             await trio.lowlevel.checkpoint()
             return
+        self._last = session
         session.stop(grace)
         await session.ended.wait()
 

@@ -108,9 +108,12 @@ class Session(Transcript):
         return self.failure is not None or unasked
 
     @property
-    def told_to_stop(self) -> bool:
-        """Whether somebody has called `stop`, be it after the process had ended."""
-        return self._stop_asked_for.is_set()
+    def unheard(self) -> BaseException | None:
+        """The failure that is to be told although `run` was cancelled.
+
+        That a place was lost is none: it is logged, and whoever cancels has no more use for the place.
+        """
+        return None if isinstance(self.failure, RunnerError) else self.failure
 
     @property
     def uptime(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -12,12 +13,14 @@ import trio
 
 from accuser import (
     Accuser,
+    Event,
     EventTimeout,
     HandlerFailed,
     Protocol,
     TerminatedBeforeEvent,
 )
 from accuser._logs import unlogged
+from accuser._unwrap import plain_errors
 from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.counting import COUNTS, gone
 from tests.support.kept import remove_kept
@@ -183,6 +186,28 @@ async def test_a_handler_that_raises_ends_the_block_and_is_named(tmp_path: Path)
     assert isinstance(error.__cause__, KeyError)
     assert gone(accuser.pid)
     remove_kept(error)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_a_handler_that_raises_is_told_where_the_run_is_cancelled(tmp_path: Path, when: str) -> None:
+    def checks(event: Event) -> None:
+        assert event.name != "last.v0", "a check of the test"
+
+    body = 'ready()\nevent("first.v0")\n'
+    body += 'event("last.v0")\nuntil_term()' if when == "before" else 'until_term()\nevent("last.v0")'
+    path = ScriptedDaemon(body).write(tmp_path)
+    with pytest.raises(HandlerFailed) as caught, plain_errors():
+        async with trio.open_nursery() as nursery:
+            accuser = Accuser(Protocol.BOREAS, NO_NODE, path=path)
+            accuser.on_event(checks)
+            await nursery.start(accuser.run)
+            await accuser.wait_for("first.v0", unknown=True, since=accuser.start_mark())
+            if when == "before":
+                with contextlib.suppress(TerminatedBeforeEvent):
+                    await accuser.wait_for("last.v0", unknown=True, since=accuser.start_mark())
+            nursery.cancel_scope.cancel()
+    assert "a check of the test" in str(caught.value.__cause__)
+    remove_kept(caught.value)
 
 
 async def test_an_exit_in_a_handler_leaves_no_process(tmp_path: Path) -> None:
