@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import json
 from collections.abc import Iterator
@@ -120,8 +119,7 @@ async def test_double_baking_with_its_nodes_elsewhere(server: Server, runner: SS
     def look(step: str) -> None:
         there[step] = []
         for pid in server.processes():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-                there[step] += [word for word in command_of(pid) if "mavkit-" in word]
+            there[step] += [word for word in command_of(pid) if "mavkit-" in word]
 
     result = await double_baking_remote(SANDBOX, Protocol.ATLAS, runner=runner, report=look)
     assert (result.protocol, result.included.level) == ("001-PtAtLas", 5)

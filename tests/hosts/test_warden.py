@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -69,12 +68,8 @@ async def timers_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 def sleeping_in(group: int) -> list[int]:
-    found = []
-    for stat in read_stats():
-        with contextlib.suppress(OSError):  # it has just ended
-            if stat.group == group and str(LONG) in command_of(stat.pid):
-                found.append(stat.pid)
-    return found
+    ours = [stat.pid for stat in read_stats() if stat.group == group]
+    return [pid for pid in ours if str(LONG) in command_of(pid)]
 
 
 def test_what_is_held_is_removed_at_the_end_and_not_before(

@@ -63,8 +63,11 @@ def children_of(pid: int) -> list[int]:
 
 
 def command_of(pid: int) -> list[str]:
-    """The words of a process's command line; none for a zombie."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    """The words of a process's command line; none for a zombie, and for one that is no more."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it has ended since it was listed
 
 
 def parent_of(pid: int) -> int:
