@@ -13,6 +13,7 @@ from collections.abc import Generator
 from typing import Any, Final, Literal, cast
 
 import attrs
+import outcome
 import trio
 
 from ..._errors import RunnerError
@@ -188,12 +189,7 @@ class Engine:
         words = next(asking)
         try:
             while True:
-                try:
-                    told = await self.ask(*words)
-                except RunnerError as error:
-                    words = asking.throw(error)
-                else:
-                    words = asking.send(told)
+                words = (await outcome.acapture(self.ask, *words)).send(asking)
         except StopIteration as done:
             return cast(Image, done.value)
 
@@ -203,12 +199,8 @@ class Engine:
         words = next(asking)
         try:
             while True:
-                try:
-                    told = self.ask_now(*words, seconds=_PULL if words[0] == "pull" else 60.0)
-                except RunnerError as error:
-                    words = asking.throw(error)
-                else:
-                    words = asking.send(told)
+                seconds = _PULL if words[0] == "pull" else 60.0
+                words = outcome.capture(self.ask_now, *words, seconds=seconds).send(asking)
         except StopIteration as done:
             return cast(Image, done.value)
 
@@ -239,8 +231,8 @@ class Engine:
                 reason, detail = error.reason, error.detail
             # Its words do not tell which image it misses: that one, or a neighbour that it read as well.
             if not (self.is_podman and (yield from self._having(reference))):
-                missing = reason is RunnerFault.NO_IMAGE
-                reason = RunnerFault.NO_IMAGE if missing else RunnerFault.ENGINE_REFUSED
+                if reason is not RunnerFault.NO_IMAGE:
+                    reason = RunnerFault.ENGINE_REFUSED
                 raise _unavailable(reference, reason, detail)
         raise _unavailable(reference, RunnerFault.ENGINE_REFUSED, detail)
 
