@@ -167,7 +167,7 @@ def remove(folder: Path) -> None:
     if folder.parent != Path("/tmp") or not folder.name.startswith(PREFIX):
         raise ValueError(f"{folder} was not made here")
     # The driver overlay leaves a mount behind.
-    command = ["umount", "--lazy", str(folder / "overlay/root/overlay")]
+    command = ["umount", "--lazy", str(folder / "overlay" / "root" / "overlay")]
     subprocess.run(command, check=False, capture_output=True)
     shutil.rmtree(folder, ignore_errors=True)
 
