@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from accuser import NoFreePort
 from accuser._hosts.owner import ports
 from accuser._hosts.owner.ports import reserve_port
 
@@ -73,3 +74,9 @@ def test_a_lock_that_cannot_be_opened_is_made_elsewhere(
         os.close(descriptor)
         (common / name).rmdir() if (common / name).is_dir() else (common / name).unlink()
     assert not (common / "precious").exists()
+
+
+def test_where_every_port_is_taken_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_reserve", lambda port: False)
+    with pytest.raises(NoFreePort, match="no free TCP port among 5000 tried between 10000 and"):
+        reserve_port()

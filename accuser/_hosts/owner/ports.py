@@ -41,12 +41,15 @@ def reserve_port() -> int:
     """
     if not _locks:
         _locks.append(_open_lock())
-    candidates = list(range(LOWEST, _ephemeral_start()))
-    random.SystemRandom().shuffle(candidates)
-    for port in candidates[:5_000]:
+    end = _ephemeral_start()
+    # Not the module's functions: whoever seeds them would have all processes try the same ports. One at a
+    # time, since the first is nearly always free, and to draw them all takes longer than a client's command.
+    draw = random.SystemRandom().randrange
+    for _ in range(5_000):
+        port = draw(LOWEST, end)
         if port not in _held and _reserve(port):
             return port
-    raise NoFreePort(f"no free TCP port among 5000 tried between {LOWEST} and {_ephemeral_start()}")
+    raise NoFreePort(f"no free TCP port among 5000 tried between {LOWEST} and {end}")
 
 
 def lock_files() -> list[Path]:
