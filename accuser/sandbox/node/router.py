@@ -7,6 +7,7 @@ what serves it. The paths form a tree; variable parts are read on the way down i
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -84,7 +85,12 @@ class Route:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return tuple(part for part in self.path.split("/") if part)
+        return _parts(self.path)
+
+
+@functools.cache  # each node has the same few hundred
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part)
 
 
 def get(path: str, handle: Handle, *parameters: Parameter) -> Route:
