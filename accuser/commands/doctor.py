@@ -11,10 +11,10 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
-from .._hosts.toolchain import SANDBOX, Toolchain, installed
+from .._hosts.toolchain import Toolchain, installed
 from .containers import containers
 from .ending import unless_terminated
-from .findings import Finding, binaries, forking, limits, places, python, ssh
+from .findings import Finding, binaries, forking, limits, places, python, sandbox, ssh
 from .leftovers import clear, leftovers
 from .options import toolchain_option
 from .output import echo
@@ -27,10 +27,7 @@ async def examine(toolchain: Toolchain | None, seconds: float, remove: bool) -> 
     found = [*python()]
     found += await binaries(toolchain or installed(), toolchain is not None, seconds)
     if toolchain is None:
-        # One is enough: they are all the same program.
-        ours = await binaries(SANDBOX, True, seconds)
-        found += [attrs.evolve(one, subject="sandbox") for one in ours[:1]]
-        found.append(await forking(seconds))
+        found += [await sandbox(seconds), await forking(seconds)]
     found += [*limits(), *places(), await ssh(seconds), *leftovers(), *containers(remove)]
     return found
 

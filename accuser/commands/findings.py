@@ -212,6 +212,12 @@ async def binaries(toolchain: Toolchain, demanded: bool, seconds: float) -> list
     return findings
 
 
+async def sandbox(seconds: float) -> Finding:
+    """A program of the sandbox, executed: one is enough, since they are all the same."""
+    finding, _ = await _version("sandbox", SANDBOX.command("mavkit-node"), seconds)
+    return finding
+
+
 async def _version(name: str, command: Iterable[str], seconds: float) -> tuple[Finding, str]:
     words = (*command, "--version")
     fix = f"run `{words[0]} --version` yourself; if it is no executable of this machine, install it again"
