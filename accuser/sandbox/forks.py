@@ -149,8 +149,9 @@ def _become(
     """Become the program that is wanted, as if it had been executed."""
     try:
         _take_over(wanted, descriptors)
-    except OSError as error:
-        _answer(control, os.getpid(), error.errno or errno.EIO)
+    except Exception as error:
+        # A limit that may not be raised, for one, is a ValueError.
+        _answer(control, os.getpid(), getattr(error, "errno", None) or errno.EIO)
         os._exit(1)
     _answer(control, os.getpid(), 0)
     if control.recv(1) != GO:

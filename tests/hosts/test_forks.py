@@ -19,6 +19,7 @@ import trio
 from accuser import SANDBOX, CommandFailed, Node, Protocol, SpawnFailed, init_with_protocol, open_node
 from accuser._hosts.owner import forks as forks_module
 from accuser._hosts.owner.forks import VARIABLE, forks
+from accuser._hosts.owner.guardian import guardian
 from accuser.testing import ScriptedDaemon
 
 from ..support.forked import FORMS, scripts_are
@@ -177,6 +178,14 @@ async def test_a_server_that_does_not_answer_is_replaced(monkeypatch: pytest.Mon
             assert forks.pid != server
         assert state_of(server) == "Z"
     monkeypatch.setattr(forks_module, "PATIENCE", 10)
+
+
+async def test_what_cannot_become_the_program_is_told_and_leaves_no_process() -> None:
+    without_a_name = ("entry",)
+    with guardian.announced() as guard:
+        with pytest.raises(OSError, match="Input/output error"):
+            await forks.start(without_a_name, dict(os.environ), guard)
+        guard.forget()
 
 
 async def test_where_it_is_refused_programs_are_executed(monkeypatch: pytest.MonkeyPatch) -> None:
