@@ -9,8 +9,10 @@ A mutant that no test notices survives. The exit status is 1 if one survives wit
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import inspect
+import mmap
 import os
 import resource
 import sys
@@ -54,13 +56,18 @@ class _Fields:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         session.config.option.tbstyle = "native"  # the cheapest: nobody reads it
         running: dict[int, Mutant | None] = {}
+        # Which test has noticed how many mutants. The best come first: most mutants end with them.
+        noticed = mmap.mmap(-1, len(session.items) or 1)
+        gc.collect()
+        gc.freeze()  # else each fork would copy all of this
         for mutant in [None, *self.all]:
             if len(running) >= self.workers:
                 self._reap(running)
             sys.stdout.flush()
+            order = sorted(range(len(session.items)), key=noticed.__getitem__, reverse=True)
             pid = os.fork()
             if pid == 0:
-                os._exit(_outcome(session, self.target, mutant))
+                os._exit(_outcome(session, order, noticed, self.target, mutant))
             running[pid] = mutant
         while running:
             self._reap(running)
@@ -75,8 +82,14 @@ class _Fields:
             self.survivors.append(mutant)
 
 
-def _outcome(session: pytest.Session, target: ModuleType, mutant: Mutant | None) -> int:
-    """In the fork: 0 if every test passes."""
+def _outcome(
+    session: pytest.Session,
+    order: Sequence[int],
+    noticed: mmap.mmap,
+    target: ModuleType,
+    mutant: Mutant | None,
+) -> int:
+    """In the fork: 0 if every test passes; else the test that fails counts it as noticed."""
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     if mutant is not None:
         try:
@@ -85,10 +98,12 @@ def _outcome(session: pytest.Session, target: ModuleType, mutant: Mutant | None)
             )
         except Exception:  # a module that cannot even be imported
             return _NOTICED
-    for item in session.items:
+    for number in order:
+        item = session.items[number]
         with suppress(Exception):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         if session.testsfailed:
+            noticed[number] = min(noticed[number] + 1, 255)
             return _NOTICED
     return 0
 
@@ -149,6 +164,8 @@ def mutate(name: str, tests: str | None = None, *, conditions: bool = False) -> 
     ]
     options = ["--noconftest", "--capture=no", "--assert=plain", "-c", os.devnull]
     files = [str(HERE / tests)] if tests else map(str, sorted(HERE.glob(usual)))
+    # Ours, too, would be loaded for each failure, to explain what nobody reads.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     pytest.main(
         [*plugins, *options, "--rootdir", str(HERE.parent), *files],
         plugins=[fields],
