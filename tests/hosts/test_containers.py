@@ -229,16 +229,17 @@ def test_doctor_finds_and_removes_what_has_lost_its_owner(
 ) -> None:
     monkeypatch.setattr("accuser.commands.containers.ENGINES", ("podman",))
     boot = engine_module.boot()
-    # No process has had this id since the system began, and the second one is of this very process.
-    for name, label in (("lost", f"{boot}/4194304/1"), ("owned", engine_module.owner())):
-        label = f"{engine_module.LABEL}={label}"
-        engine.run("create", "--name", name, "--label", label, "--network", "host", IMAGE, "true")
-    try:
-        # Owners that other tests kill at the same time may leave something, for a moment.
-        (found,) = [one for one in containers(remove=False) if "container lost " in one.text]
-        assert (found.subject, found.grade) == ("podman", "warning")
-        assert "container lost has lost its owner" in found.text
-        assert [one.grade for one in containers(remove=True) if "container lost " in one.text] == ["ok"]
-        assert {"lost", "owned"} & set(engine.containers()) == {"owned"}
-    finally:
-        engine.run("rm", "--force", "owned")
+    with engine.alone():
+        # No process has had this id since the system began, and the second one is of this very process.
+        for name, label in (("lost", f"{boot}/4194304/1"), ("owned", engine_module.owner())):
+            label = f"{engine_module.LABEL}={label}"
+            engine.run("create", "--name", name, "--label", label, "--network", "host", IMAGE, "true")
+        try:
+            # Owners that other tests kill at the same time may leave something, for a moment.
+            (found,) = [one for one in containers(remove=False) if "container lost " in one.text]
+            assert (found.subject, found.grade) == ("podman", "warning")
+            assert "container lost has lost its owner" in found.text
+            assert [one.grade for one in containers(remove=True) if "container lost " in one.text] == ["ok"]
+            assert {"lost", "owned"} & set(engine.containers()) == {"owned"}
+        finally:
+            engine.run("rm", "--force", "owned")

@@ -86,10 +86,11 @@ def test_what_the_image_is(docker: TestEngine) -> None:
 def test_doctor_asks_docker(docker: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accuser.commands.containers.ENGINES", ("docker",))
     label = f"{engine_module.LABEL}={engine_module.boot()}/4194304/1"
-    docker.run("create", "--name", "lost-docker", "--label", label, "--network", "host", IMAGE, "true")
-    # Owners that other tests kill at the same time may leave something, for a moment.
-    (found,) = [one for one in containers(remove=False) if "lost-docker" in one.text]
-    assert (found.subject, found.grade) == ("docker", "warning")
-    assert "container lost-docker has lost its owner" in found.text
-    assert [one.grade for one in containers(remove=True) if "lost-docker" in one.text] == ["ok"]
-    assert "lost-docker" not in docker.containers()
+    with docker.alone():
+        docker.run("create", "--name", "lost-docker", "--label", label, "--network", "host", IMAGE, "true")
+        # Owners that other tests kill at the same time may leave something, for a moment.
+        (found,) = [one for one in containers(remove=False) if "lost-docker" in one.text]
+        assert (found.subject, found.grade) == ("docker", "warning")
+        assert "container lost-docker has lost its owner" in found.text
+        assert [one.grade for one in containers(remove=True) if "lost-docker" in one.text] == ["ok"]
+        assert "lost-docker" not in docker.containers()

@@ -95,6 +95,13 @@ class TestEngine:
             return NoEngine.refuses(f"no answer within {error.timeout} s")
         return None
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let only one test at a time remove what has lost its owner: it is of all of them."""
+        assert self.storage is not None
+        with locked(self.storage.parent):
+            yield
+
     def take(self, archive: Path) -> NoEngine | None:
         """Have the image, and run it.
 
