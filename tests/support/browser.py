@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from .proc import KEPT
+
 CHROMIUM: Final = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -163,6 +165,7 @@ def open_browser() -> Iterator[Browser]:
             [DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0, env=env
         )
         assert driver.stdout is not None
+        KEPT[driver.pid] = driver.stdout.fileno()
         try:
             port = _port(driver.stdout)
             options = {"binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={folder}/profile"]}
@@ -177,6 +180,7 @@ def open_browser() -> Iterator[Browser]:
             os.killpg(driver.pid, signal.SIGKILL)
             driver.wait()
             driver.stdout.close()
+            del KEPT[driver.pid]
 
 
 def _port(output: Any) -> int:

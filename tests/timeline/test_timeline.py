@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from accuser import RecordingError
 from accuser.timeline import timeline_page, timeline_trace
 from accuser.timeline._data import KINDS, timeline_data
-from tests.commands.test_cli import accuser
+from tests.support.cli import accuser
 from tests.support.recordings import (
     Entry,
     block,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.support.browser import MISSING, Browser, open_browser, usable
+from tests.support.browser import MISSING, Browser, usable
 from tests.support.recordings import Entry, crowded, event, of, start
 from tests.timeline.test_timeline_page import chosen, focus, page_of, place_of, shown, text_of
 
@@ -57,12 +56,6 @@ def failed() -> list[Entry]:
         deed(22.5, 24.0, "phase", what="call", outcome="failed"),
         of(25, "node1", "exit", status=127),
     ]
-
-
-@pytest.fixture
-def browser(nothing_left: None) -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 def seen(browser: Browser, element: str) -> bool:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from accuser.timeline import timeline_page
-from tests.support.browser import (
-    MISSING,
-    Browser,
-    open_browser,
-    usable,
-)
+from tests.support.browser import MISSING, Browser, usable
 from tests.support.recordings import (
     Entry,
     crowded,
@@ -42,12 +37,6 @@ for (let at = 0; at < data.length; at += 4) {
 }
 return null;
 """
-
-
-@pytest.fixture
-def browser(nothing_left: None) -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture
