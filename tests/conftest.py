@@ -14,9 +14,11 @@ import pytest
 from hypothesis import settings
 
 import accuser
+from accuser._hosts.owner.forks import VARIABLE
 from accuser._hosts.owner.ports import lock_file
 from accuser.pytest._options import NEEDS_MAVKIT
 from tests.support.containers import NEEDS_ENGINE
+from tests.support.forked import FORM, scripts_are
 from tests.support.guardians import wait_for_guardians
 from tests.support.proc import children, descriptors
 
@@ -28,15 +30,12 @@ settings.register_profile("nightly", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-FORM = "ACCUSER_TESTS_FORM"
-"""Environment variable: ``forked`` has daemons of `accuser.testing` forked; see `tests.tools.lifecycle`."""
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Hear of signals that the shell (in the background) or ``nohup`` ignores; programs inherit that."""
-    if os.environ.get(FORM) == "forked":
-        from tests.support.forked import scripts_are
-
+    form = os.environ.get(FORM)
+    if form == "executed":
+        os.environ[VARIABLE] = "no"
+    elif form == "forked":
         whole_run = contextlib.ExitStack()
         whole_run.enter_context(scripts_are("forked"))
         config.add_cleanup(whole_run.close)
@@ -47,6 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         if signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, usual)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests of a browser first, so that one process has all of them, and one browser."""
+    items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True)

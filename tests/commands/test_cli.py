@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,19 +15,9 @@ import trio
 
 from accuser.commands import cli
 from accuser.scenarios import SCENARIOS
+from tests.support.cli import COMMAND, accuser
 from tests.support.independent import operation_hash
 from tests.support.proc import children_of
-
-
-async def accuser(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = await trio.run_process(
-        [sys.executable, "-m", "accuser", *arguments],
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 async def test_the_demo_prints_a_json_object() -> None:
@@ -117,7 +106,7 @@ async def test_a_signal_stops_everything(signum: signal.Signals, status: int, te
     async with trio.open_nursery() as nursery:
         start = partial(
             trio.run_process,
-            [sys.executable, "-m", "accuser", "demo"],
+            [*COMMAND, "demo"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             check=False,

@@ -15,7 +15,7 @@ from accuser import CompareRules, Comparison, RecordingError, compare
 from accuser._comparison.align import aligned
 from accuser._comparison.compare import compare_entries
 from accuser._comparison.normal import normal_text
-from tests.commands.test_cli import accuser
+from tests.support.cli import accuser
 from tests.support.recordings import parsed
 
 Entry = dict[str, Any]

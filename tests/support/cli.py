@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Final, Protocol
 
 import attrs
 import trio
 
-COMMAND = (sys.executable, "-m", "accuser")
+from accuser._hosts.owner.child import Child
+
+from .forked import COMMAND_LINE, ended, started
+
+COMMAND: Final = (sys.executable, "-m", "accuser")
 
 
 async def accuser(*words: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. Binaries that are installed here have no say."""
-    done = await trio.run_process(
-        [*COMMAND, *words],
-        stdin=stdin,
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-        env={**os.environ, "MAVKIT_BIN_DIR": "", **environment},
-    )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    async with _command(words, {"MAVKIT_BIN_DIR": "", **environment}) as child:
+        return subprocess.CompletedProcess(words, *await ended(child, stdin))
+
+
+async def python(path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in Python to its end, in the present folder."""
+    words = (sys.executable, str(path))
+    async with started(words, (str(path), "python"), os.environ) as child:
+        return subprocess.CompletedProcess(words, *await ended(child))
+
+
+class Process(Protocol):
+    """What `Typed` needs of a process."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def send_signal(self, sig: signal.Signals, /) -> None: ...
+    async def wait(self) -> int: ...
 
 
 @attrs.define(eq=False)
 class Typed:
     """A command that goes on, and what it has written to standard output and standard error."""
 
-    process: trio.Process
+    process: Process
+    _output: trio.abc.ReceiveStream
     text: str = ""
     _looked: int = 0
 
@@ -51,43 +69,56 @@ class Typed:
 
     async def end(self) -> int:
         """Read to the end; return the exit status."""
-        assert self.process.stdout is not None
-        async for piece in self.process.stdout:
-            self.text += piece.decode()
+        while await self._read_some():
+            pass
         return await self.process.wait()
 
-    async def aclose(self) -> None:
-        """Close what was read from."""
-        assert self.process.stdout is not None
-        await self.process.stdout.aclose()
-
     async def _read(self) -> None:
-        assert self.process.stdout is not None
-        piece = await self.process.stdout.receive_some()
-        assert piece, f"the output ended: {self.text}"
+        assert await self._read_some(), f"the output ended: {self.text}"
+
+    async def _read_some(self) -> bool:
+        piece = await self._output.receive_some()
         self.text += piece.decode()
+        return bool(piece)
 
 
 @asynccontextmanager
 async def typing(*words: str, **environment: str) -> AsyncIterator[Typed]:
     """Start a command that goes on until it is stopped; SIGTERM stops it at the latest here."""
-    async with trio.open_nursery() as nursery:
-        start = partial(
-            trio.run_process,
-            [*COMMAND, *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            process_group=0,
-            env={**os.environ, **environment},
-        )
-        typed = Typed(await nursery.start(start))
+    async with _command(words, environment, both_streams=True) as child:
+        typed = Typed(_Started(child), child.stdout)
         try:
             yield typed
         finally:
-            if typed.process.returncode is None:
-                typed.process.terminate()
+            typed.process.send_signal(signal.SIGTERM)
             # Bounded by the grace that the command gives its daemons.
             with trio.CancelScope(shield=True):
                 await typed.end()
-                await typed.aclose()
+
+
+@attrs.define(eq=False)
+class _Started:
+    """A command that was started here."""
+
+    _child: Child
+    returncode: int | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def send_signal(self, sig: signal.Signals, /) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, sig)
+
+    async def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = await self._child.reap()
+        return self.returncode
+
+
+def _command(
+    words: tuple[str, ...], environment: Mapping[str, str], *, both_streams: bool = False
+) -> AbstractAsyncContextManager[Child]:
+    forked = (COMMAND_LINE, "accuser", *words)
+    return started((*COMMAND, *words), forked, {**os.environ, **environment}, both_streams=both_streams)

@@ -1,57 +1,149 @@
-"""Scripted daemons that are forked as programs of the sandbox are, not executed.
+"""What tests start, forked from an interpreter that has loaded it, not executed.
 
-The server is `accuser.sandbox.forks` as ever, and so are its clone and all that a child of it inherits. What
-the child runs is the player of `accuser.testing` in place of a program of the sandbox. Run by path as
-``python -P PATH DESCRIPTOR PADDING``, this module is that server.
+To start Python and to import is most of what a command costs, and the tests run hundreds. The server is
+`accuser.sandbox.forks` as ever, and so are its clone and all that a child of it inherits. What the child
+runs is the command line, a script of `accuser.testing`, a pytest, or any program in Python.
+Run by path as ``python -P PATH DESCRIPTOR PADDING``, this module is that server.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import os
+import pkgutil
 import runpy
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
+import trio
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from accuser import __main__ as command_line
+from accuser._hosts import embedded
+from accuser._hosts.owner import child
+from accuser._hosts.owner.forks import VARIABLE, Forked, Forks, forks
+from accuser._hosts.owner.guardian import Guard
 from accuser.sandbox import forks as server
 from accuser.testing import player
 
+FORM: Final = "ACCUSER_TESTS_FORM"
+"""Environment variable: ``executed`` has nothing forked in a whole run, and ``forked`` whatever can be.
+
+Of its own, a run has what users have: programs of the sandbox are forked, and scripts executed."""
+
 FORMS: Final = ("executed", "forked") if sys.platform.startswith("linux") else ("executed",)
 """Only Linux makes a process the child of another one than its maker."""
+
+_BOTH_STREAMS: Final = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
+"""Executes the words that follow, with standard error where standard output leads."""
+
+_MERGED: Final = "ACCUSER_TESTS_MERGED"
+"""Environment variable: does the same, where it is forked."""
+
+_SEARCHED: Final = "ACCUSER_TESTS_PATH"
+"""Environment variable: what is to be ``PYTHONPATH``, which differs from that of the server."""
+
+loaded: Final = Forks(Path(__file__).resolve())
+"""The server of this process."""
+
+COMMAND_LINE: Final = str(command_line.__file__)
+PYTEST: Final = "pytest"
+_PLAY: Final = "play"
+_LOADED: Final = ("commands", "pytest", "scenarios", "_comparison", "_explore", "_recording", "sandbox")
+"""Packages of ours whose modules are imported before the first fork; they import the others."""
+
+
+@contextlib.asynccontextmanager
+async def started(
+    executed: tuple[str, ...],
+    forked: tuple[str, ...],
+    environment: Mapping[str, str],
+    *,
+    both_streams: bool = False,
+) -> AsyncIterator[child.Child]:
+    """A process in a group of its own, in the present folder, which is killed here if it runs still.
+
+    Args:
+        executed: the words that execute it, if nothing is to be forked, or if Python or a library reads a
+            variable when it begins: what is loaded has read it.
+        forked: what `_run` is to do; the second word is the name for ``ps``.
+        environment: all its variables.
+        both_streams: its standard error leads where its standard output does.
+    """
+    variables, ours = dict(environment), os.environ
+    if path := variables.pop("PYTHONPATH", ""):
+        variables |= {"PYTHONPATH": ours["PYTHONPATH"]} if "PYTHONPATH" in ours else {}
+        variables[_SEARCHED] = path
+    early = {name for name in {*variables, *ours} if name.startswith(("LC_", "LANG", "PYTHON", "TZ"))}
+    if ours.get(FORM) == "executed" or any(variables.get(name) != ours.get(name) for name in early):
+        one = await child.spawn((*(_BOTH_STREAMS if both_streams else ()), *executed), environment)
+    else:
+        variables |= {_MERGED: "yes"} if both_streams else {}
+        one = await child.spawn(executed, variables, forked, by=loaded)
+    try:
+        yield one
+    finally:
+        with trio.CancelScope(shield=True):
+            await one.aclose()
+
+
+async def ended(one: child.Child, stdin: bytes = b"") -> tuple[int, str, str]:
+    """Have a process read something and come to its end; what it has written to its two streams."""
+    outputs = bytearray(), bytearray()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_read, one.stdout, outputs[0])
+        nursery.start_soon(_read, one.stderr, outputs[1])
+        with contextlib.suppress(trio.BrokenResourceError):
+            await one.stdin.send_all(stdin)
+        one.end_input()
+    stdout, stderr = (output.decode() for output in outputs)
+    return await one.reap(), stdout, stderr
+
+
+async def _read(stream: trio.abc.ReceiveStream, output: bytearray) -> None:
+    async for data in stream:
+        output += data
+
+
+_arguments_of_programs: Final = embedded.arguments
+
+
+class _Both:
+    """Forks scripts by `loaded`, and programs of the sandbox as ever."""
+
+    async def start(self, words: tuple[str, ...], environment: Mapping[str, str], guard: Guard) -> Forked:
+        return await (loaded if words[0] == _PLAY else forks).start(words, environment, guard)
 
 
 @contextlib.contextmanager
 def scripts_are(form: str) -> Iterator[None]:
     """Have the executables of `accuser.testing` run in one of the forms within the block."""
-    from accuser._hosts import embedded
-    from accuser._hosts.owner import forks
-
-    if form == "executed":
-        yield
-        return
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(forks.VARIABLE, raising=False)
-        patch.setattr(forks, "_PROGRAM", Path(__file__).resolve())
-        patch.setattr(embedded, "arguments", _arguments)
-        forks.forks.end()
-        try:
+        if form == "executed":
+            patch.setattr(child, "forks", forks)
+            patch.setattr(embedded, "arguments", _arguments_of_programs)
+            yield
+        else:
+            patch.delenv(VARIABLE, raising=False)
+            patch.setattr(child, "forks", _Both())
+            patch.setattr(embedded, "arguments", _arguments)
             yield
             # Where forking is refused, programs are executed, and nobody is told.
-            assert forks.forks.refusal is None
-        finally:
-            forks.forks.end()
+            assert loaded.refusal is None
 
 
 def _arguments(command: tuple[str, ...]) -> tuple[str, ...] | None:
-    """What `_play` finds as ``sys.argv``: nothing but what executes the program."""
-    return ("", *command) if str(player.__file__) in _words(command[0]) else None
+    """What `_run` finds as ``sys.argv``: nothing but what executes the program."""
+    if str(player.__file__) in _words(command[0]):
+        return (_PLAY, *command)
+    return _arguments_of_programs(command)
 
 
 def _words(path: str) -> list[str]:
@@ -63,15 +155,42 @@ def _words(path: str) -> list[str]:
     return shlex.split(second) if first == "#!/bin/sh" and second.startswith("exec ") else []
 
 
-def _play() -> int:
-    _, path, *arguments = sys.argv
-    # The words before and after are those of the shell, of the interpreter, and the shell's own.
-    program, *words = _words(path)[3:-2]
-    sys.argv = [program, *words, path, *arguments]
-    runpy.run_path(program, run_name="__main__")
+def _run() -> int:
+    entry, *words = sys.argv
+    if entry == _PLAY:
+        path, *arguments = words
+        # The words before and after are those of the shell, of the interpreter, and the shell's own.
+        entry, *words = _words(path)[3:-2]
+        sys.argv = [entry, *words, path, *arguments]
+    else:
+        sys.argv = [entry, *words[1:]]  # without its name, which is for `ps`
+    if os.environ.pop(_MERGED, ""):
+        os.dup2(1, 2)
+    if path := os.environ.pop(_SEARCHED, ""):
+        os.environ["PYTHONPATH"] = path
+        sys.path[:0] = path.split(os.pathsep)
+    if entry == COMMAND_LINE:
+        return command_line.main()
+    sys.path.insert(0, os.getcwd() if entry == PYTEST else str(Path(entry).parent))
+    if entry == PYTEST:
+        runpy.run_module(PYTEST, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(entry, run_name="__main__")
     return 0
 
 
+def _load() -> None:
+    for package in _LOADED:
+        found = importlib.import_module(f"accuser.{package}")
+        for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
+            if not module.name.endswith(".strategies"):  # brings hypothesis, which commands do not need
+                importlib.import_module(module.name)
+    for name, one in sys.modules.items():
+        if name.partition(".")[0] == "accuser":
+            # Else pytest warns that it cannot rewrite its assertions any more.
+            one.__doc__ = f"{one.__doc__ or ''}\nPYTEST_DONT_REWRITE"
+
+
 if __name__ == "__main__":
-    # A daemon of a script needs nothing of the sandbox.
-    server.main(int(sys.argv[1]), _play, ())
+    _load()
+    server.main(int(sys.argv[1]), _run)

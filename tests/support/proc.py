@@ -6,12 +6,18 @@ import contextlib
 import os
 import select
 from pathlib import Path
+from typing import Final
 
 import trio
 
 from accuser._hosts.owner.forks import forks
 from accuser._hosts.owner.guardian import guardian
 from accuser._hosts.proc import read_stat
+
+from .forked import loaded
+
+KEPT: Final[dict[int, int]] = {}
+"""Children that outlast a test on purpose, by their ids, and our descriptor to each."""
 
 
 def state_of(pid: int | None) -> str:
@@ -35,7 +41,7 @@ async def wait_for_end(pid: int | None) -> None:
 def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
     """The open descriptors of a process, with what they lead to.
 
-    Of this one without those of the guardian and of the server that forks, which are to stay.
+    Of this one without those of the guardian, of the servers that fork and of `KEPT`, which are to stay.
     """
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -43,14 +49,15 @@ def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
             found.add((int(link.name), os.readlink(link)))
         except FileNotFoundError:
             continue  # the one that the folder was read through
-    ours = (guardian.lifeline, forks.descriptor)
+    ours = (guardian.lifeline, forks.descriptor, loaded.descriptor, *KEPT.values())
     return found if pid != "self" else {opened for opened in found if opened[0] not in ours}
 
 
 def children() -> list[int]:
-    """The processes that this one has started, zombies included, without the guardian and the
-    server that forks."""
-    return [pid for pid in children_of(os.getpid()) if pid not in (guardian.pid, forks.pid)]
+    """The processes that this one has started, zombies included, without the guardian, the servers
+    that fork and `KEPT`."""
+    ours = (guardian.pid, forks.pid, loaded.pid, *KEPT)
+    return [pid for pid in children_of(os.getpid()) if pid not in ours]
 
 
 def children_of(pid: int) -> list[int]:

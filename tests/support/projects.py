@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
+
+from .forked import PYTEST, ended, started
 
 ROOT = Path(__file__).parent.parent.parent
 PLUGIN = "accuser.pytest"
@@ -58,7 +62,17 @@ class Project:
 
     def pytest(self, *arguments: str, **environment: str) -> Ended:
         """Run the suite."""
-        return self.run(sys.executable, "-m", "pytest", *arguments, **environment)
+        executed = (sys.executable, "-m", "pytest", *arguments)
+        forked = (PYTEST, "pytest", *arguments)
+        variables = {**self.environment, **environment}
+
+        async def run() -> Ended:
+            async with started(executed, forked, variables, both_streams=True) as child:
+                with trio.fail_after(600):  # only ends what hangs
+                    return Ended(*(await ended(child))[:2])
+
+        with contextlib.chdir(self.folder):
+            return trio.run(run)
 
     def run(self, *command: str, **environment: str) -> Ended:
         """Run any command in the folder."""

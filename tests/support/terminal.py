@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,22 +28,13 @@ class Screen(Typed):
     """What the command has written to its terminal, escape sequences and all."""
 
     def __init__(self, process: trio.Process, master: int) -> None:
-        super().__init__(process)
-        self._master = master
         self._stream = trio.lowlevel.FdStream(master)
+        super().__init__(process, self._stream)
+        self._master = master
 
     def press(self, keys: bytes) -> None:
         """Type keys; ``\\x03`` is Ctrl-C."""
         os.write(self._master, keys)
-
-    async def end(self) -> int:
-        """Read to the end; return the exit status."""
-        while await self._read_some():
-            pass
-        return await self.process.wait()
-
-    async def _read(self) -> None:
-        assert await self._read_some(), f"the output ended: {self.text}"
 
     async def _read_some(self) -> bool:
         try:
@@ -83,7 +75,7 @@ async def on_a_terminal(*words: str, **environment: str) -> AsyncIterator[Screen
             yield screen
         finally:
             if screen.process.returncode is None:
-                screen.process.terminate()
+                screen.process.send_signal(signal.SIGTERM)
             with trio.CancelScope(shield=True):
                 await screen.end()
                 await screen.aclose()

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from accuser._text import counted
-from tests.conftest import FORM
-from tests.support.forked import FORMS
+from tests.support.forked import FORM, FORMS
 
 ROOT: Final = Path(__file__).parents[2]
 BOTH: Final = "tests/hosts/test_lifecycle.py"

@@ -21,7 +21,7 @@ import trio
 from ..._errors import SpawnFailed
 from ..usage import Usage, read_usage
 from .executed import Executed, execute
-from .forks import CannotFork, Forked, forks
+from .forks import CannotFork, Forked, Forks, forks
 from .guardian import Guard, guardian
 
 EXHAUSTED: Final = (OSError, ValueError, RuntimeError, MemoryError)
@@ -160,6 +160,7 @@ async def spawn(
     environment: Mapping[str, str],
     forked: tuple[str, ...] | None = None,
     *,
+    by: Forks | None = None,
     patient: bool = False,
 ) -> Child:
     """Start ``command``; its standard input is a pipe that stays open and empty.
@@ -168,6 +169,7 @@ async def spawn(
         command: the words that execute it.
         environment: all its variables.
         forked: its ``sys.argv``, if it is a program of the sandbox, which can be forked as well.
+        by: what forks it, in place of what forks programs of the sandbox.
         patient: it clears up by itself when we are gone, and is to have the time for that.
 
     Raises:
@@ -178,7 +180,7 @@ async def spawn(
     """
     try:
         with guardian.announced(patient) as guard:
-            process = await _start(command, guard.environment(environment), forked, guard)
+            process = await _start(command, guard.environment(environment), forked, by or forks, guard)
     except EXHAUSTED as error:
         raise SpawnFailed(command, str(error) or type(error).__name__) from error
     child = Child(process, None, guard)
@@ -201,9 +203,13 @@ async def _close(child: Child) -> None:
 
 
 async def _start(
-    command: tuple[str, ...], environment: Mapping[str, str], forked: tuple[str, ...] | None, guard: Guard
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    forked: tuple[str, ...] | None,
+    by: Forks,
+    guard: Guard,
 ) -> Executed | Forked:
     if forked is not None:
         with contextlib.suppress(CannotFork):
-            return await forks.start(forked, environment, guard)
+            return await by.start(forked, environment, guard)
     return await execute(command, environment)

@@ -114,9 +114,14 @@ class _Server:
 
 
 class Forks:
-    """The server of this process, started when the first program is."""
+    """A server of this process, started when the first program is.
 
-    def __init__(self) -> None:
+    Args:
+        program: of the server; it is `accuser.sandbox.forks`, or calls its ``main``.
+    """
+
+    def __init__(self, program: Path = _PROGRAM) -> None:
+        self._program = program
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self._refusal: str | None = None
@@ -243,7 +248,7 @@ class Forks:
                     self._registered = True
                     atexit.register(self.end)
                     os.register_at_fork(after_in_child=self._disown)
-                server = self._server = _started(circumstances, environment)
+                server = self._server = _started(self._program, circumstances, environment)
             return server
 
     def _drop(self, server: _Server) -> None:
@@ -271,14 +276,14 @@ def _adopted(pid: int, pipes: Pipes) -> Forked:
     return Forked(pid, *pipes.taken())
 
 
-def _started(circumstances: object, environment: Mapping[str, str]) -> _Server:
+def _started(program: Path, circumstances: object, environment: Mapping[str, str]) -> _Server:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:
             with guardian.announced() as guard:
                 base = {**os.environ, **_early(environment)}
                 process = subprocess.Popen(
-                    [sys.executable, "-P", str(_PROGRAM), str(theirs.fileno()), "-" * ROOM],
+                    [sys.executable, "-P", str(program), str(theirs.fileno()), "-" * ROOM],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -340,4 +345,4 @@ def _umask() -> int:
 
 
 forks: Final = Forks()
-"""The one of this process."""
+"""The one of this process that forks programs of the sandbox."""
