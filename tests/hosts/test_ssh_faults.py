@@ -238,10 +238,14 @@ async def test_a_signal_that_the_daemon_handles_ends_nothing(
     runner: SSHRunner, tmp_path: Path, signum: signal.Signals
 ) -> None:
     body = f"""
+    # Not `pause`: it would not hear of a signal that came just before.
+    heard, come = os.pipe()
+    os.set_blocking(come, False)
+    signal.set_wakeup_fd(come)
     signal.signal({int(signum)}, lambda *_: event("signal.v0"))
     ready()
     while True:
-        signal.pause()
+        os.read(heard, 1)
     """
     async with ScriptedDaemon(body).open(folder=tmp_path, runner=runner) as accuser:
         heard = accuser.expect("signal.v0")
