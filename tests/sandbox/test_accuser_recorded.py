@@ -17,8 +17,9 @@ from trio.testing import MockClock
 from accuser import Protocol
 from accuser._http.client import HttpClient
 from accuser.sandbox.accuser import daemon as accuser_daemon
+from accuser.sandbox.accuser.client_daemon import Console, Unexpected
 from accuser.sandbox.accuser.daemon import last_words
-from accuser.sandbox.accuser.loop import Accuser, Console, Unexpected
+from accuser.sandbox.accuser.loop import Accuser
 from accuser.sandbox.rpc.client import Rpc
 from accuser.sandbox.rpc.request import RpcFailed
 from accuser.sandbox.rpc.wire import MediaType

@@ -28,8 +28,9 @@ from ..rpc.request import RpcFailed
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
 from ..surroundings.system import OwnProcess, System
 from . import pidfile
+from .client_daemon import COMMIT, VERSION, Console, Life, NodeLost, Unexpected
 from .denunciation import DEFAULT_PRESERVED_LEVELS
-from .loop import COMMIT, VERSION, Accuser, Console, Life, NodeLost, Unexpected
+from .loop import Accuser
 
 
 def _preserved_levels(text: str) -> int:

@@ -19,6 +19,7 @@ from ..rpc.client import ConnectionFailed, Rpc
 from ..rpc.request import Request, RpcFailed
 from ..sink.sink import Level, Sink, SinkWriteError, unbreakable
 from . import answers
+from .client_daemon import COMMIT, VERSION, ClientDaemon, Console, Life, NodeLost, subscribe
 from .denunciation import (
     DEFAULT_PRESERVED_LEVELS,
     Denunciator,
@@ -26,11 +27,7 @@ from .denunciation import (
     SeenBlock,
     Steps,
 )
-from .waiting import Console as Console
-from .waiting import subscribe, wait_bootstrapped, wait_protocol
 
-VERSION: Final = "0.0+dev"
-COMMIT: Final = "sandbox"
 _MEMPOOL: Final = (
     "/chains/main/mempool/monitor_operations?version=1&validated=yes&refused=no&outdated=no"
     "&branch_refused=no&branch_delayed=yes"
@@ -38,18 +35,6 @@ _MEMPOOL: Final = (
 
 
 T = TypeVar("T")
-
-
-class NodeLost(RpcFailed):
-    """The stream of blocks has ended."""
-
-
-class Unexpected(Exception):
-    """What ends an accuser that was told to keep alive."""
-
-    def __init__(self, reason: RpcFailed) -> None:
-        self.reason: Final = reason
-        super().__init__(str(reason))
 
 
 _Batch = tuple[InlinedConsensus, ...]
@@ -63,17 +48,6 @@ class _NextBlock:
 @attrs.frozen
 class _NextBatch:
     batch: _Batch | None
-
-
-@attrs.define(eq=False)
-class Life:
-    """How far the program has come: what there is to say when it is stopped."""
-
-    running: bool = False
-    """The event sinks are open."""
-    starts: int = 0
-    """How often the accuser has started."""
-    has_pidfile: bool = False
 
 
 @attrs.define(eq=False)
@@ -99,33 +73,8 @@ class Accuser:
             RpcFailed: the end, with its reason.
             Unexpected: the same with ``keep_alive``, which only a lost node survives.
         """
-        failure: RpcFailed | Unexpected | None = None
-        async with trio.open_nursery() as streams:
-            try:
-                await self._run(streams)
-            except (RpcFailed, Unexpected) as error:
-                # Raised outside the nursery, which would make a group of it.
-                failure = error
-            streams.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-
-    async def _run(self, streams: trio.Nursery) -> None:
-        await wait_bootstrapped(self.rpc, self.console, self.wall, tries=5)
-        await self.console.message(f"Waiting for protocol {self.protocol.long_name} to start...")
-        await wait_protocol(self.rpc, streams, self.protocol)
-        while True:
-            try:
-                await self._accuse(streams)
-            except NodeLost:
-                if not self.keep_alive:
-                    raise
-            except RpcFailed as error:
-                if not self.keep_alive:
-                    raise
-                raise Unexpected(error) from error
-            await self.console.warning("Lost connection with the node. Retrying to establish connection...")
-            await wait_bootstrapped(self.rpc, self.console, self.wall, tries=None, max_delay=10.0)
+        daemon = ClientDaemon(self.protocol, self.rpc, self.console, self.wall, self.keep_alive)
+        await daemon.run(self._accuse)
 
     # One life
 

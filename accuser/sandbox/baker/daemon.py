@@ -22,8 +22,8 @@ from ..._http.client import HttpClient
 from ..._mavryk.codec.crypto import Key
 from ..._mavryk.protocol import Protocol
 from ..accuser import pidfile
+from ..accuser.client_daemon import COMMIT, VERSION, Console, Life, Unexpected
 from ..accuser.daemon import last_words, manual
-from ..accuser.loop import COMMIT, VERSION, Console, Life, Unexpected
 from ..cli.clic import Cli, Exit, Invocation, Refused
 from ..cli.config import ClientConfig, ConfigError, client_config
 from ..cli.global_options import GLOBAL_OPTIONS

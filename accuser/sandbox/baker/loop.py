@@ -14,8 +14,7 @@ import trio
 from ..._http.client import Connect
 from ..._mavryk.protocol import Protocol
 from ..accuser import answers
-from ..accuser.loop import COMMIT, VERSION, Console, Life, NodeLost, Unexpected
-from ..accuser.waiting import wait_bootstrapped, wait_protocol
+from ..accuser.client_daemon import COMMIT, VERSION, ClientDaemon, Console, Life
 from ..client.delegates import Constants
 from ..client.wallet import Wallet
 from ..rpc.client import Rpc
@@ -42,34 +41,11 @@ class Baker:
 
     async def run(self) -> None:
         """Bake until the node is lost. Raises ``RpcFailed``; ``Unexpected`` with ``keep_alive``."""
-        failure: RpcFailed | Unexpected | None = None
-        async with trio.open_nursery() as streams:
-            try:
-                await self._run(streams)
-            except (RpcFailed, Unexpected) as error:
-                failure = error
-            streams.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        keep_alive = self.settings.keep_alive
+        daemon = ClientDaemon(self.protocol, self.rpc, self.console, self.wall, keep_alive)
+        await daemon.run(self._live)
 
-    async def _run(self, streams: trio.Nursery) -> None:
-        await wait_bootstrapped(self.rpc, self.console, self.wall, tries=5)
-        await self.console.message(f"Waiting for protocol {self.protocol.long_name} to start...")
-        await wait_protocol(self.rpc, streams, self.protocol)
-        while True:
-            try:
-                await self._live()
-            except NodeLost:
-                if not self.settings.keep_alive:
-                    raise
-            except RpcFailed as error:
-                if not self.settings.keep_alive:
-                    raise
-                raise Unexpected(error) from error
-            await self.console.warning("Lost connection with the node. Retrying to establish connection...")
-            await wait_bootstrapped(self.rpc, self.console, self.wall, tries=None, max_delay=10.0)
-
-    async def _live(self) -> None:
+    async def _live(self, streams: trio.Nursery) -> None:
         """One connection with the node. Raises ``RpcFailed``."""
         await self._ask("/config/network/user_activated_upgrades")
         chain: str = await self.rpc.call(Request("GET", "/chains/main/chain_id", answers.chain_id))

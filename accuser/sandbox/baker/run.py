@@ -19,8 +19,7 @@ import trio
 from ..._http.client import Connect
 from ..._mavryk.codec.operations import Operation
 from ..._mavryk.protocol import Protocol
-from ..accuser.loop import NodeLost
-from ..accuser.waiting import subscribe
+from ..accuser.client_daemon import NodeLost, subscribe
 from ..client.delegates import Constants, Slots
 from ..client.wallet import SHORT_CHAIN, Wallet
 from ..rpc.client import Rpc

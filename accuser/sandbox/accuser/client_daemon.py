@@ -1,4 +1,4 @@
-"""What an accuser and a baker do alike: wait for the node and the protocol, and open streams.
+"""What an accuser and a baker do alike: wait for node and protocol, open streams, outlive the node.
 
 The order of requests and lines is that of ``lib_delegate/client_daemon.ml``.
 """
@@ -6,10 +6,11 @@ The order of requests and lines is that of ``lib_delegate/client_daemon.ml``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+import attrs
 import trio
 
 from ..._mavryk.codec.forge import parse_timestamp
@@ -19,10 +20,35 @@ from ..rpc.request import RpcFailed
 from ..sink.descriptor import Outlet
 from . import answers
 
+VERSION: Final = "0.0+dev"
+COMMIT: Final = "sandbox"
 BOOTSTRAP_PATIENCE: Final = 0.3
 """Seconds before it says that it waits for the node."""
 
 T = TypeVar("T")
+
+
+class NodeLost(RpcFailed):
+    """The connection with the node is lost."""
+
+
+class Unexpected(Exception):
+    """What ends a daemon that was told to keep alive."""
+
+    def __init__(self, reason: RpcFailed) -> None:
+        self.reason: Final = reason
+        super().__init__(str(reason))
+
+
+@attrs.define(eq=False)
+class Life:
+    """How far the program has come: what there is to say when it is stopped."""
+
+    running: bool = False
+    """The event sinks are open."""
+    starts: int = 0
+    """How often the daemon has started."""
+    has_pidfile: bool = False
 
 
 class Console:
@@ -43,6 +69,55 @@ class Console:
             await outlet.write(f"{text}\n".encode("utf-8", "surrogateescape"))
         except OSError:
             return
+
+
+@attrs.frozen
+class ClientDaemon:
+    """What runs a daemon. ``wall`` gives seconds since the epoch, for messages only."""
+
+    protocol: Protocol
+    rpc: Rpc
+    console: Console
+    wall: Callable[[], float]
+    keep_alive: bool
+
+    async def run(self, live: Callable[[trio.Nursery], Awaitable[None]]) -> None:
+        """Wait for the node and the protocol, and live until the node is lost.
+
+        Args:
+            live: one life, which only a failure ends; streams are opened in the nursery that it is given.
+
+        Raises:
+            RpcFailed: the end, with its reason.
+            Unexpected: the same with ``keep_alive``, which only a lost node survives.
+        """
+        failure: RpcFailed | Unexpected | None = None
+        async with trio.open_nursery() as streams:
+            try:
+                await self._run(live, streams)
+            except (RpcFailed, Unexpected) as error:
+                # Raised outside the nursery, which would make a group of it.
+                failure = error
+            streams.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _run(self, live: Callable[[trio.Nursery], Awaitable[None]], streams: trio.Nursery) -> None:
+        await wait_bootstrapped(self.rpc, self.console, self.wall, tries=5)
+        await self.console.message(f"Waiting for protocol {self.protocol.long_name} to start...")
+        await wait_protocol(self.rpc, streams, self.protocol)
+        while True:
+            try:
+                await live(streams)
+            except NodeLost:
+                if not self.keep_alive:
+                    raise
+            except RpcFailed as error:
+                if not self.keep_alive:
+                    raise
+                raise Unexpected(error) from error
+            await self.console.warning("Lost connection with the node. Retrying to establish connection...")
+            await wait_bootstrapped(self.rpc, self.console, self.wall, tries=None, max_delay=10.0)
 
 
 async def wait_bootstrapped(
