@@ -23,7 +23,8 @@ import pytest
 import trio
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    # Last: this package is the one that the tests have, which may be an installed one.
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from accuser import __main__ as command_line
 from accuser._hosts import embedded
@@ -53,7 +54,7 @@ _SEARCHED: Final = "ACCUSER_TESTS_PATH"
 loaded: Final = Forks(Path(__file__).resolve())
 """The server of this process."""
 
-COMMAND_LINE: Final = str(command_line.__file__)
+COMMAND_LINE: Final = "accuser"
 PYTEST: Final = "pytest"
 _PLAY: Final = "play"
 _LOADED: Final = ("commands", "pytest", "scenarios", "_comparison", "_explore", "_recording", "sandbox")
