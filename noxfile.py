@@ -261,5 +261,4 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def screenshots(session: nox.Session) -> None:
     """Take the pictures of the documents anew, in a headless Chromium; measure a page of 100,000 entries."""
-    session.install("-q", ".[sandbox]")
-    session.run("python", "-m", "tests.tools.screenshots")
+    _run_tool(session, "tests.tools.screenshots", "sandbox,cli")

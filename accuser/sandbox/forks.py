@@ -31,7 +31,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -41,6 +41,9 @@ if not __package__:
 
 from accuser.sandbox.__main__ import main as run
 from accuser.sandbox.programs import MODULES
+
+PYTHONS_OWN: Final[set[int]] = {signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)}
+"""Signals that Python itself ignores, in whatever process."""
 
 REQUEST: Final = b"fork"
 REPLY: Final = struct.Struct("ii")
@@ -62,21 +65,19 @@ PR_SET_NAME: Final = 15
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
 
 
-def main(
-    descriptor: int, program: Callable[[], int] = run, modules: Iterable[str] = frozenset(MODULES.values())
-) -> None:
+def main(descriptor: int, program: Callable[[], int] = run, title: str = TITLE) -> None:
     """Serve until the owner closes its end of the socket, or is gone.
 
     Args:
         descriptor: of the socket.
         program: what each fork runs, with its ``sys.argv``; returns the exit status.
-        modules: of the sandbox, to import before the first fork.
+        title: that ``ps`` shows of this process.
     """
-    for module in sorted(modules):
+    for module in sorted(set(MODULES.values())):
         importlib.import_module(f"accuser.sandbox.{module}")
     gc.collect()
     gc.freeze()  # else the first collection of each program would copy all of this
-    _retitle((TITLE,))
+    _retitle((title,))
     requests = socket.socket(fileno=descriptor)
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, len(REQUEST), DESCRIPTORS)
@@ -150,7 +151,7 @@ def _become(
     try:
         _take_over(wanted, descriptors)
     except Exception as error:
-        # A limit that may not be raised, for one, is a ValueError.
+        # A limit that may not be raised, for one, is a ValueError; such is for another server, or execution.
         _answer(control, os.getpid(), getattr(error, "errno", None) or errno.EIO)
         os._exit(1)
     _answer(control, os.getpid(), 0)
@@ -172,8 +173,13 @@ def _take_over(wanted: dict[str, Any], descriptors: list[int]) -> None:
     for name, limits in wanted["limits"].items():
         if tuple(limits) != resource.getrlimit(int(name)):
             resource.setrlimit(int(name), tuple(limits))
-    for number in wanted["ignored"]:
-        signal.signal(number, signal.SIG_IGN)
+    for number in signal.valid_signals() - PYTHONS_OWN:
+        if number in wanted["ignored"]:
+            signal.signal(number, signal.SIG_IGN)
+        elif signal.getsignal(number) is signal.SIG_IGN:
+            # It was when the server was started, which inherited that.
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
     signal.pthread_sigmask(signal.SIG_SETMASK, wanted["blocked"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
@@ -183,7 +189,6 @@ def _take_over(wanted: dict[str, Any], descriptors: list[int]) -> None:
 
 def _finished(program: Callable[[], int]) -> int:
     """Run a program to its end as the interpreter does; give its exit status."""
-    atexit._clear()
     try:
         status = program()
     except SystemExit as error:

@@ -17,8 +17,7 @@ import pytest
 import trio
 
 from accuser import SANDBOX, CommandFailed, Node, Protocol, SpawnFailed, init_with_protocol, open_node
-from accuser._hosts.owner import forks as forks_module
-from accuser._hosts.owner.forks import VARIABLE, forks
+from accuser._hosts.owner.forks import VARIABLE, CannotFork, forks
 from accuser._hosts.owner.guardian import guardian
 from accuser.testing import ScriptedDaemon
 
@@ -120,6 +119,15 @@ async def test_what_it_inherits_is_that_of_the_moment(circumstances: Path) -> No
         os.chdir(circumstances)
 
 
+async def test_what_a_server_inherited_is_not_passed_on(circumstances: Path) -> None:
+    forks.end()
+    async with running_node() as (_, pid):  # of a server that was started while SIGHUP was ignored
+        assert int(facts(pid, "status")["SigIgn"], 16) & 1 << (signal.SIGHUP - 1)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    async with running_node() as (_, pid):
+        assert not int(facts(pid, "status")["SigIgn"], 16) & 1 << (signal.SIGHUP - 1)
+
+
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_client_does_the_same_in_both_forms(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "no" if form == "executed" else "yes")
@@ -169,7 +177,7 @@ async def test_the_server_may_die_and_nothing_else_does() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(forks, "_patience", 0.5)
     async with running_node():
         server = forks.pid
         assert server is not None
@@ -177,13 +185,13 @@ async def test_a_server_that_does_not_answer_is_replaced(monkeypatch: pytest.Mon
         async with running_node():
             assert forks.pid != server
         assert state_of(server) == "Z"
-    monkeypatch.setattr(forks_module, "PATIENCE", 10)
+    monkeypatch.setattr(forks, "_patience", 10)
 
 
-async def test_what_cannot_become_the_program_is_told_and_leaves_no_process() -> None:
+async def test_what_no_server_can_make_is_told_and_leaves_no_process() -> None:
     without_a_name = ("entry",)
     with guardian.announced() as guard:
-        with pytest.raises(OSError, match="Input/output error"):
+        with pytest.raises(CannotFork, match="two servers in a row forked nothing"):
             await forks.start(without_a_name, dict(os.environ), guard)
         guard.forget()
 

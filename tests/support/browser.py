@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+
 from .proc import KEPT
 
 CHROMIUM: Final = next(
@@ -147,6 +149,12 @@ def _call(port: int, method: str, path: str, body: Any = None) -> Any:
     return value
 
 
+@attrs.frozen
+class _Driver:
+    pid: int
+    descriptor: int
+
+
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """A browser for the length of a block, with a profile of its own that nothing is left of."""
@@ -165,7 +173,8 @@ def open_browser() -> Iterator[Browser]:
             [DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0, env=env
         )
         assert driver.stdout is not None
-        KEPT[driver.pid] = driver.stdout.fileno()
+        kept = _Driver(driver.pid, driver.stdout.fileno())
+        KEPT.append(kept)
         try:
             port = _port(driver.stdout)
             options = {"binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={folder}/profile"]}
@@ -180,7 +189,7 @@ def open_browser() -> Iterator[Browser]:
             os.killpg(driver.pid, signal.SIGKILL)
             driver.wait()
             driver.stdout.close()
-            del KEPT[driver.pid]
+            KEPT.remove(kept)
 
 
 def _port(output: Any) -> int:

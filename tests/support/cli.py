@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
@@ -27,20 +26,11 @@ async def accuser(*words: str, stdin: bytes = b"", **environment: str) -> subpro
         return subprocess.CompletedProcess(words, *await ended(child, stdin))
 
 
-async def python(path: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program in Python to its end, in the present folder."""
-    words = (sys.executable, str(path))
-    async with started(words, (str(path), "python"), os.environ) as child:
-        return subprocess.CompletedProcess(words, *await ended(child))
-
-
 class Process(Protocol):
     """What `Typed` needs of a process."""
 
     @property
     def pid(self) -> int: ...
-    @property
-    def returncode(self) -> int | None: ...
     def send_signal(self, sig: signal.Signals, /) -> None: ...
     async def wait(self) -> int: ...
 
@@ -101,20 +91,20 @@ class _Started:
     """A command that was started here."""
 
     _child: Child
-    returncode: int | None = None
+    _status: int | None = None
 
     @property
     def pid(self) -> int:
         return self._child.pid
 
     def send_signal(self, sig: signal.Signals, /) -> None:
-        if self.returncode is None:
+        if self._status is None:
             os.kill(self.pid, sig)
 
     async def wait(self) -> int:
-        if self.returncode is None:
-            self.returncode = await self._child.reap()
-        return self.returncode
+        if self._status is None:
+            self._status = await self._child.reap()
+        return self._status
 
 
 def _command(

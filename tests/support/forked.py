@@ -2,8 +2,8 @@
 
 To start Python and to import is most of what a command costs, and the tests run hundreds. The server is
 `accuser.sandbox.forks` as ever, and so are its clone and all that a child of it inherits. What the child
-runs is the command line, a script of `accuser.testing`, a pytest, or any program in Python.
-Run by path as ``python -P PATH DESCRIPTOR PADDING``, this module is that server.
+runs is the command line, a script of `accuser.testing`, or a pytest. Run by path, as
+``python -P PATH DESCRIPTOR FOLDER PADDING``, this module is that server.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ import pytest
 import trio
 
 if __name__ == "__main__":
-    # Last: this package is the one that the tests have, which may be an installed one.
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    # The package first that the tests have, which may be an installed one.
+    sys.path[:0] = [sys.argv[2], str(Path(__file__).resolve().parents[2])]
 
 from accuser import __main__ as command_line
 from accuser._hosts import embedded
 from accuser._hosts.owner import child
-from accuser._hosts.owner.forks import VARIABLE, Forked, Forks, forks
+from accuser._hosts.owner.forks import VARIABLE, CannotFork, Forked, Forks, forks
 from accuser._hosts.owner.guardian import Guard
 from accuser.sandbox import forks as server
 from accuser.testing import player
+from tests.support.proc import KEPT
 
 FORM: Final = "ACCUSER_TESTS_FORM"
-"""Environment variable: ``executed`` has nothing forked in a whole run, and ``forked`` whatever can be.
+"""Environment variable: what a whole run forks, but for the tests that are about forks.
 
-Of its own, a run has what users have: programs of the sandbox are forked, and scripts executed."""
+``executed``: nothing. ``forked``: scripts of `accuser.testing`, too. Of its own: programs of the sandbox, as
+for users, and what is started by `started`."""
 
 FORMS: Final = ("executed", "forked") if sys.platform.startswith("linux") else ("executed",)
 """Only Linux makes a process the child of another one than its maker."""
@@ -51,13 +53,21 @@ _MERGED: Final = "ACCUSER_TESTS_MERGED"
 _SEARCHED: Final = "ACCUSER_TESTS_PATH"
 """Environment variable: what is to be ``PYTHONPATH``, which differs from that of the server."""
 
-loaded: Final = Forks(Path(__file__).resolve())
+TITLE: Final = "accuser: forks what its tests start"
+
+loaded: Final = Forks(
+    Path(__file__).resolve(),
+    (str(Path(str(command_line.__file__)).parents[1]),),
+    patience=60.0,  # it imports all that there is, where bytecode may be forbidden
+)
 """The server of this process."""
+
+KEPT.append(loaded)
 
 COMMAND_LINE: Final = "accuser"
 PYTEST: Final = "pytest"
 _PLAY: Final = "play"
-_LOADED: Final = ("commands", "pytest", "scenarios", "_comparison", "_explore", "_recording", "sandbox")
+_LOADED: Final = ("commands", "pytest", "scenarios", "_comparison", "_explore", "_recording")
 """Packages of ours whose modules are imported before the first fork; they import the others."""
 
 
@@ -72,8 +82,8 @@ async def started(
     """A process in a group of its own, in the present folder, which is killed here if it runs still.
 
     Args:
-        executed: the words that execute it, if nothing is to be forked, or if Python or a library reads a
-            variable when it begins: what is loaded has read it.
+        executed: the words that execute it, where nothing can or is to be forked, or where a variable that
+            Python reads when it starts is not what it is in this process.
         forked: what `_run` is to do; the second word is the name for ``ps``.
         environment: all its variables.
         both_streams: its standard error leads where its standard output does.
@@ -83,12 +93,15 @@ async def started(
         variables |= {"PYTHONPATH": ours["PYTHONPATH"]} if "PYTHONPATH" in ours else {}
         variables[_SEARCHED] = path
     early = {name for name in {*variables, *ours} if name.startswith(("LC_", "LANG", "PYTHON", "TZ"))}
-    if ours.get(FORM) == "executed" or any(variables.get(name) != ours.get(name) for name in early):
-        one = await child.spawn((*(_BOTH_STREAMS if both_streams else ()), *executed), environment)
-    else:
+    alike = all(variables.get(name) == ours.get(name) for name in early)
+    may_fork = alike and ours.get(FORM) != "executed" and loaded.refusal is None
+    if may_fork:
         variables |= {_MERGED: "yes"} if both_streams else {}
         one = await child.spawn(executed, variables, forked, by=loaded)
+    else:
+        one = await child.spawn((*(_BOTH_STREAMS if both_streams else ()), *executed), environment)
     try:
+        assert isinstance(one.process, Forked) == may_fork, "the server of the tests does not load"
         yield one
     finally:
         with trio.CancelScope(shield=True):
@@ -120,7 +133,13 @@ class _Both:
     """Forks scripts by `loaded`, and programs of the sandbox as ever."""
 
     async def start(self, words: tuple[str, ...], environment: Mapping[str, str], guard: Guard) -> Forked:
-        return await (loaded if words[0] == _PLAY else forks).start(words, environment, guard)
+        if words[0] != _PLAY:
+            return await forks.start(words, environment, guard)
+        try:
+            return await loaded.start(words, environment, guard)
+        except CannotFork as error:
+            # It would be executed, and the form that is asked for would not be tested.
+            raise AssertionError(f"the server of the tests does not load: {error}") from error
 
 
 @contextlib.contextmanager
@@ -136,8 +155,6 @@ def scripts_are(form: str) -> Iterator[None]:
             patch.setattr(child, "forks", _Both())
             patch.setattr(embedded, "arguments", _arguments)
             yield
-            # Where forking is refused, programs are executed, and nobody is told.
-            assert loaded.refusal is None
 
 
 def _arguments(command: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -172,8 +189,8 @@ def _run() -> int:
         sys.path[:0] = path.split(os.pathsep)
     if entry == COMMAND_LINE:
         return command_line.main()
-    sys.path.insert(0, os.getcwd() if entry == PYTEST else str(Path(entry).parent))
     if entry == PYTEST:
+        sys.path.insert(0, os.getcwd())
         runpy.run_module(PYTEST, run_name="__main__", alter_sys=True)
     else:
         runpy.run_path(entry, run_name="__main__")
@@ -194,4 +211,4 @@ def _load() -> None:
 
 if __name__ == "__main__":
     _load()
-    server.main(int(sys.argv[1]), _run)
+    server.main(int(sys.argv[1]), _run, TITLE)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import select
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -14,10 +14,19 @@ from accuser._hosts.owner.forks import forks
 from accuser._hosts.owner.guardian import guardian
 from accuser._hosts.proc import read_stat
 
-from .forked import loaded
 
-KEPT: Final[dict[int, int]] = {}
-"""Children that outlast a test on purpose, by their ids, and our descriptor to each."""
+class Kept(Protocol):
+    """A child that outlasts a test on purpose."""
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def descriptor(self) -> int | None:
+        """Ours, that leads to it."""
+
+
+KEPT: Final[list[Kept]] = [forks]
+"""The guardian is another one."""
 
 
 def state_of(pid: int | None) -> str:
@@ -41,7 +50,7 @@ async def wait_for_end(pid: int | None) -> None:
 def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
     """The open descriptors of a process, with what they lead to.
 
-    Of this one without those of the guardian, of the servers that fork and of `KEPT`, which are to stay.
+    Of this one without those of the guardian and of `KEPT`, which are to stay.
     """
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -49,14 +58,13 @@ def descriptors(pid: int | str = "self") -> set[tuple[int, str]]:
             found.add((int(link.name), os.readlink(link)))
         except FileNotFoundError:
             continue  # the one that the folder was read through
-    ours = (guardian.lifeline, forks.descriptor, loaded.descriptor, *KEPT.values())
+    ours = (guardian.lifeline, *(one.descriptor for one in KEPT))
     return found if pid != "self" else {opened for opened in found if opened[0] not in ours}
 
 
 def children() -> list[int]:
-    """The processes that this one has started, zombies included, without the guardian, the servers
-    that fork and `KEPT`."""
-    ours = (guardian.pid, forks.pid, loaded.pid, *KEPT)
+    """The processes that this one has started, zombies included, without the guardian and `KEPT`."""
+    ours = (guardian.pid, *(one.pid for one in KEPT))
     return [pid for pid in children_of(os.getpid()) if pid not in ours]
 
 

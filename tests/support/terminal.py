@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -68,14 +67,15 @@ async def on_a_terminal(*words: str, **environment: str) -> AsyncIterator[Screen
                 start_new_session=True,
                 env={**os.environ, **SIZE, **environment},
             )
-            screen = Screen(await nursery.start(start), master)
+            process: trio.Process = await nursery.start(start)
+            screen = Screen(process, master)
         finally:
             os.close(slave)
         try:
             yield screen
         finally:
-            if screen.process.returncode is None:
-                screen.process.send_signal(signal.SIGTERM)
+            if process.returncode is None:
+                process.terminate()
             with trio.CancelScope(shield=True):
                 await screen.end()
                 await screen.aclose()

@@ -168,8 +168,8 @@ async def spawn(
     Args:
         command: the words that execute it.
         environment: all its variables.
-        forked: its ``sys.argv``, if it is a program of the sandbox, which can be forked as well.
-        by: what forks it, in place of what forks programs of the sandbox.
+        forked: its ``sys.argv`` for what forks it; None if it can only be executed.
+        by: what forks it; by default, what forks programs of the sandbox.
         patient: it clears up by itself when we are gone, and is to have the time for that.
 
     Raises:

@@ -31,7 +31,7 @@ from typing import Final
 import attrs
 import trio
 
-from ...sandbox.forks import GO, REPLY, REQUEST
+from ...sandbox.forks import GO, PYTHONS_OWN, REPLY, REQUEST
 from .executed import Pipes
 from .guardian import Guard, guardian
 
@@ -39,15 +39,13 @@ VARIABLE: Final = "ACCUSER_SANDBOX_FORKS"
 """Set to ``no`` it has every program of the sandbox executed."""
 
 PATIENCE: Final = 10.0
-"""Seconds that the server may take to import, and then to fork: many times what it takes."""
+"""Seconds that the server of the sandbox may take: many times what it takes."""
 
 ROOM: Final = 4096
 """Bytes of the command line that ``ps`` shows of a forked program."""
 
 _PROGRAM: Final = Path(__file__).resolve().parents[2] / "sandbox" / "forks.py"
 _EARLY: Final = ("GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYTHON", "SSL_", "TZ")
-_PYTHONS_OWN: Final = {signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)}
-"""Signals that Python itself ignores, in whatever process."""
 
 
 class CannotFork(Exception):
@@ -118,10 +116,15 @@ class Forks:
 
     Args:
         program: of the server; it is `accuser.sandbox.forks`, or calls its ``main``.
+        arguments: of that program, after the descriptor.
+        patience: seconds that it may take to import, and then to fork.
     """
 
-    def __init__(self, program: Path = _PROGRAM) -> None:
-        self._program = program
+    def __init__(
+        self, program: Path = _PROGRAM, arguments: tuple[str, ...] = (), patience: float = PATIENCE
+    ) -> None:
+        self._program = (str(program), arguments)
+        self._patience = patience
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self._refusal: str | None = None
@@ -179,7 +182,7 @@ class Forks:
             if child is not None:
                 return child
             pipes.close()
-        raise CannotFork("the server that forks ended twice")
+        raise CannotFork("two servers in a row forked nothing")
 
     async def _fork(self, server: _Server, wanted: bytes, pipes: Pipes, guard: Guard) -> Forked | None:
         """Have one program forked; None if the server is gone."""
@@ -211,7 +214,7 @@ class Forks:
         ours.setblocking(False)
         # An answer that nobody takes would be a child that nobody reaps.
         with trio.CancelScope(shield=True):
-            with trio.move_on_after(PATIENCE) as scope:
+            with trio.move_on_after(self._patience) as scope:
                 await trio.lowlevel.wait_readable(ours)
             if scope.cancelled_caught:
                 self._drop(server)
@@ -231,6 +234,10 @@ class Forks:
         if pid:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)  # noqa: ASYNC222 - it ends, and has nothing else to do
+            if number == errno.EIO:
+                # No error of the system: this server cannot make what is wanted, and another one may.
+                self._drop(server)
+                return None
         elif number in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
             self._refusal = f"the system refuses to clone: {problem}"
             raise CannotFork(self._refusal)
@@ -248,7 +255,7 @@ class Forks:
                     self._registered = True
                     atexit.register(self.end)
                     os.register_at_fork(after_in_child=self._disown)
-                server = self._server = _started(self._program, circumstances, environment)
+                server = self._server = _started(*self._program, circumstances, environment)
             return server
 
     def _drop(self, server: _Server) -> None:
@@ -276,14 +283,16 @@ def _adopted(pid: int, pipes: Pipes) -> Forked:
     return Forked(pid, *pipes.taken())
 
 
-def _started(program: Path, circumstances: object, environment: Mapping[str, str]) -> _Server:
+def _started(
+    program: str, arguments: tuple[str, ...], circumstances: object, environment: Mapping[str, str]
+) -> _Server:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:
             with guardian.announced() as guard:
                 base = {**os.environ, **_early(environment)}
                 process = subprocess.Popen(
-                    [sys.executable, "-P", str(program), str(theirs.fileno()), "-" * ROOM],
+                    [sys.executable, "-P", program, str(theirs.fileno()), *arguments, "-" * ROOM],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -314,7 +323,7 @@ def _wanted(words: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
     """What the program is to find as if we had executed it."""
     ignored = [
         number
-        for number in signal.valid_signals() - _PYTHONS_OWN
+        for number in signal.valid_signals() - PYTHONS_OWN
         if signal.getsignal(number) is signal.SIG_IGN
     ]
     limits = {
