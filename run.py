@@ -10,6 +10,7 @@ works where ensurepip is missing, and where the distribution guards its packages
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -39,8 +40,11 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - this file meets the Python that is there
         print("accuser needs Python 3.11 or later, and this is", sys.version, file=sys.stderr)
         return 2
-    if not MARK.exists() and (status := _prepare()):
-        return status
+    # Locked, for sessions that begin at the same time.
+    with ROOT.joinpath("run.py").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not MARK.exists() and (status := _prepare()):
+            return status
     session, *arguments = sys.argv[1:]
     command = [str(PYTHON), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), "-s", session]
     # In place of this process, so that signals and the exit status are nox's own.
