@@ -20,7 +20,7 @@ import trio
 
 from .._errors import AccuserError, BinaryNotFound
 from .._hosts.local.machine import THIS_MACHINE
-from .._hosts.owner.forks import forks
+from .._hosts.owner.forks import VARIABLE, forks
 from .._hosts.owner.ports import COMMON, lock_file
 from .._hosts.paths import expressible_place, is_expressible
 from .._hosts.proc import HAS_PROC
@@ -249,7 +249,10 @@ async def forking(seconds: float) -> Finding:
     if forks.refusal is None:
         return Finding("forks", "ok", "processes of the sandbox are forked from one that is loaded")
     text = f"processes of the sandbox are executed, each for itself, which is slower: {forks.refusal}"
-    return Finding("forks", "ok" if not sys.platform.startswith("linux") else "warning", text)
+    if not sys.platform.startswith("linux"):
+        return Finding("forks", "ok", text)
+    fix = f"unset {VARIABLE}" if VARIABLE in os.environ else "nothing needs to be done: they do the same"
+    return Finding("forks", "warning", text, fix)
 
 
 async def _kill(process: trio.Process) -> None:

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from accuser import Protocol
+from accuser._hosts.owner.forks import VARIABLE
 from accuser.commands.leftovers import Process, orphans, unused_directories
 from tests.support.cli import COMMAND, accuser
 from tests.support.proc import wait_for_end
@@ -50,6 +51,12 @@ async def test_a_machine_that_is_well() -> None:
         assert grades(found, subject) == ["ok"], subject
     assert grades(found, "binaries") == ["warning"]
     assert grades(found, "ssh") == ["warning"]
+
+
+async def test_programs_that_are_executed_are_told_with_what_to_do() -> None:
+    status, found = await findings(PATH="/nowhere", **{VARIABLE: "no"})
+    (told,) = [finding for finding in found if finding["subject"] == "forks"]
+    assert (status, told["grade"], told["fix"]) == (0, "warning", f"unset {VARIABLE}")
 
 
 async def test_what_it_prints_for_people(tmp_path: Path) -> None:
