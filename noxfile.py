@@ -37,7 +37,7 @@ def tests(session: nox.Session) -> None:
     arguments = session.posargs or PARALLEL
     if "-n" in arguments:
         # Else each of the processes would prepare the assertions of all tests for itself.
-        session.run("pytest", "--collect-only", "-qq", env=COMPILED, silent=True)
+        session.run("pytest", *arguments, "-n", "0", "--collect-only", "-qq", env=COMPILED, silent=True)
     session.run("pytest", *arguments, env=COMPILED)
 
 

@@ -251,7 +251,8 @@ async def forking(seconds: float) -> Finding:
     text = f"processes of the sandbox are executed, each for itself, which is slower: {forks.refusal}"
     if not sys.platform.startswith("linux"):
         return Finding("forks", "ok", text)
-    fix = f"unset {VARIABLE}" if VARIABLE in os.environ else "nothing needs to be done: they do the same"
+    wanted = os.environ.get(VARIABLE) == "no"
+    fix = f"unset {VARIABLE}" if wanted else "nothing needs to be done: they do the same"
     return Finding("forks", "warning", text, fix)
 
 

@@ -29,8 +29,6 @@ async def accuser(*words: str, stdin: bytes = b"", **environment: str) -> subpro
 class Process(Protocol):
     """What `Typed` needs of a process."""
 
-    @property
-    def pid(self) -> int: ...
     def send_signal(self, sig: signal.Signals, /) -> None: ...
     async def wait(self) -> int: ...
 
@@ -93,13 +91,9 @@ class _Started:
     _child: Child
     _status: int | None = None
 
-    @property
-    def pid(self) -> int:
-        return self._child.pid
-
     def send_signal(self, sig: signal.Signals, /) -> None:
         if self._status is None:
-            os.kill(self.pid, sig)
+            os.kill(self._child.pid, sig)
 
     async def wait(self) -> int:
         if self._status is None:
