@@ -10,8 +10,9 @@ import contextlib
 import itertools
 import logging
 import os
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 
 import attrs
@@ -78,6 +79,12 @@ def log(level: int, name: str, color: str, text: str, *, bold: bool = False) -> 
             if unlogged.lines == 1:
                 with contextlib.suppress(Exception):
                     print(f"accuser: a log line was lost: {error!r}", file=sys.stderr)
+
+
+def log_command(name: str, color: str, command: Sequence[str]) -> None:
+    """Log what is about to be started for a daemon, at level DEBUG."""
+    if logger.isEnabledFor(logging.DEBUG):
+        log(logging.DEBUG, name, color, shlex.join(command), bold=True)
 
 
 class LogFormatter(logging.Formatter):

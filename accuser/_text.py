@@ -89,6 +89,7 @@ class Secrets:
     def __init__(self) -> None:
         self._known: dict[str, re.Pattern[str]] = {}
         self._needles: tuple[bytes, ...] = tuple(prefix.encode() for prefix in _KEY_PREFIXES)
+        self._looked_at: dict[str, str] = {}
 
     def learn(self, *values: str) -> None:
         """Hide these values from now on, wherever they occur; not those of three characters and less."""
@@ -105,7 +106,11 @@ class Secrets:
 
     def learn_environment(self, environment: Mapping[str, str]) -> None:
         """Hide what variables hold whose names tell of a secret, and passwords in the URLs of others."""
+        looked_at = self._looked_at
         for name, value in environment.items():
+            if looked_at.get(name) == value:
+                continue  # each start of a daemon comes with nearly the same ones
+            looked_at[name] = value
             if is_secret_name(name):
                 self.learn(value)
             if "://" in value:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shlex
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -30,8 +29,7 @@ from .._errors import AccuserError, DaemonExited, RunnerError
 from .._hosts.host import Host, Pipe, Process, Running, Variables, Workspace
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
-from .._logs import log
-from .._report import signal_name
+from .._logs import log, log_command
 from .._stream.decoding import decode_steps
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
@@ -56,26 +54,6 @@ MAX_LINE: Final = 1024 * 1024
 EVENTS_VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
 
 
-@attrs.define
-class Countdown:
-    """What can be waited for until it has come to nothing."""
-
-    left: int
-    _zero: trio.Event = attrs.field(factory=trio.Event, init=False)
-
-    def down(self) -> None:
-        """One less."""
-        self.left -= 1
-        if not self.left:
-            self._zero.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait so long at most; not at all if it has come to nothing."""
-        if self.left:
-            with trio.move_on_after(seconds):
-                await self._zero.wait()
-
-
 @attrs.define(eq=False)
 class Session(Transcript):
     """One run. `run` is called once; everything else may be asked at any time."""
@@ -92,7 +70,6 @@ class Session(Transcript):
     exit_reason: str | None = attrs.field(default=None, init=False)
     """Why it ended, where the place it ran in knows more than the status does."""
     _explain: Callable[[int], Awaitable[str | None]] | None = attrs.field(default=None, init=False)
-    _place: str | None = attrs.field(default=None, init=False)
     _child: Process | None = attrs.field(default=None, init=False)
     _preparing: trio.CancelScope | None = attrs.field(default=None, init=False)
     stop_asked: bool = attrs.field(default=False, init=False)
@@ -159,13 +136,30 @@ class Session(Transcript):
             return False
         # First what counts, then what is said about it.
         self._child.send(signum)
-        self.recorder.signal(signal_name(signum))
+        self.recorder.signal(signum)
         return True
 
-    async def _exited(self, child: Process) -> bool:
-        """Wait until the process has exited, and kill it when that is due; False if it is to be left."""
+    async def _exited(
+        self, child: Process, shield: trio.CancelScope, until_end: contextlib.ExitStack
+    ) -> bool:
+        """Wait until the process has exited, and kill it when that is due; False if it is to be left.
+
+        To be cancelled asks for a stop, which nothing disturbs.
+        """
+        exited = False
         with self._until_kill:
-            await child.wait_exited()
+            try:
+                await child.wait_exited()
+            except trio.Cancelled:
+                if self._until_kill.cancel_called:
+                    raise
+                shield.shield = True
+                self.stop(self.stop_grace)
+                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
+                await child.wait_exited()
+            exited = True
+        shield.shield = True
+        if exited:
             return True
         self.signal(signal.SIGKILL)
         with trio.move_on_after(UNKILLABLE):
@@ -178,16 +172,6 @@ class Session(Transcript):
         log(logging.ERROR, self.name, self.color, text)
         self.fail(AccuserError(text))
         return False
-
-    @trio.lowlevel.enable_ki_protection
-    async def _stop_when_cancelled(self, until_end: contextlib.ExitStack) -> None:
-        try:
-            await trio.sleep_forever()
-        except trio.Cancelled:
-            if self.status is None:
-                self.stop(self.stop_grace)
-                until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
-            raise
 
     # Running.
 
@@ -217,25 +201,12 @@ class Session(Transcript):
     ) -> None:
         """Run the daemon to its end. ``started`` is called when it has been spawned."""
         self.state = State.STARTING
-        async with contextlib.AsyncExitStack() as stack:
-            if self.recorder.recording is not None:
-                stack.enter_context(self.recorder.recording.in_use())
-            stack.callback(self.end)
-            if self.program.prepare is not None:
-                with trio.CancelScope() as self._preparing:
-                    await self.program.prepare()
-            if self.stop_asked:
-                task_status.started()
-                return
-            command = (*command, *self.program.words())
-            inherited = dict(os.environ)
-            secrets.learn_environment({**inherited, **self.program.environment})
-            log(logging.DEBUG, self.name, self.color, shlex.join(command), bold=True)
-            uri = f"file-descriptor-path://{pipe_path}?{sink_query}"
-            environment = Variables({**self.program.environment, EVENTS_VARIABLE: uri}, inherited)
-            running = await self._start(stack, host.start(command, environment, pipe_path, workspace))
-            self._begun(running.process, command)
-            await self._attend(running.process, running.pipe, task_status)
+        recording = self.recorder.recording
+        with contextlib.nullcontext() if recording is None else recording.in_use():
+            try:
+                await self._run(host, workspace, command, sink_query, pipe_path, task_status)
+            finally:
+                self.end()
         if self.failure is not None:
             raise self.failure
         if self.ended_with_error(may_exit):
@@ -245,49 +216,79 @@ class Session(Transcript):
             )
             raise self.program.exited(error)
 
-    @trio.lowlevel.enable_ki_protection
-    async def _start(self, stack: contextlib.AsyncExitStack, start: Awaitable[Running]) -> Running:
-        # Protected, so that no Ctrl-C falls between the start and the stack, which cares for the process.
-        running = await start
-        self._explain, self._place = running.explain, running.place
-        stack.push_async_callback(_close, running)
-        return running
+    async def _run(
+        self,
+        host: Host,
+        workspace: Workspace,
+        command: tuple[str, ...],
+        sink_query: str,
+        pipe_path: Path,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        if self.program.prepare is not None:
+            with trio.CancelScope() as self._preparing:
+                await self.program.prepare()
+        if self.stop_asked:
+            task_status.started()
+            return
+        command = (*command, *self.program.words())
+        inherited = dict(os.environ)
+        secrets.learn_environment(inherited)
+        secrets.learn_environment(self.program.environment)
+        log_command(self.name, self.color, command)
+        uri = f"file-descriptor-path://{pipe_path}?{sink_query}"
+        environment = Variables({**self.program.environment, EVENTS_VARIABLE: uri}, inherited)
+        with trio.CancelScope() as shield:
+            running = await host.start(command, environment, pipe_path, workspace)
+            try:
+                self._begun(running, command)
+                await self._attend(running.process, running.pipe, shield, task_status)
+            finally:
+                # This never takes long; a cancelled checkpoint on the way must not leave a part undone.
+                shield.shield = True
+                try:
+                    await running.process.aclose()
+                finally:
+                    await running.pipe.aclose()
+        # Who cancelled has asked for the stop, and is told now that it was done.
+        await trio.lowlevel.checkpoint_if_cancelled()
 
-    def _begun(self, child: Process, command: tuple[str, ...]) -> None:
-        self._child, self.spawned = child, trio.current_time()
-        self.pid = child.pid
-        self.recorder.started(self.program.kind, self.protocol_name, command, child.pid, self._place)
+    def _begun(self, running: Running, command: tuple[str, ...]) -> None:
+        child, self._explain = running.process, running.explain
+        self._child, self.spawned, self.pid = child, trio.current_time(), child.pid
+        self.recorder.started(self.program.kind, self.protocol_name, command, child.pid, running.place)
         self.state = State.RUNNING
         if isinstance(self.ready_when, ReadySpawned):
             self.become_ready()
         if self.stop_asked:
             self.stop(max(0.0, self._until_kill.deadline - trio.current_time()))
 
-    async def _attend(self, child: Process, pipe: Pipe, task_status: trio.TaskStatus[None]) -> None:
-        with contextlib.ExitStack() as until_end:
-            async with trio.open_nursery() as outer:
-                outer.start_soon(self._stop_when_cancelled, until_end)
-                task_status.started()
-                # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
-                with trio.CancelScope(shield=True):
-                    await self._read_to_the_end(child, pipe)
-                outer.cancel_scope.cancel(reason=f"{self.name} ended")
-
-    async def _read_to_the_end(self, child: Process, pipe: Pipe) -> None:
+    async def _attend(
+        self, child: Process, pipe: Pipe, shield: trio.CancelScope, task_status: trio.TaskStatus[None]
+    ) -> None:
+        reading, drained = trio.CancelScope(shield=True), trio.Event()
         async with trio.open_nursery() as tasks:
-            drained = Countdown(3)
-            tasks.start_soon(self._read_events, pipe.reader, drained)
-            tasks.start_soon(self._read_lines, child.stdout, "stdout", drained)
-            tasks.start_soon(self._read_lines, child.stderr, "stderr", drained)
-            exited = await self._exited(child)
-            pipe.release()
-            await drained.wait(DRAIN)
-            # Somebody of the group may still hold the pipes, or simply go on.
-            child.send(signal.SIGKILL)
-            await drained.wait(DRAIN)
-            if exited:
-                await self._reap(child)
-            tasks.cancel_scope.cancel(reason=f"{self.name} ended, or is left")
+            tasks.start_soon(self._read, child, pipe, reading, drained)
+            task_status.started()
+            try:
+                # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
+                with contextlib.ExitStack() as until_end:
+                    exited = await self._exited(child, shield, until_end)
+                    await self._drained(child, pipe, drained)
+                    if exited:
+                        await self._reap(child)
+            finally:
+                reading.cancel(reason=f"{self.name} ended, or is left")
+
+    async def _drained(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
+        pipe.release()
+        with trio.move_on_after(DRAIN):
+            await drained.wait()
+        # Somebody of the group may still hold the pipes, or simply go on.
+        child.send(signal.SIGKILL)
+        if not drained.is_set():
+            with trio.move_on_after(DRAIN):
+                await drained.wait()
 
     async def _reap(self, child: Process) -> None:
         try:
@@ -306,7 +307,16 @@ class Session(Transcript):
             self.recorder.exited(self.status)
 
     @trio.lowlevel.enable_ki_protection
-    async def _read_events(self, stream: trio.abc.ReceiveStream, drained: Countdown) -> None:
+    async def _read(self, child: Process, pipe: Pipe, scope: trio.CancelScope, drained: trio.Event) -> None:
+        """Read what the daemon writes, to the end of each of its pipes."""
+        with scope:
+            async with trio.open_nursery() as outputs:
+                outputs.start_soon(self._read_lines, child.stdout, "stdout")
+                outputs.start_soon(self._read_lines, child.stderr, "stderr")
+                await self._read_events(pipe.reader)
+            drained.set()
+
+    async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:
         framer = self.make_framer()
         try:
             while data := await stream.receive_some(READ_SIZE):
@@ -327,10 +337,9 @@ class Session(Transcript):
             # Between the steps it is shielded, and each lets others run only once.
             if block := framer.finish():
                 await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102 - shielded
-            drained.down()
 
     @trio.lowlevel.enable_ki_protection
-    async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream, drained: Countdown) -> None:
+    async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
         framer, take = Framer(MAX_LINE), partial(self.take_lines, name)
         try:
             while data := await stream.receive_some(READ_SIZE):
@@ -341,7 +350,6 @@ class Session(Transcript):
         finally:
             if block := framer.finish():
                 await self._take_steps(take, self.line_steps(name, block))  # noqa: ASYNC102 - shielded
-            drained.down()
 
     async def _take_steps(self, take: Callable[..., None], steps: Iterable[tuple[object, ...]]) -> None:
         """Take what was read, and let others go on between two steps; cancelled or not, all of it."""
@@ -380,12 +388,3 @@ def _interruptible(take: Callable[..., None], *arguments: object) -> None:
 async def _let_others_go_on() -> None:
     # Not cancellable: what has been read must not get lost.
     await trio.lowlevel.cancel_shielded_checkpoint()
-
-
-async def _close(running: Running) -> None:
-    # Closing here never blocks for long; a cancelled checkpoint on the way must not leave a part undone.
-    with trio.CancelScope(shield=True):
-        try:
-            await running.process.aclose()
-        finally:
-            await running.pipe.aclose()

@@ -18,6 +18,10 @@ GONE = "ZX"
 """States of processes that have ended: zombies, and those that are being reaped."""
 
 
+_LINE = 65536
+"""Bytes that such a line never has: its name is short, the rest some fifty numbers."""
+
+
 # Not typing.NamedTuple: what imports typing starts late.
 class Stat(namedtuple("Stat", "pid parent group state start ticks pages")):
     """A process: its ids as numbers, its state as a letter, ``start`` as text, in ticks since the boot.
@@ -63,8 +67,12 @@ def parse_stat(line: str) -> Stat | None:
 def read_stat(pid: int | str) -> Stat | None:
     """One process of this system; None if it is gone."""
     try:
-        with open(f"{PROC}/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return parse_stat(file.read())
+        # Every start of a daemon pays for this, and a file object costs as much again.
+        descriptor = os.open(f"{PROC}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return parse_stat(os.read(descriptor, _LINE).decode("utf-8", "replace"))
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
 

@@ -24,6 +24,7 @@ import msgspec
 from .._errors import DirectoryError
 from .._files import writing
 from .._logs import logger
+from .._report import signal_name
 from .._stream.decoding import with_bytes
 from .._stream.event import Malformed, Record
 from .._text import secrets
@@ -187,8 +188,9 @@ class Recorder:
         self, kind: str, protocol: str | None, command: Sequence[str], pid: int, place: str | None = None
     ) -> None:
         """The process was spawned. Credentials in URLs are not written down."""
-        shown = tuple(map(secrets.hide, command))
-        self._write(Start, kind=kind, protocol=protocol, command=shown, pid=pid, place=place)
+        if self.recording is not None:
+            shown = tuple(map(secrets.hide, command))
+            self._write(Start, kind=kind, protocol=protocol, command=shown, pid=pid, place=place)
 
     def events(self, raw: bytes, records: Sequence[Record]) -> None:
         """Events and malformed pieces were read: a step of the stream, and what it decodes to."""
@@ -219,9 +221,10 @@ class Recorder:
         """The daemon is ready."""
         self._write(Ready)
 
-    def signal(self, name: str) -> None:
+    def signal(self, number: int) -> None:
         """A signal was sent to its group."""
-        self._write(Signal, signal=name)
+        if self.recording is not None:
+            self._write(Signal, signal=signal_name(number))
 
     def wait(self, what: str, where: str | None, begun: float, outcome: str) -> None:
         """A wait has ended: satisfied, timed out, terminated, cancelled or failed."""

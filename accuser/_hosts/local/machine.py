@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -48,9 +48,8 @@ class ThisMachine(OnThisDisk):
         """The executable, in ``bin_dir`` or where executables of Mavkit are looked for."""
         return find(binary, bin_dir)
 
-    @asynccontextmanager
-    async def connected(self) -> AsyncGenerator[None]:
-        yield
+    def connected(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
 
     async def run(
         self,

@@ -1,4 +1,4 @@
-"""The named pipe that a daemon's event sink writes to. Only this module touches its descriptors.
+"""The named pipe that a daemon's event sink writes to. Only this module opens and closes its descriptors.
 
 The reader opens first: a sink blocks in open(2) on a FIFO without a reader, and creates a
 regular file where there is none. A write end of our own stays open until the daemon has exited,
@@ -12,68 +12,18 @@ import contextlib
 import errno
 import os
 import stat
-import time
 from pathlib import Path
 from typing import Final
 
 import attrs
-import trio
 
 from ..._errors import EventPipeError
 from ..owner.guardian import guardian
-from ..paths import READ_SIZE, check_expressible
+from ..owner.reader import Reader
+from ..paths import check_expressible
 
-DIRECT: Final = 0.001
-"""Seconds in which reads go on without a checkpoint, so that others go on soon."""
 MODE: Final = 0o640
 """As upstream's harness makes it (``tezt/lib_tezos/daemon.ml``)."""
-
-
-@attrs.define(eq=False)
-class Reader(trio.abc.ReceiveStream):
-    """The read end of a FIFO.
-
-    trio's own stream tries to read before it asks whether there is something. After nearly every
-    event that is in vain, and felt in the latency of whoever waits for the event.
-    """
-
-    _fd: int
-    _direct_until: float = attrs.field(default=0.0, init=False)
-    """Until when, by `time.perf_counter`, reads may be made without asking whether there is something."""
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Give what is there, up to ``max_bytes`` (64 KiB); nothing at the end.
-
-        After a large read others are made at once for a millisecond, without a checkpoint: a daemon that
-        writes so fast has filled the pipe again, and a turn of the loop takes as long as a third of a read.
-        """
-        most = READ_SIZE if max_bytes is None else max_bytes
-        while True:
-            if not self._direct_until or time.perf_counter() > self._direct_until:
-                await trio.lowlevel.wait_readable(self._fd)
-                self._direct_until = time.perf_counter() + DIRECT
-            elif self._fd < 0:
-                raise trio.ClosedResourceError
-            try:
-                data = os.read(self._fd, most)
-            except BlockingIOError:  # somebody else has read it, or there is no more
-                self._direct_until = 0.0
-                continue
-            if len(data) < most // 2:
-                self._direct_until = 0.0
-            return data
-
-    def close(self) -> None:
-        """Close it; whoever reads gets `trio.ClosedResourceError`."""
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            trio.lowlevel.notify_closing(fd)
-            os.close(fd)
-
-    async def aclose(self) -> None:
-        """As `close`, and a checkpoint."""
-        self.close()
-        await trio.lowlevel.checkpoint()
 
 
 @attrs.define(eq=False)

@@ -7,7 +7,6 @@ only data directories and wallets are on the disk. The programs are those of `SA
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import shlex
 import time
@@ -25,7 +24,7 @@ from ..._errors import (
     EventPipeError,
     SpawnFailed,
 )
-from ..._logs import log
+from ..._logs import log_command
 from ..._unwrap import plain_errors
 from ..disk import OnThisDisk
 from ..host import Pipe, Running, Variables, running
@@ -132,7 +131,7 @@ class InProcess(OnThisDisk):
         environment: Mapping[str, str] | None = None,
     ) -> str:
         """Run it as a task; cancelling ends it at once."""
-        log(logging.DEBUG, name, color, shlex.join(command), bold=True)
+        log_command(name, color, command)
         running = self._start(command, environment or {})
         outputs: list[bytearray] = [bytearray(), bytearray()]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import signal
 from collections.abc import Mapping
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 import trio
 
 from ..._errors import CommandFailed
-from ..._logs import log
+from ..._logs import log, log_command
 from ..._unwrap import plain_errors
 from .child import Child, spawn
 
@@ -40,7 +39,7 @@ async def run_command(
 
     Cancelling, or a Ctrl-C, stops its process group.
     """
-    log(logging.DEBUG, name, color, shlex.join(command), bold=True)
+    log_command(name, color, command)
     child = await spawn(command, {**os.environ, **(environment or {})}, forked)
     outputs = bytearray(), bytearray()
     try:

@@ -10,6 +10,8 @@ from typing import Final
 import attrs
 import trio
 
+from .reader import Reader
+
 
 @attrs.define(eq=False)
 class Pipes:
@@ -37,11 +39,13 @@ class Pipes:
         while self.theirs:
             os.close(self.theirs.pop())
 
-    def taken(self) -> tuple[trio.lowlevel.FdStream, trio.lowlevel.FdStream, trio.lowlevel.FdStream]:
+    def taken(self) -> tuple[trio.lowlevel.FdStream, Reader, Reader]:
         """Our ends as streams, which close them from now on: standard input, output and error."""
-        stdin, stdout, stderr = (trio.lowlevel.FdStream(each) for each in self.ours)
+        stdin, stdout, stderr = self.ours
+        for each in (stdout, stderr):
+            os.set_blocking(each, False)
         self.ours.clear()
-        return stdin, stdout, stderr
+        return trio.lowlevel.FdStream(stdin), Reader(stdout), Reader(stderr)
 
     def close(self) -> None:
         """Close what is open."""
@@ -56,8 +60,8 @@ class Executed:
 
     _popen: subprocess.Popen[bytes]
     stdin: trio.lowlevel.FdStream
-    stdout: trio.lowlevel.FdStream
-    stderr: trio.lowlevel.FdStream
+    stdout: Reader
+    stderr: Reader
 
     @property
     def pid(self) -> int:

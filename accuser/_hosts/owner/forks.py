@@ -34,6 +34,7 @@ import trio
 from ...sandbox.forks import GO, PYTHONS_OWN, REPLY, REQUEST
 from .executed import Pipes
 from .guardian import Guard, guardian
+from .reader import Reader
 
 VARIABLE: Final = "ACCUSER_SANDBOX_FORKS"
 """Set to ``no`` it has every program of the sandbox executed."""
@@ -58,8 +59,8 @@ class Forked:
 
     pid: int
     stdin: trio.lowlevel.FdStream
-    stdout: trio.lowlevel.FdStream
-    stderr: trio.lowlevel.FdStream
+    stdout: Reader
+    stderr: Reader
     _status: int | None = attrs.field(default=None, init=False)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import shlex
 import time
 import weakref
 from collections.abc import AsyncGenerator, Mapping
@@ -18,7 +17,7 @@ import attrs
 import trio
 
 from ..._errors import CommandFailed, DirectoryError, RunnerError
-from ..._logs import log
+from ..._logs import log, log_command
 from ..host import Running, Variables, Workspace, running
 from ..owner.ports import reserve_port
 from ..paths import check_expressible, is_expressible
@@ -192,7 +191,7 @@ class Runner:
         environment: Mapping[str, str] | None = None,
     ) -> str:
         """Run a command there to its end; return its output, which is logged. Raises `CommandFailed`."""
-        log(logging.DEBUG, name, color, shlex.join(command), bold=True)
+        log_command(name, color, command)
         await self._hold_all()
         output = await run_there(self.transport, command, environment or {})
         for line in output.splitlines():
