@@ -146,20 +146,18 @@ class Session(Transcript):
 
         To be cancelled asks for a stop, which nothing disturbs.
         """
-        exited = False
         with self._until_kill:
             try:
                 await child.wait_exited()
-            except trio.Cancelled:
+            except trio.Cancelled:  # noqa: ASYNC103 - `_run` tells it after the end
                 if self._until_kill.cancel_called:
                     raise
                 shield.shield = True
                 self.stop(self.stop_grace)
                 until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
-                await child.wait_exited()
-            exited = True
+                await child.wait_exited()  # noqa: ASYNC102 - shielded, and its time is that until the kill
         shield.shield = True
-        if exited:
+        if not self._until_kill.cancelled_caught:
             return True
         self.signal(signal.SIGKILL)
         with trio.move_on_after(UNKILLABLE):
