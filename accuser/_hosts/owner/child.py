@@ -28,7 +28,7 @@ EXHAUSTED: Final = (OSError, ValueError, RuntimeError, MemoryError)
 """What a system without descriptors, processes, threads or memory raises."""
 
 LOOK: Final = 1.0
-"""Seconds between two looks at the guardian while a daemon runs."""
+"""Seconds between two looks at the guardian while children run."""
 
 POLL: Final = 0.02
 """Seconds between two looks whether a child has exited, where the system gives no descriptor for it."""
@@ -38,12 +38,40 @@ KILLED: Final = 5.0
 
 
 @attrs.define(eq=False)
+class Looks:
+    """Looks after the guardian while there are children of one run of trio, for all of them together."""
+
+    children: set[Child] = attrs.field(factory=set)
+    _looking: bool = False
+
+    def begin(self, child: Child) -> None:
+        """Look from now on, until there are no children any more, or the run ends."""
+        self.children.add(child)
+        if not self._looking:
+            self._looking = True
+            trio.lowlevel.spawn_system_task(self._look, name="accuser: looks after the guardian")
+
+    async def _look(self) -> None:
+        # It ends with the look after the last child, so that one child after the other has one task.
+        while self.children:
+            await trio.sleep(LOOK)
+            # What it may raise is about processes and memory, and may have gone with the next look.
+            with contextlib.suppress(Exception):
+                guardian.look_after()
+        self._looking = False
+
+
+_looks: Final[trio.lowlevel.RunVar[Looks]] = trio.lowlevel.RunVar("accuser: looks")
+
+
+@attrs.define(eq=False)
 class Child:
     """A running child; its three standard streams are pipes."""
 
     process: Executed | Forked
     _pidfd: int | None
     _guard: Guard
+    _looks: Looks
     _reaped: bool = False
     refusal: str | None = None
     """Why it could not be signalled, if that was so."""
@@ -81,19 +109,22 @@ class Child:
 
     async def wait_exited(self) -> None:
         """Wait until the process has exited, without reaping it. Cancelling is harmless."""
-        while self._pidfd is not None:
-            with trio.move_on_after(LOOK):
-                # A descriptor has one waiter at a time, and several may wait for the same end.
-                async with self._waiting:
-                    if self._pidfd is not None:
-                        await trio.lowlevel.wait_readable(self._pidfd)
-                        return
-            guardian.look_after()
+        if self._pidfd is not None:
+            # A descriptor has one waiter at a time, and several may wait for the same end.
+            try:
+                self._waiting.acquire_nowait()
+            except trio.WouldBlock:
+                await self._waiting.acquire()
+            try:
+                if self._pidfd is not None:
+                    await trio.lowlevel.wait_readable(self._pidfd)
+                    return
+            finally:
+                self._waiting.release()
         # Not trio's fallback: it reaps, so that the rest of the group is out of reach, and needs a thread.
         await trio.lowlevel.checkpoint()
         while not self.has_exited():  # noqa: ASYNC110 - nobody could set an event
             await trio.sleep(POLL)
-            guardian.look_after()
 
     def send(self, signum: int) -> None:
         """Signal the whole group; nothing happens when it is gone."""
@@ -138,6 +169,7 @@ class Child:
             await trio.sleep(POLL)
         self._reaped = True
         self._guard.reaped()
+        self._looks.children.discard(self)
         return status
 
     async def aclose(self) -> None:
@@ -147,6 +179,7 @@ class Child:
             # One that cannot be killed is left; whoever waits for it here would wait for ever.
             with trio.move_on_after(KILLED):
                 await self.reap()
+            self._looks.children.discard(self)
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
@@ -183,10 +216,12 @@ async def spawn(
             process = await _start(command, guard.environment(environment), forked, by or forks, guard)
     except EXHAUSTED as error:
         raise SpawnFailed(command, str(error) or type(error).__name__) from error
-    child = Child(process, None, guard)
+    looks = _looks_of_this_run()
+    child = Child(process, None, guard, looks)
     try:
         guard.started(process)
         child.watch()
+        looks.begin(child)
     except EXHAUSTED as error:
         await _close(child)  # noqa: ASYNC120 - shielded there
         raise SpawnFailed(command, str(error) or type(error).__name__) from error
@@ -194,6 +229,14 @@ async def spawn(
         await _close(child)  # noqa: ASYNC102 - as above
         raise
     return child
+
+
+def _looks_of_this_run() -> Looks:
+    try:
+        return _looks.get()
+    except LookupError:
+        _looks.set(looks := Looks())
+        return looks
 
 
 async def _close(child: Child) -> None:
