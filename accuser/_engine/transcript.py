@@ -236,6 +236,8 @@ class Transcript:
 
     def end(self) -> None:
         """Say that nothing more will come, to everybody who waits."""
+        if self.ended.is_set():
+            return
         self.state = State.ENDED
         for history in (self.events, self.stdout, self.stderr):
             history.close()

@@ -48,7 +48,7 @@ class Framer:
 
     def finish(self) -> bytes:
         """Return the line that the end of the stream left without its LF, or nothing."""
-        return self._taken(b"")
+        return self._taken(b"") if self._held else b""
 
     @property
     def pending(self) -> bytes:

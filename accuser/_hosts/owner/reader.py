@@ -27,6 +27,8 @@ class Reader(trio.abc.ReceiveStream):
     """It does not block."""
     _direct_until: float = attrs.field(default=0.0, init=False)
     """Until when, by `time.perf_counter`, reads may be made without asking whether there is something."""
+    _ended: bool = attrs.field(default=False, init=False)
+    """Whether nobody waits, since the last read was of the end."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Give what is there, up to ``max_bytes`` (64 KiB); nothing at the end.
@@ -39,6 +41,7 @@ class Reader(trio.abc.ReceiveStream):
             if self._fd < 0:
                 raise trio.ClosedResourceError
             if not self._direct_until or time.perf_counter() > self._direct_until:
+                self._ended = False
                 await trio.lowlevel.wait_readable(self._fd)
                 self._direct_until = time.perf_counter() + DIRECT
             try:
@@ -48,13 +51,16 @@ class Reader(trio.abc.ReceiveStream):
                 continue
             if len(data) < most // 2:
                 self._direct_until = 0.0
+                self._ended = not data
             return data
 
     def close(self) -> None:
         """Close it; whoever reads gets `trio.ClosedResourceError`."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            trio.lowlevel.notify_closing(fd)
+            # To look for who waits costs more than to close it, and at its end nobody does.
+            if not self._ended:
+                trio.lowlevel.notify_closing(fd)
             os.close(fd)
 
     async def aclose(self) -> None:
