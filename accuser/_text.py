@@ -110,11 +110,11 @@ class Secrets:
         for name, value in environment.items():
             if looked_at.get(name) == value:
                 continue  # each start of a daemon comes with nearly the same ones
-            looked_at[name] = value
             if is_secret_name(name):
                 self.learn(value)
             if "://" in value:
                 self.learn(*_PASSWORD.findall(value))
+            looked_at[name] = value
 
     def hide(self, text: str) -> str:
         """The text with `HIDDEN` in the place of each secret, and URLs without user and password."""

@@ -149,10 +149,11 @@ class Session(Transcript):
         with self._until_kill:
             try:
                 await child.wait_exited()
-            except trio.Cancelled:  # noqa: ASYNC103 - `_run` tells it after the end
+            except trio.Cancelled:  # noqa: ASYNC103 - the scope around this, or `_run` after the end
+                # First, so that a SIGKILL that is due is not lost by a cancellation at the same time.
+                shield.shield = True
                 if self._until_kill.cancel_called:
                     raise
-                shield.shield = True
                 self.stop(self.stop_grace)
                 until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
                 await child.wait_exited()  # noqa: ASYNC102 - shielded, and its time is that until the kill
@@ -248,7 +249,7 @@ class Session(Transcript):
                     await running.process.aclose()
                 finally:
                     await running.pipe.aclose()
-        # Who cancelled has asked for the stop, and is told now that it was done.
+        # Whoever cancelled is told now, when all is done.
         await trio.lowlevel.checkpoint_if_cancelled()
 
     def _begun(self, running: Running, command: tuple[str, ...]) -> None:
@@ -276,7 +277,8 @@ class Session(Transcript):
                     if exited:
                         await self._reap(child)
             finally:
-                reading.cancel(reason=f"{self.name} ended, or is left")
+                if not drained.is_set():
+                    reading.cancel(reason=f"{self.name} ended, or is left")
 
     async def _drained(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
         pipe.release()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from accuser import (
     Accuser,
@@ -81,6 +83,26 @@ async def test_a_daemon_that_ignores_sigterm_is_killed_after_the_grace(tmp_path:
         await accuser.wait_for("started.v0", since=accuser.start_mark())
         await accuser.terminate(timeout=0.1)
         assert accuser.exit_status == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("how", ["kill", "deadline", "both deadlines"])
+async def test_a_kill_and_a_cancellation_at_once_lose_nothing(tmp_path: Path, how: str) -> None:
+    with trio.CancelScope() as scope:
+        async with ScriptedDaemon(IGNORES_SIGTERM).open(folder=tmp_path) as accuser:
+            await accuser.wait_for("started.v0", since=accuser.start_mark())
+            if how == "kill":
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(accuser.kill)
+                    await trio.lowlevel.checkpoint()
+                    scope.cancel()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(accuser.terminate, 0.05)
+                await trio.testing.wait_all_tasks_blocked()
+                scope.deadline = trio.current_time() + 0.05
+                if how == "both deadlines":
+                    time.sleep(0.1)  # noqa: ASYNC251 - so that both have passed when the loop looks
+    assert scope.cancelled_caught
+    assert accuser.exit_status == -signal.SIGKILL
 
 
 async def test_a_stopped_daemon_terminates(tmp_path: Path) -> None:

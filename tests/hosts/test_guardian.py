@@ -296,27 +296,6 @@ async def test_a_guardian_that_is_lost_while_daemons_run_is_replaced(
         assert accuser.running
 
 
-async def test_all_daemons_are_looked_after_by_one_task_which_ends_after_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def looking() -> list[str]:
-        root = trio.lowlevel.current_root_task()
-        assert root is not None
-        tasks = (task for nursery in root.child_nurseries for task in nursery.child_tasks)
-        return [task.name for task in tasks if task.name == "accuser: looks after the guardian"]
-
-    monkeypatch.setattr(child, "LOOK", 0.05)
-    daemon = ScriptedDaemon(FOLLOWS_SIGTERM)
-    async with daemon.open(folder=tmp_path) as first, daemon.open(folder=tmp_path) as second:
-        assert first.running
-        assert second.running
-        assert len(looking()) == 1
-    while looking():  # noqa: ASYNC110 - nobody could set an event
-        await trio.sleep(0.01)
-    async with daemon.open(folder=tmp_path):
-        assert len(looking()) == 1
-
-
 async def test_a_guardian_that_does_not_read_is_replaced_and_harms_nobody(tmp_path: Path) -> None:
     async with ScriptedDaemon(FOLLOWS_SIGTERM).open(folder=tmp_path) as accuser:
         first = guardian.pid

@@ -81,7 +81,7 @@ class EventPipe:
         # Whatever has become of its folder meanwhile, the daemon has ended, and nothing is made of this.
         with contextlib.suppress(OSError):
             if os.lstat(self.path).st_ino == self._inode:
-                self.path.unlink()
+                os.unlink(self.path)
         if self._key:
             guardian.forget(self._key)
 

@@ -41,24 +41,31 @@ KILLED: Final = 5.0
 class Looks:
     """Looks after the guardian while there are children of one run of trio, for all of them together."""
 
-    children: set[Child] = attrs.field(factory=set)
-    _looking: bool = False
+    _children: set[Child] = attrs.field(factory=set, init=False)
+    _looking: trio.CancelScope | None = attrs.field(default=None, init=False)
 
     def begin(self, child: Child) -> None:
-        """Look from now on, until there are no children any more, or the run ends."""
-        self.children.add(child)
-        if not self._looking:
-            self._looking = True
-            trio.lowlevel.spawn_system_task(self._look, name="accuser: looks after the guardian")
+        """Look from now on, at the latest until the run ends."""
+        self._children.add(child)
+        if self._looking is None:
+            self._looking = trio.CancelScope()
+            name = "accuser: looks after the guardian"
+            trio.lowlevel.spawn_system_task(self._look, self._looking, name=name)
 
-    async def _look(self) -> None:
-        # It ends with the look after the last child, so that one child after the other has one task.
-        while self.children:
-            await trio.sleep(LOOK)
-            # What it may raise is about processes and memory, and may have gone with the next look.
-            with contextlib.suppress(Exception):
-                guardian.look_after()
-        self._looking = False
+    def end(self, child: Child) -> None:
+        """Look no longer, unless there are others."""
+        self._children.discard(child)
+        if not self._children and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    async def _look(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                await trio.sleep(LOOK)
+                # What it may raise is about processes and memory, and may have gone with the next look.
+                with contextlib.suppress(Exception):
+                    guardian.look_after()
 
 
 _looks: Final[trio.lowlevel.RunVar[Looks]] = trio.lowlevel.RunVar("accuser: looks")
@@ -117,8 +124,11 @@ class Child:
                 await self._waiting.acquire()
             try:
                 if self._pidfd is not None:
-                    await trio.lowlevel.wait_readable(self._pidfd)
-                    return
+                    with contextlib.suppress(trio.ClosedResourceError):
+                        await trio.lowlevel.wait_readable(self._pidfd)
+                        # Now, so that the task for it has ended when whoever runs this child goes on.
+                        self._looks.end(self)
+                        return
             finally:
                 self._waiting.release()
         # Not trio's fallback: it reaps, so that the rest of the group is out of reach, and needs a thread.
@@ -169,7 +179,7 @@ class Child:
             await trio.sleep(POLL)
         self._reaped = True
         self._guard.reaped()
-        self._looks.children.discard(self)
+        self._looks.end(self)
         return status
 
     async def aclose(self) -> None:
@@ -179,8 +189,10 @@ class Child:
             # One that cannot be killed is left; whoever waits for it here would wait for ever.
             with trio.move_on_after(KILLED):
                 await self.reap()
-            self._looks.children.discard(self)
+        self._looks.end(self)
         if self._pidfd is not None:
+            if self._waiting.locked():
+                trio.lowlevel.notify_closing(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = None
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):

@@ -114,7 +114,7 @@ class Guardian:
         return key
 
     def look_after(self) -> None:
-        """Replace the guardian if it is gone or was stopped. Cheap: daemons ask for it every second."""
+        """Replace the guardian if it is gone or was stopped. Cheap: it is asked for every second."""
         with self._lock:
             if not self._facts or self._is_well():
                 return

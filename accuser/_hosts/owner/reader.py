@@ -37,13 +37,13 @@ class Reader(trio.abc.ReceiveStream):
         writes so fast has filled the pipe again, and a turn of the loop takes as long as a third of a read.
         """
         most = READ_SIZE if max_bytes is None else max_bytes
-        while True:
-            if self._fd < 0:
-                raise trio.ClosedResourceError
+        while self._fd >= 0:
             if not self._direct_until or time.perf_counter() > self._direct_until:
                 self._ended = False
                 await trio.lowlevel.wait_readable(self._fd)
                 self._direct_until = time.perf_counter() + DIRECT
+                if self._fd < 0:
+                    break  # by another task, after there was something
             try:
                 data = os.read(self._fd, most)
             except BlockingIOError:  # somebody else has read it, or there is no more
@@ -53,6 +53,7 @@ class Reader(trio.abc.ReceiveStream):
                 self._direct_until = 0.0
                 self._ended = not data
             return data
+        raise trio.ClosedResourceError
 
     def close(self) -> None:
         """Close it; whoever reads gets `trio.ClosedResourceError`."""

@@ -146,8 +146,8 @@ def _remove(path: Path, folders: list[Path], key: str, pid: int) -> None:
         try:
             # Nearly always nothing else is left, and to look for it takes twice as long as this.
             while folders:
-                folders.pop().rmdir()
-            path.rmdir()
+                os.rmdir(folders.pop())
+            os.rmdir(path)
         except OSError:
             shutil.rmtree(path, ignore_errors=True)
         if key:

@@ -1,0 +1,95 @@
+"""A child process, while several tasks have to do with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from accuser._hosts.owner.child import Child, spawn
+from accuser._hosts.owner.reader import Reader
+from accuser.testing import ScriptedDaemon
+from tests.support.scripts import FOLLOWS_SIGTERM
+
+SLEEPS = (sys.executable, "-IS", "-c", "import time; time.sleep(600)")
+
+
+def looking() -> int:
+    """How many tasks look after the guardian."""
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    tasks = (task for nursery in root.child_nurseries for task in nursery.child_tasks)
+    return sum(task.name == "accuser: looks after the guardian" for task in tasks)
+
+
+async def test_all_daemons_are_looked_after_by_one_task_which_ends_with_them(tmp_path: Path) -> None:
+    daemon = ScriptedDaemon(FOLLOWS_SIGTERM)
+    before = trio.lowlevel.current_statistics().tasks_living
+    async with daemon.open(folder=tmp_path) as first:
+        async with daemon.open(folder=tmp_path) as second:
+            assert first.running
+            assert second.running
+            assert looking() == 1
+        assert looking() == 1
+    assert trio.lowlevel.current_statistics().tasks_living == before
+    async with daemon.open(folder=tmp_path):
+        assert looking() == 1
+    assert looking() == 0
+
+
+async def test_several_tasks_hear_of_one_exit() -> None:
+    child = await spawn(SLEEPS, os.environ)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(child.wait_exited)
+        await trio.testing.wait_all_tasks_blocked()
+        child.send(signal.SIGKILL)
+    assert await child.reap() == -signal.SIGKILL
+    await child.aclose()
+
+
+async def test_who_waits_for_the_exit_hears_of_it_though_another_task_closes_the_child() -> None:
+    child = await spawn(SLEEPS, os.environ)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(child.wait_exited)
+        await trio.testing.wait_all_tasks_blocked()
+        await _close_at_once(child)
+
+
+async def _close_at_once(child: Child) -> None:
+    # Killed and reaped before any waiter has its turn.
+    child.send(signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it is killed
+    await child.aclose()
+
+
+@pytest.mark.parametrize("something", [b"a line\n", b""])
+async def test_a_reader_that_is_closed_when_there_is_something_says_so(something: bytes) -> None:
+    theirs, ours = os.pipe()
+    os.set_blocking(theirs, False)
+    reader = Reader(theirs)
+    outcomes: list[object] = []
+
+    async def read() -> None:
+        try:
+            outcomes.append(await reader.receive_some())
+        except trio.ClosedResourceError as error:
+            outcomes.append(type(error))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        os.write(ours, something) if something else os.close(ours)
+        # Whichever of the two tasks has its turn first.
+        nursery.start_soon(reader.aclose)
+    assert outcomes in ([something], [trio.ClosedResourceError])
+    with pytest.raises(trio.ClosedResourceError):
+        await reader.receive_some()
+    if something:
+        os.close(ours)
