@@ -149,7 +149,7 @@ class Session(Transcript):
         with self._until_kill:
             try:
                 await child.wait_exited()
-            except trio.Cancelled:  # noqa: ASYNC103 - the scope around this, or `_run` after the end
+            except trio.Cancelled:  # noqa: ASYNC103 - the scope around this, or `_see_through` after the end
                 # First, so that a SIGKILL that is due is not lost by a cancellation at the same time.
                 shield.shield = True
                 if self._until_kill.cancel_called:
@@ -203,7 +203,13 @@ class Session(Transcript):
         recording = self.recorder.recording
         with contextlib.nullcontext() if recording is None else recording.in_use():
             try:
-                await self._run(host, workspace, command, sink_query, pipe_path, task_status)
+                if await self._prepared():
+                    words = (*command, *self.program.words())
+                    variables = self._variables(f"file-descriptor-path://{pipe_path}?{sink_query}")
+                    start = host.start(words, variables, pipe_path, workspace)
+                    await self._see_through(words, start, task_status)
+                else:
+                    task_status.started()
             finally:
                 self.end()
         if self.failure is not None:
@@ -215,30 +221,25 @@ class Session(Transcript):
             )
             raise self.program.exited(error)
 
-    async def _run(
-        self,
-        host: Host,
-        workspace: Workspace,
-        command: tuple[str, ...],
-        sink_query: str,
-        pipe_path: Path,
-        task_status: trio.TaskStatus[None],
-    ) -> None:
+    async def _prepared(self) -> bool:
+        """Do what comes before the start; return whether it is still to be started."""
         if self.program.prepare is not None:
             with trio.CancelScope() as self._preparing:
                 await self.program.prepare()
-        if self.stop_asked:
-            task_status.started()
-            return
-        command = (*command, *self.program.words())
+        return not self.stop_asked
+
+    def _variables(self, events: str) -> Variables:
         inherited = dict(os.environ)
         secrets.learn_environment(inherited)
         secrets.learn_environment(self.program.environment)
+        return Variables({**self.program.environment, EVENTS_VARIABLE: events}, inherited)
+
+    async def _see_through(
+        self, command: tuple[str, ...], start: Awaitable[Running], task_status: trio.TaskStatus[None]
+    ) -> None:
         log_command(self.name, self.color, command)
-        uri = f"file-descriptor-path://{pipe_path}?{sink_query}"
-        environment = Variables({**self.program.environment, EVENTS_VARIABLE: uri}, inherited)
         with trio.CancelScope() as shield:
-            running = await host.start(command, environment, pipe_path, workspace)
+            running = await start
             try:
                 self._begun(running, command)
                 await self._attend(running.process, running.pipe, shield, task_status)

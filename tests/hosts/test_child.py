@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 
-from accuser._hosts.owner.child import Child, spawn
+from accuser._hosts.owner.child import spawn
 from accuser._hosts.owner.reader import Reader
 from accuser.testing import ScriptedDaemon
-from tests.support.scripts import FOLLOWS_SIGTERM
-
-SLEEPS = (sys.executable, "-IS", "-c", "import time; time.sleep(600)")
+from tests.support.scripts import FOLLOWS_SIGTERM, SLEEPS
 
 
 def looking() -> int:
@@ -42,30 +39,19 @@ async def test_all_daemons_are_looked_after_by_one_task_which_ends_with_them(tmp
     assert looking() == 0
 
 
-async def test_several_tasks_hear_of_one_exit() -> None:
+@pytest.mark.parametrize("closed", [False, True])
+async def test_several_tasks_hear_of_one_exit(closed: bool) -> None:
     child = await spawn(SLEEPS, os.environ)
     async with trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(child.wait_exited)
         await trio.testing.wait_all_tasks_blocked()
         child.send(signal.SIGKILL)
+        if closed:
+            # Reaped before any of them has its turn.
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it is killed
+            await child.aclose()
     assert await child.reap() == -signal.SIGKILL
-    await child.aclose()
-
-
-async def test_who_waits_for_the_exit_hears_of_it_though_another_task_closes_the_child() -> None:
-    child = await spawn(SLEEPS, os.environ)
-    async with trio.open_nursery() as nursery:
-        for _ in range(2):
-            nursery.start_soon(child.wait_exited)
-        await trio.testing.wait_all_tasks_blocked()
-        await _close_at_once(child)
-
-
-async def _close_at_once(child: Child) -> None:
-    # Killed and reaped before any waiter has its turn.
-    child.send(signal.SIGKILL)
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it is killed
     await child.aclose()
 
 

@@ -28,8 +28,7 @@ from accuser._hosts.owner.child import Child, spawn
 from accuser._hosts.owner.command import run_command
 from accuser._hosts.owner.guardian import Guard
 from tests.support.proc import children, state_of
-
-SLEEPS = (sys.executable, "-IS", "-c", "import time; time.sleep(600)")
+from tests.support.scripts import SLEEPS
 
 
 def refused(number: int) -> Callable[..., Any]:

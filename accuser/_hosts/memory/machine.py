@@ -31,6 +31,7 @@ from ..host import Pipe, Running, Variables, running
 from ..owner.command import log_output
 from ..owner.workspace import Workspace
 from ..paths import READ_SIZE, check_expressible
+from ..runs import once_a_run
 from ..toolchain import Toolchain
 from .tasks import MemoryPipe, RunningTask
 
@@ -206,19 +207,11 @@ class InProcess(OnThisDisk):
         return RunningTask(started)
 
 
-_WORLD: Final[trio.lowlevel.RunVar[World]] = trio.lowlevel.RunVar("accuser.MEMORY")
-
-
+@once_a_run
 def _world_of_this_run() -> World:
-    """That of the present `trio.run`, made when it is first asked for."""
-    try:
-        return _WORLD.get()
-    except LookupError:
-        begun = time.time() - trio.current_time()
-        # Tasks of the system: they end with the run, and need no nursery of the user's.
-        world = World(trio.lowlevel.spawn_system_task, lambda: begun + trio.current_time())
-        _WORLD.set(world)
-        return world
+    begun = time.time() - trio.current_time()
+    # Tasks of the system: they end with the run, and need no nursery of the user's.
+    return World(trio.lowlevel.spawn_system_task, lambda: begun + trio.current_time())
 
 
 def _time_of_this_run() -> float:

@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from ..._errors import SpawnFailed
+from ..runs import once_a_run
 from ..usage import Usage, read_usage
 from .executed import Executed, execute
 from .forks import CannotFork, Forked, Forks, forks
@@ -68,7 +69,9 @@ class Looks:
                     guardian.look_after()
 
 
-_looks: Final[trio.lowlevel.RunVar[Looks]] = trio.lowlevel.RunVar("accuser: looks")
+@once_a_run
+def _looks() -> Looks:
+    return Looks()
 
 
 @attrs.define(eq=False)
@@ -228,7 +231,7 @@ async def spawn(
             process = await _start(command, guard.environment(environment), forked, by or forks, guard)
     except EXHAUSTED as error:
         raise SpawnFailed(command, str(error) or type(error).__name__) from error
-    looks = _looks_of_this_run()
+    looks = _looks()
     child = Child(process, None, guard, looks)
     try:
         guard.started(process)
@@ -241,14 +244,6 @@ async def spawn(
         await _close(child)  # noqa: ASYNC102 - as above
         raise
     return child
-
-
-def _looks_of_this_run() -> Looks:
-    try:
-        return _looks.get()
-    except LookupError:
-        _looks.set(looks := Looks())
-        return looks
 
 
 async def _close(child: Child) -> None:

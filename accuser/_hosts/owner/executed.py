@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from typing import Final
 
 import attrs
 import trio
 
+from ..runs import once_a_run
 from .reader import Reader
 
 
@@ -74,7 +74,9 @@ class Executed:
         return self._popen.poll()
 
 
-_turn: Final[trio.lowlevel.RunVar[trio.Lock]] = trio.lowlevel.RunVar("accuser: executing")
+@once_a_run
+def _turn() -> trio.Lock:
+    return trio.Lock()
 
 
 async def execute(command: tuple[str, ...], environment: Mapping[str, str]) -> Executed:
@@ -84,12 +86,7 @@ async def execute(command: tuple[str, ...], environment: Mapping[str, str]) -> E
     executed, so that nobody goes on meanwhile anyway, and two switches of threads cost more than a start.
     One at a time, and others have a turn in between: a hundred starts in a row take long.
     """
-    try:
-        turn = _turn.get()
-    except LookupError:
-        turn = trio.Lock()
-        _turn.set(turn)
-    async with turn:
+    async with _turn():
         return _execute(command, environment)
 
 
