@@ -15,8 +15,8 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-# Tests wait more than they compute, so two processors take four of them.
-PARALLEL = ["-n", "4", "--dist", "worksteal"]
+# Tests wait more than they compute, so two processors take four of them. The slowest are named at the end.
+PARALLEL = ["-n", "4", "--dist", "worksteal", "--durations", "20"]
 # Some container images forbid bytecode. Then each of hundreds of programs would compile what it imports.
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 ARCHIVES = ["whl", "tar.gz"]
