@@ -85,8 +85,6 @@ def add_busybox(archive: tarfile.TarFile) -> None:
     """A shell and its tools."""
     assert BUSYBOX is not None
     archive.add(BUSYBOX, "bin/busybox", filter=wanted)
-    for library in libraries(Path(BUSYBOX)):
-        archive.add(os.path.realpath(library), str(library)[1:], filter=wanted)
     names = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
     for name in names:
         if name != "busybox":
@@ -99,8 +97,8 @@ def add_busybox(archive: tarfile.TarFile) -> None:
         archive.addfile(info)
 
 
-def add_python(archive: tarfile.TarFile) -> None:
-    """This Python, with its library, and the packages that the sandbox needs."""
+def add_python(archive: tarfile.TarFile) -> list[Path]:
+    """This Python, its library and the packages that the sandbox needs; return what is compiled."""
     executable = Path(os.path.realpath(sys.executable))
     stdlib = Path(sysconfig.get_path("stdlib"))
     archive.add(executable, f"{PLACE}/bin/python3", filter=wanted)
@@ -118,12 +116,7 @@ def add_python(archive: tarfile.TarFile) -> None:
         elif source.suffix == ".so":
             extensions.append(source)
         archive.add(source, f"{PLACE}/packages/{source.name}", filter=wanted)
-    seen: set[str] = set()
-    for library in libraries(executable, *compiled, *extensions):
-        if str(library) not in seen:
-            seen.add(str(library))
-            # Where they are here: a Python that is mounted finds them, too.
-            archive.add(os.path.realpath(library), str(library)[1:], filter=wanted)
+    return [executable, *compiled, *extensions]
 
 
 def write_image(path: Path) -> None:
@@ -131,7 +124,11 @@ def write_image(path: Path) -> None:
     compile_package()
     with tarfile.open(path, "w") as archive:
         add_busybox(archive)
-        add_python(archive)
+        compiled = add_python(archive)
+        assert BUSYBOX is not None
+        # Where they are here: a Python that is mounted finds them, too. A busybox may be linked to nothing.
+        for library in dict.fromkeys(libraries(Path(BUSYBOX), *compiled)):
+            archive.add(os.path.realpath(library), str(library)[1:], filter=wanted)
         for number, program in enumerate(sorted(MODULES)):
             # The packages of Mavryk have names of their own: both kinds are found.
             name = program if number % 2 else program.replace("mavkit-", "mavryk-")
