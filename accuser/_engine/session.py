@@ -77,6 +77,8 @@ class Session(Transcript):
     _stop_asked_for: trio.Event = attrs.field(factory=trio.Event, init=False)
     _until_kill: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Its deadline is when SIGKILL is due."""
+    _reading: trio.CancelScope | None = attrs.field(default=None, init=False)
+    """That of the readers, once they have begun."""
 
     def ended_with_error(self, may_exit: bool) -> bool:
         """Whether `run` raises for the way in which the daemon ended."""
@@ -266,9 +268,9 @@ class Session(Transcript):
     async def _attend(
         self, child: Process, pipe: Pipe, shield: trio.CancelScope, task_status: trio.TaskStatus[None]
     ) -> None:
-        reading, drained = trio.CancelScope(shield=True), trio.Event()
+        drained = trio.Event()
         async with trio.open_nursery() as tasks:
-            tasks.start_soon(self._read, child, pipe, reading, drained)
+            tasks.start_soon(self._read, child, pipe, drained)
             task_status.started()
             try:
                 # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
@@ -278,8 +280,8 @@ class Session(Transcript):
                     if exited:
                         await self._reap(child)
             finally:
-                if not drained.is_set():
-                    reading.cancel(reason=f"{self.name} ended, or is left")
+                if not drained.is_set() and self._reading is not None:
+                    self._reading.cancel(reason=f"{self.name} ended, or is left")
 
     async def _drained(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
         pipe.release()
@@ -308,14 +310,15 @@ class Session(Transcript):
             self.recorder.exited(self.status)
 
     @trio.lowlevel.enable_ki_protection
-    async def _read(self, child: Process, pipe: Pipe, scope: trio.CancelScope, drained: trio.Event) -> None:
+    async def _read(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
         """Read what the daemon writes, to the end of each of its pipes."""
-        with scope:
-            async with trio.open_nursery() as outputs:
-                outputs.start_soon(self._read_lines, child.stdout, "stdout")
-                outputs.start_soon(self._read_lines, child.stderr, "stderr")
-                await self._read_events(pipe.reader)
-            drained.set()
+        async with trio.open_nursery() as outputs:
+            self._reading = outputs.cancel_scope
+            self._reading.shield = True
+            outputs.start_soon(self._read_lines, child.stdout, "stdout")
+            outputs.start_soon(self._read_lines, child.stderr, "stderr")
+            await self._read_events(pipe.reader)
+        drained.set()
 
     async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:
         framer = self.make_framer()

@@ -75,12 +75,13 @@ class EventPipe:
             self._keeper = None
 
     async def aclose(self) -> None:
-        """Close everything and remove the FIFO, if it is still ours."""
+        """Close everything and remove the FIFO; outside our directory only if it is still ours."""
         self.release()
         self.reader.close()
         # Whatever has become of its folder meanwhile, the daemon has ended, and nothing is made of this.
         with contextlib.suppress(OSError):
-            if os.lstat(self.path).st_ino == self._inode:
+            # In our own directory nobody else makes any.
+            if not self._key or os.lstat(self.path).st_ino == self._inode:
                 os.unlink(self.path)
         if self._key:
             guardian.forget(self._key)

@@ -175,11 +175,11 @@ class Child:
 
     async def reap(self) -> int:
         """Collect an exited process. Returns the status, or the negative number of a signal."""
-        if self._pidfd is None or not self.has_exited():
+        if (status := self.process.returncode) is None:
             await self.wait_exited()
-        # A moment may pass between the exit and the possibility to reap it.
-        while (status := self.process.returncode) is None:  # noqa: ASYNC110 - as above
-            await trio.sleep(POLL)
+            # A moment may pass between the exit and the possibility to reap it.
+            while (status := self.process.returncode) is None:  # noqa: ASYNC110 - as above
+                await trio.sleep(POLL)
         self._reaped = True
         self._guard.reaped()
         self._looks.end(self)
