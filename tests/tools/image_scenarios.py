@@ -1,7 +1,7 @@
 """Run every scenario by an image: it passes, its recording equals that of processes, and its twin fails.
 
 ``python -m tests.tools.image_scenarios [NAME ...] [--all-protocols]``, which the session ``images`` of the
-noxfile runs, as every change does. The exit status is 1 if one did not.
+noxfile runs; every change runs it with ``--varied``. The exit status is 1 if one did not.
 """
 
 from __future__ import annotations
@@ -203,6 +203,14 @@ def wanted(names: list[str], protocol: Protocol) -> dict[str, Scenario]:
     return {name: scenario for name, scenario in chosen.items() if protocol in scenario.protocols}
 
 
+def varied() -> list[str]:
+    """All names, but of scenarios that are one function with other arguments only the first and the last."""
+    alike: dict[object, list[str]] = {}
+    for name, scenario in SCENARIOS.items():
+        alike.setdefault(getattr(scenario.run, "func", scenario.run), []).append(name)
+    return [name for names in alike.values() for name in dict.fromkeys((names[0], names[-1]))]
+
+
 def passing(names: list[str], protocols: list[Protocol]) -> int:
     """Run these scenarios; say what is wrong, and return how much."""
     wrong = 0
@@ -230,8 +238,9 @@ def twins(names: list[str], protocols: list[Protocol]) -> int:
 def main(given: argparse.Namespace) -> int:
     """Run what the command line asks for; return the exit status."""
     protocols = list(Protocol) if given.all_protocols else [Protocol.BOREAS]
+    names = given.names or (varied() if given.varied else [])
     if given.twins:
-        return 1 if twins(given.names, protocols) else 0
+        return 1 if twins(names, protocols) else 0
     with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
         if isinstance(found, NoEngine):
             print(found.reason)
@@ -243,7 +252,7 @@ def main(given: argparse.Namespace) -> int:
             if not given.names:
                 trio.run(partitioned)
                 print("a partition of two nodes: well", flush=True)
-            wrong = passing(given.names, protocols)
+            wrong = passing(names, protocols)
         return 1 if wrong or of_twins.returncode else 0
 
 
@@ -251,6 +260,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", choices=[*SCENARIOS, []])
     parser.add_argument("--all-protocols", action="store_true")
+    parser.add_argument("--varied", action="store_true", help="of those made by one function, two")
     parser.add_argument("--if-possible", action="store_true", help="be content where no engine can run them")
     parser.add_argument("--twins", action="store_true", help="the twins alone, by the configured engine")
     sys.exit(main(parser.parse_args()))
