@@ -156,8 +156,9 @@ class Session(Transcript):
                 shield.shield = True
                 if self._until_kill.cancel_called:
                     raise
-                self.stop(self.stop_grace)
+                # Before the stop can be seen: whoever sees it may interrupt at once.
                 until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
+                self.stop(self.stop_grace)
                 await child.wait_exited()  # noqa: ASYNC102 - shielded, and its time is that until the kill
         shield.shield = True
         if not self._until_kill.cancelled_caught:

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from accuser._engine.interrupt import on_interrupt
+from accuser._engine.session import Session
 from accuser._unwrap import plain_errors
 from accuser.testing import ScriptedDaemon
 
@@ -55,6 +56,29 @@ def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
             program.kill()
     with pytest.raises(ProcessLookupError):
         os.kill(daemon, 0)
+
+
+async def test_an_interrupt_as_soon_as_the_stop_can_be_seen_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Session.signal
+
+    def send_and_interrupt(session: Session, signum: int) -> bool:
+        sent = send(session, signum)
+        if signum == signal.SIGTERM:
+            signal.raise_signal(signal.SIGINT)
+        return sent
+
+    monkeypatch.setattr(Session, "signal", send_and_interrupt)
+    old = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with trio.CancelScope() as scope:
+            async with ScriptedDaemon(TELLS_OF_SIGTERM).open(folder=tmp_path, stop_grace=1e6) as accuser:
+                scope.cancel()
+                await trio.sleep_forever()
+    finally:
+        signal.signal(signal.SIGINT, old)
+    assert accuser.exit_status == -signal.SIGKILL
 
 
 async def test_the_grace_of_a_cancelled_block_can_be_chosen(tmp_path: Path) -> None:

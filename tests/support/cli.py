@@ -18,6 +18,8 @@ from accuser._hosts.owner.child import Child
 from .forked import COMMAND_LINE, ended, started
 
 COMMAND: Final = (sys.executable, "-m", "accuser")
+LIMIT: Final = 120.0
+"""Seconds in which what a test waits for comes, on the busiest machine; else it would hang for ever."""
 
 
 async def accuser(*words: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -47,19 +49,21 @@ class Typed:
 
         What was returned before is not looked at again. Raises `AssertionError` when the output ends.
         """
-        for text in texts:
-            while (found := self.text.find(text, self._looked)) < 0:
+        with trio.fail_after(LIMIT):
+            for text in texts:
+                while (found := self.text.find(text, self._looked)) < 0:
+                    await self._read()
+                self._looked = found + len(text)
+            while "\n" not in self.text[self._looked :]:
                 await self._read()
-            self._looked = found + len(text)
-        while "\n" not in self.text[self._looked :]:
-            await self._read()
         return self.text[self._looked :].partition("\n")[0]
 
     async def end(self) -> int:
         """Read to the end; return the exit status."""
-        while await self._read_some():
-            pass
-        return await self.process.wait()
+        with trio.fail_after(LIMIT):
+            while await self._read_some():
+                pass
+            return await self.process.wait()
 
     async def _read(self) -> None:
         assert await self._read_some(), f"the output ended: {self.text}"
@@ -79,9 +83,14 @@ async def typing(*words: str, **environment: str) -> AsyncIterator[Typed]:
             yield typed
         finally:
             typed.process.send_signal(signal.SIGTERM)
-            # Bounded by the grace that the command gives its daemons.
             with trio.CancelScope(shield=True):
-                await typed.end()
+                try:
+                    await typed.end()
+                except trio.TooSlowError:
+                    # Its guardian stops what it leaves.
+                    typed.process.send_signal(signal.SIGKILL)
+                    await typed.end()
+                    raise
 
 
 @attrs.define(eq=False)

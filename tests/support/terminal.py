@@ -77,5 +77,7 @@ async def on_a_terminal(*words: str, **environment: str) -> AsyncIterator[Screen
             if process.returncode is None:
                 process.terminate()
             with trio.CancelScope(shield=True):
-                await screen.end()
-                await screen.aclose()
+                try:
+                    await screen.end()
+                finally:
+                    await screen.aclose()
