@@ -132,7 +132,7 @@ _JSON: Final = st.recursive(
 )
 
 
-@given(st.lists(st.dictionaries(st.text("abk", min_size=1), _JSON, min_size=1), min_size=1, max_size=12))
+@given(st.lists(st.dictionaries(st.text("abk", min_size=1), _JSON, min_size=1), min_size=1, max_size=4))
 def test_errors_are_json_as_bson(trace: list[dict[str, Any]]) -> None:
     assert frames.unframed_errors(frames.framed_errors(trace)) == trace
 

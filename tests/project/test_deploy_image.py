@@ -27,7 +27,7 @@ ORPHANS: Final = 30
 BASE: Final = f"""\
 FROM {IMAGE}
 USER root
-ENV PATH={sys.base_prefix}/bin:/bin:/usr/local/bin PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_NO_COMPILE=1
+ENV PATH={sys.base_prefix}/bin:/bin:/usr/local/bin PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_COMPILE=0
 """
 ACCUSER: Final = f"""\
 #!/bin/sh

@@ -74,6 +74,7 @@ json_values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text().filter(lambda t: "\0" not in t), inner),
+    max_leaves=12,
 )
 
 

@@ -154,7 +154,7 @@ def check(ledger: Ledger, protocol: str) -> None:
     assert min(left for _, left in ledger.unstaked.values()) >= 0 if ledger.unstaked else True
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False), st.sampled_from(list(Protocol)), st.booleans())
 def test_money_adds_up_and_blocks_have_both_forms(
     chance: random.Random, protocol: Protocol, adaptive: bool
