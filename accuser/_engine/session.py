@@ -270,9 +270,10 @@ class Session(Transcript):
         self, child: Process, pipe: Pipe, shield: trio.CancelScope, task_status: trio.TaskStatus[None]
     ) -> None:
         drained = trio.Event()
+        # It may raise, for one that was called already: while there are no readers yet, who would go on.
+        task_status.started()
         async with trio.open_nursery() as tasks:
             tasks.start_soon(self._read, child, pipe, drained)
-            task_status.started()
             try:
                 # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
                 with contextlib.ExitStack() as until_end:

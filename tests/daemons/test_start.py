@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 import trio
 
 from accuser import (
@@ -13,6 +14,7 @@ from accuser import (
     open_accuser,
 )
 from accuser.testing import NO_NODE, ScriptedDaemon
+from tests.support.kept import remove_kept
 
 # Command line and environment.
 
@@ -96,3 +98,18 @@ async def test_standard_input_stays_open(tmp_path: Path) -> None:
     """
     async with ScriptedDaemon(body).open(folder=tmp_path) as accuser:
         assert await accuser.wait_for("input.v0", since=accuser.start_mark()) is False
+
+
+class Reported:
+    """A status that was reported already, as trio's is when `started` was called before."""
+
+    def started(self, value: None = None) -> None:
+        raise RuntimeError("it was reported already")
+
+
+async def test_a_start_that_was_reported_already_leaves_no_daemon(tmp_path: Path) -> None:
+    accuser = Accuser(Protocol.BOREAS, NO_NODE, path=ScriptedDaemon("ready()\nuntil_term()").write(tmp_path))
+    with pytest.raises(RuntimeError, match="reported already") as caught:
+        await accuser.run(task_status=Reported())
+    assert (accuser.running, accuser.exit_status) == (False, None)
+    remove_kept(caught.value)
