@@ -15,7 +15,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -238,9 +238,9 @@ def twins(names: list[str], protocols: list[Protocol]) -> int:
 def main(given: argparse.Namespace) -> int:
     """Run what the command line asks for; return the exit status."""
     protocols = list(Protocol) if given.all_protocols else [Protocol.BOREAS]
-    names = given.names or (varied() if given.varied else [])
     if given.twins:
-        return 1 if twins(names, protocols) else 0
+        return 1 if twins(given.names, protocols) else 0
+    names = given.names or (varied() if given.varied else [])
     with tempfile.TemporaryDirectory() as place, shared_by_workers(Path(place)) as found:
         if isinstance(found, NoEngine):
             print(found.reason)
@@ -248,19 +248,19 @@ def main(given: argparse.Namespace) -> int:
         os.environ.update(found.variables)
         # In a process of their own, at the same time: they wait more than they compute.
         command = [sys.executable, "-m", __spec__.name, "--twins", *sys.argv[1:]]
-        with subprocess.Popen(command) as of_twins:
+        with nullcontext() if given.varied else subprocess.Popen(command) as of_twins:
             if not given.names:
                 trio.run(partitioned)
                 print("a partition of two nodes: well", flush=True)
             wrong = passing(names, protocols)
-        return 1 if wrong or of_twins.returncode else 0
+        return 1 if wrong or (of_twins is not None and of_twins.returncode) else 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", choices=[*SCENARIOS, []])
     parser.add_argument("--all-protocols", action="store_true")
-    parser.add_argument("--varied", action="store_true", help="of those made by one function, two")
+    parser.add_argument("--varied", action="store_true", help="of those made by one function two; no twins")
     parser.add_argument("--if-possible", action="store_true", help="be content where no engine can run them")
     parser.add_argument("--twins", action="store_true", help="the twins alone, by the configured engine")
     sys.exit(main(parser.parse_args()))
