@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -186,8 +185,8 @@ async def test_an_accuser_that_hears_of_no_block_is_deaf_and_can_be_restarted(tm
         assert (answer.status, b"has heard of no block" in answer.body) == (503, True)
         page = (await HttpClient(url.replace("healthz", "metrics")).request("GET", "")).body
         assert b"\naccuser_deaf 1.0\n" in page
-        # Once more where it took long to get ready.
-        assert re.search(rb"\naccuser_silences_total [12].0\n", page)
+        # Two where it took long to get ready.
+        assert b"\naccuser_silences_total %d.0\n" % typed.text.count("is its node running") in page
     async with typing(*words(tmp_path, ready(), SEEN), *options, "--restart-when-silent") as typed:
         await typed.until("accuser is restarted", "is its node running")
     done = await accuser("run", "--restart-when-silent")

@@ -81,8 +81,8 @@ def link(archive: tarfile.TarFile, name: str, target: str) -> None:
     archive.addfile(info)
 
 
-def add_busybox(archive: tarfile.TarFile) -> None:
-    """A shell and its tools."""
+def add_busybox(archive: tarfile.TarFile) -> Path:
+    """A shell and its tools; return what is compiled."""
     assert BUSYBOX is not None
     archive.add(BUSYBOX, "bin/busybox", filter=wanted)
     names = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
@@ -95,6 +95,7 @@ def add_busybox(archive: tarfile.TarFile) -> None:
         info = tarfile.TarInfo(folder)
         info.type, info.mode = tarfile.DIRTYPE, mode
         archive.addfile(info)
+    return Path(BUSYBOX)
 
 
 def add_python(archive: tarfile.TarFile) -> list[Path]:
@@ -123,11 +124,9 @@ def write_image(path: Path) -> None:
     """Write the root file system of the image as a tar file."""
     compile_package()
     with tarfile.open(path, "w") as archive:
-        add_busybox(archive)
-        compiled = add_python(archive)
-        assert BUSYBOX is not None
+        compiled = [add_busybox(archive), *add_python(archive)]
         # Where they are here: a Python that is mounted finds them, too. A busybox may be linked to nothing.
-        for library in dict.fromkeys(libraries(Path(BUSYBOX), *compiled)):
+        for library in dict.fromkeys(libraries(*compiled)):
             archive.add(os.path.realpath(library), str(library)[1:], filter=wanted)
         for number, program in enumerate(sorted(MODULES)):
             # The packages of Mavryk have names of their own: both kinds are found.

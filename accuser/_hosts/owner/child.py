@@ -178,7 +178,7 @@ class Child:
         if (status := self.process.returncode) is None:
             await self.wait_exited()
             # A moment may pass between the exit and the possibility to reap it.
-            while (status := self.process.returncode) is None:  # noqa: ASYNC110 - as above
+            while (status := self.process.returncode) is None:  # noqa: ASYNC110 - nobody could set an event
                 await trio.sleep(POLL)
         self._reaped = True
         self._guard.reaped()
