@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Final
 
 SECTION_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal", "none")
@@ -23,11 +23,35 @@ def check_grace(seconds: float, name: str = "timeout") -> float:
         TypeError, ValueError: they are no number, negative, or not a number (NaN).
     """
     hint = f"{name} must be seconds >= 0, not {seconds!r}; kill() stops a daemon at once"
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    return check_seconds(seconds, hint)
+
+
+def check_wait(seconds: float | None, name: str = "timeout") -> float | None:
+    """Return the seconds that a wait lasts, None for no limit, if they can be that.
+
+    Raises:
+        TypeError, ValueError: they are no number, negative, or not a number (NaN).
+    """
+    if seconds is None:
+        return None
+    return check_seconds(seconds, f"{name} must be seconds >= 0, or None for no limit, not {seconds!r}")
+
+
+def check_seconds(seconds: float, hint: str) -> float:
+    """Return a length of time, if it can be that.
+
+    Raises:
+        TypeError, ValueError: tells ``hint``: it is no number, negative, not a number (NaN), or larger than
+            every float.
+    """
+    if type(seconds) not in (int, float) and (isinstance(seconds, bool) or not isinstance(seconds, Real)):
         raise TypeError(hint)
-    if math.isnan(seconds) or seconds < 0:
-        raise ValueError(hint)
-    return seconds
+    try:
+        if float(seconds) >= 0:
+            return seconds
+    except OverflowError:
+        pass
+    raise ValueError(hint)
 
 
 def check_sections(sections: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

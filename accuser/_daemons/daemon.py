@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Unpack, get_args
 import attrs
 import trio
 
-from .._checks import check_grace, check_options, check_plain, check_sections
+from .._checks import check_grace, check_options, check_plain, check_sections, check_wait
 from .._engine.exits import ExitExpectation
 from .._engine.program import Program, checked_arguments
 from .._engine.readiness import ReadyEvent, ReadyLine, ReadySpawned
@@ -117,7 +117,7 @@ class Daemon(Observed):
             color=next_color(kind) if color is None else color,
             kind=kind,
             protocol=protocol,
-            wait_timeout=options.get("wait_timeout", WAIT_TIMEOUT),
+            wait_timeout=check_wait(options.get("wait_timeout", WAIT_TIMEOUT), "wait_timeout"),
             unknown_events=options.get("unknown_events", False),
         )
         self.toolchain = toolchain

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
-import trio
 
-from .._engine.waits import DEFAULT, Default
+from .._engine.waits import DEFAULT, Default, limited
 from .._errors import EventTimeout, HttpError, RpcError
 from .._recording.doings import request_told
 from .._stream.nesting import MAX_DEPTH, too_deep
@@ -46,7 +44,7 @@ async def call_rpc(
             seconds, 60 by default; None for no limit.
     """
     seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
-    with trio.move_on_after(math.inf if seconds is None else seconds):
+    with limited(seconds):
         return await _call_rpc(url, method, path, data, connect)
     shown = without_credentials(url + path)
     raise HttpError(f"{method.upper()} {shown}: no whole answer within {seconds:g} s")
@@ -137,7 +135,7 @@ class Endpoint:
 
         seconds = WAIT_TIMEOUT if isinstance(timeout, Default) else timeout
         path = "/monitor/bootstrapped"
-        with trio.move_on_after(float("inf") if seconds is None else seconds) as scope:
+        with limited(seconds) as scope:
             async with HttpClient(self._given).stream("GET", path) as response:
                 body = b"".join([chunk async for chunk in response.chunks])
                 if response.status != 200:

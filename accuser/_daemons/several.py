@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import trio
 
+from .._checks import check_seconds
 from .._engine.explain import short
-from .._engine.waits import Expectation
+from .._engine.waits import Expectation, limited
 from .._errors import AccuserError, EventTimeout, TerminatedBeforeEvent
 from .observed import Observed
 from .waits import WAIT_TIMEOUT
@@ -53,7 +53,7 @@ async def wait_for_any(waits: Mapping[D, Any], *, timeout: float | None = WAIT_T
             found.append((daemon, value))
             nursery.cancel_scope.cancel(reason=f"{daemon.name} was the first")
 
-    with trio.move_on_after(math.inf if timeout is None else timeout) as limit:
+    with limited(timeout) as limit:
         async with trio.open_nursery() as nursery:
             for daemon, expectation in expectations.items():
                 nursery.start_soon(wait, daemon, expectation)
@@ -95,9 +95,10 @@ async def retry(
     Every other exception of ``ask`` and ``until`` reaches the caller. An attempt that is under way when the
     time is over is cancelled.
     """
+    check_seconds(interval, f"interval must be seconds >= 0, not {interval!r}")
     failure: AccuserError | None
     attempts, failure, said = 0, None, "there was no answer"
-    with trio.move_on_after(math.inf if timeout is None else timeout):
+    with limited(timeout):
         while True:
             attempts += 1
             try:

@@ -8,12 +8,13 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 import attrs
 import trio
 
-from .._checks import check_options, check_plain
+from .._checks import check_options, check_plain, check_seconds, check_wait
 from .._engine.explain import short, status_report
 from .._engine.readiness import Stream
 from .._engine.transcript import Handlers, State, Transcript
@@ -108,7 +109,7 @@ class Waits:
 
     def seconds(self, timeout: float | Default | None) -> float | None:
         """How long a wait lasts."""
-        return self.timeout if isinstance(timeout, Default) else timeout
+        return self.timeout if isinstance(timeout, Default) else check_wait(timeout)
 
     def since(self, mark: Mark | None) -> Mark:
         """Where a wait begins.
@@ -179,7 +180,8 @@ class Waits:
             unknown=options.get("unknown", False),
             full=options.get("full", False),
         )
-        return Absence(self._expect(what, filter, None, wait_options, None), within)
+        seconds = check_seconds(within, f"within must be seconds >= 0, not {within!r}")
+        return Absence(self._expect(what, filter, None, wait_options, None), seconds)
 
     def _expect(
         self,
@@ -315,5 +317,4 @@ def _line_filter(
     return found
 
 
-def _last(taken: list[Any]) -> Any:
-    return taken[-1]
+_last: Final = itemgetter(-1)

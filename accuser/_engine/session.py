@@ -37,6 +37,7 @@ from .._text import one_line, secrets
 from .interrupt import on_interrupt
 from .program import Program
 from .readiness import ReadySpawned, Stream
+from .timekeeper import Timekeeper
 from .transcript import State, Transcript
 
 DRAIN: Final = 1.0
@@ -274,6 +275,7 @@ class Session(Transcript):
         task_status.started()
         async with trio.open_nursery() as tasks:
             tasks.start_soon(self._read, child, pipe, drained)
+            self.keeper = keeper = Timekeeper()
             try:
                 # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
                 with contextlib.ExitStack() as until_end:
@@ -282,6 +284,8 @@ class Session(Transcript):
                     if exited:
                         await self._reap(child)
             finally:
+                self.keeper = None
+                keeper.stop()
                 if not drained.is_set() and self._reading is not None:
                     self._reading.cancel(reason=f"{self.name} ended, or is left")
 
@@ -325,18 +329,15 @@ class Session(Transcript):
     async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:
         framer = self.make_framer()
         try:
-            while data := await stream.receive_some(READ_SIZE):
-                for start in range(0, len(data), framer.step):
-                    if start:
-                        await _let_others_go_on()
-                    if block := framer.feed(bytes(data[start : start + framer.step])):
-                        steps = decode_steps(block)
-                        if type(steps) is tuple:
-                            # The one step that nearly always comes; this is felt in the latency of an event.
-                            self._guarded(self.take_records, *steps[0])
-                        else:
-                            await self._take_steps(self.take_records, steps)
-                if self.events.followed and len(data) > READ_SIZE // 2:
+            while data := await stream.receive_some(framer.step):
+                if block := framer.feed(bytes(data)):
+                    steps = decode_steps(block)
+                    if type(steps) is tuple:
+                        # The one step that nearly always comes; this is felt in the latency of an event.
+                        self._guarded(self.take_records, *steps[0])
+                    else:
+                        await self._take_steps(self.take_records, steps)
+                if self.events.followed and len(data) > framer.step // 2:
                     # Who follows gets the records while they are in the processor's caches.
                     await _let_others_go_on()
         finally:
@@ -367,7 +368,7 @@ class Session(Transcript):
     def _guarded(self, take: Callable[..., None], *arguments: object) -> None:
         # A fault in what is done with the output must not end its reading.
         try:
-            _interruptible(take, *arguments)
+            take(*arguments)
         except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
             self.fail(error)
 
@@ -383,12 +384,6 @@ class Session(Transcript):
         """Say that nothing more will come, to everybody who waits."""
         self._child = None
         super().end()
-
-
-@trio.lowlevel.disable_ki_protection
-def _interruptible(take: Callable[..., None], *arguments: object) -> None:
-    # Handlers of users may be in an endless loop.
-    take(*arguments)
 
 
 async def _let_others_go_on() -> None:

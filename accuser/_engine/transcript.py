@@ -32,6 +32,7 @@ from .._stream.event import Event, Malformed, Record
 from .._stream.history import History
 from .readiness import Ready, ReadyEvent, ReadyLine, Stream
 from .supervise import Restart
+from .timekeeper import Timekeeper
 
 EVENTS_LIMIT: Final = 16 * 1024 * 1024
 LINES_LIMIT: Final = 1024 * 1024
@@ -95,6 +96,8 @@ class Transcript:
     """How many pieces of the event stream were no events."""
     failure: BaseException | None = attrs.field(default=None, init=False)
     """The fault of a handler, or of the stream where that is to end the session."""
+    keeper: Timekeeper | None = attrs.field(default=None, init=False)
+    """Who ends waits in time; None where a wait has to do that itself."""
     _tails: dict[Stream, bytes] = attrs.field(factory=lambda: {"stdout": b"", "stderr": b""}, init=False)
 
     _head: bytes = attrs.field(default=b"", init=False)
@@ -124,6 +127,8 @@ class Transcript:
         for raw, records in decode_steps(block):
             self.take_records(raw, records)
 
+    # Here and in the two others that call what users gave: it may be in an endless loop.
+    @trio.lowlevel.disable_ki_protection
     def take_records(self, raw: bytes, records: list[Record]) -> None:
         """Take a step of the event stream: its bytes, and what they decode to, if it has any."""
         if not raw:
@@ -172,6 +177,7 @@ class Transcript:
         except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
             self._failed(handler, what(item), error)
 
+    @trio.lowlevel.disable_ki_protection
     def take_lines(self, stream: Stream, block: bytes, lines: list[str] | None = None) -> None:
         """Take whole lines of output: their bytes, and what they decode to, if that is known already."""
         history: History[str] = getattr(self, stream)
@@ -217,6 +223,7 @@ class Transcript:
         recorded = self.recorder.recording is not None
         return bool(listened) or recorded or _LOGGER.isEnabledFor(logging.DEBUG)
 
+    @trio.lowlevel.disable_ki_protection
     def peek_line(self, stream: Stream, line: str | bytes) -> None:
         """Look whether a line, complete or not, says that the daemon is ready.
 

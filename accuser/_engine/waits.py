@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 import trio
 
+from .._checks import check_wait
 from .._errors import (
     EventTimeout,
     Lagged,
@@ -25,9 +26,10 @@ from .._errors import (
 from .._report import WaitReport
 from .._stream.decoding import Mixed
 from .._stream.event import Event
-from .._stream.history import History
+from .._stream.history import History, Late
 from .._stream.watch import Watch, converted
 from .explain import explain
+from .timekeeper import Timekeeper
 from .transcript import Transcript
 
 T = TypeVar("T")
@@ -91,7 +93,7 @@ class Expectation(Generic[T]):
     _history: History[Any] = attrs.field(init=False)
     _next: int = attrs.field(init=False)
     _searching: bool = attrs.field(default=False, init=False)
-    _others: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
+    _others: trio.lowlevel.ParkingLot | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = self._mark.session
@@ -136,47 +138,57 @@ class Expectation(Generic[T]):
         if kind is None:
             await self._wait()  # noqa: ASYNC102 - the wait that the caller asked for, no clean-up
 
-    async def _wait(self) -> T:
-        begun, outcome = time.monotonic(), "failed"
-        try:
-            if not self._searching and self._found():
-                await trio.lowlevel.cancel_shielded_checkpoint()
-            else:
-                # Not `TimeLimit`: each call more is felt in the latency of a wait.
-                seconds = math.inf if self._seconds is None else self._seconds
-                with trio.move_on_after(seconds) as limit:
-                    await self._go_on()
-                if limit.cancelled_caught:
-                    raise timed_out(
-                        self._session, self._label, self._noun, self._where, seconds, self._report()
-                    )
-            outcome = "satisfied"
-        except BaseException as error:
-            outcome = _outcome(error)
-            raise
-        finally:
-            self._session.recorder.wait(self._label, self._where, begun, outcome)
+    def _wait(self) -> Coroutine[Any, Any, T]:
+        # Each call more is felt in the latency of a wait.
+        return self._fulfilled() if self._session.recorder.recording is None else self._recorded()
+
+    async def _recorded(self) -> T:
+        with recorded(self._session, self._label, self._where):
+            return await self._fulfilled()
+
+    async def _fulfilled(self) -> T:
+        if not self._searching and self._found():
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return self._result(self._watch.taken)
+        deadline = math.inf if self._seconds is None else trio.current_time() + self._seconds
+        keeper = self._session.keeper
+        if keeper is not None and not self._searching:
+            await self._go_on(keeper, deadline)
+            return self._result(self._watch.taken)
+        with trio.CancelScope(deadline=deadline) as limit:
+            # Of several tasks that await one expectation, one searches.
+            while self._searching:
+                self._others = self._others or trio.lowlevel.ParkingLot()
+                await self._others.park()
+            await self._go_on(None, math.inf)
+        if limit.cancelled_caught:
+            raise self._timed_out()
         return self._result(self._watch.taken)
+
+    def _timed_out(self) -> EventTimeout:
+        assert self._seconds is not None
+        return timed_out(self._session, self._label, self._noun, self._where, self._seconds, self._report())
 
     def _found(self) -> bool:
         return self._watch.complete or self._look_back()
 
-    async def _go_on(self) -> None:
-        # Of several tasks that await one expectation, one searches.
-        while self._searching:
-            await self._others.park()
+    async def _go_on(self, keeper: Timekeeper | None, deadline: float) -> None:
         self._searching = True
         try:
-            if not self._found():
+            if self._found():
+                return
+            if not self._history.closed:
                 try:
-                    found = not self._history.closed and await self._history.watch(self._watch)
+                    await self._history.watch(self._watch, keeper, deadline)
+                except Late:
+                    raise self._timed_out() from None
                 finally:
-                    self._next = self._history.next_index
-                if not found:
-                    raise terminated(self._session, self._label, self._noun, self._where, self._report())
+                    self._next = self._watch.left
+            if not self._watch.complete:
+                raise terminated(self._session, self._label, self._noun, self._where, self._report())
         finally:
             self._searching = False
-            if self._others:
+            if self._others is not None:
                 self._others.unpark()
 
     def _look_back(self) -> bool:
@@ -258,6 +270,16 @@ async def events_from(mark: Mark) -> AsyncGenerator[Event]:
                 return
             else:
                 await history.park()
+
+
+def limited(seconds: float | None) -> trio.CancelScope:
+    """Make the scope of a wait that lasts so long at most; None for no limit.
+
+    Raises:
+        TypeError, ValueError: no wait can last so long.
+    """
+    checked = check_wait(seconds)
+    return trio.move_on_after(math.inf if checked is None else checked)  # noqa: ASYNC122 - as in `TimeLimit`
 
 
 @attrs.define

@@ -29,7 +29,7 @@ class Framer:
     """
 
     step: ClassVar[int] = 65536
-    """Bytes that are fed at once where nobody is to be held up."""
+    """Bytes that are read and fed at once, so that nobody is held up."""
     max_line: int = MAX_ITEM
     _held: bytearray = attrs.field(factory=bytearray, init=False)
     _skipped: int = attrs.field(default=0, init=False)
@@ -38,6 +38,8 @@ class Framer:
     def feed(self, data: bytes) -> bytes:
         """Take bytes; return the lines that they complete, each with its LF, or nothing."""
         end = data.rfind(b"\n") + 1
+        if end == len(data) <= self.max_line and not self._held:
+            return data  # as nearly always
         if end == 0:
             self._keep(data)
             return b""

@@ -19,9 +19,10 @@ filter raises is delivered to its waiter; the publisher goes on.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 import msgspec
@@ -51,6 +52,20 @@ class _Block(msgspec.Struct, Generic[R], eq=False, gc=False):
     raw: bytes
     count: int
     records: Sequence[R] | None
+
+
+class Keeper(Protocol):
+    """Ends waits whose time is over."""
+
+    def add(self, deadline: float, end: Callable[[], None]) -> int:
+        """Call ``end`` at the deadline; return the number for `remove`."""
+
+    def remove(self, number: int) -> None:
+        """Forget a wait that has ended."""
+
+
+class Late(Exception):
+    """The time of a wait is over."""
 
 
 @attrs.define(eq=False)
@@ -136,7 +151,8 @@ class History(Generic[R]):
             self._size -= len(self._blocks.popleft().raw)
         if self._watches and records:
             self._offer(first, records)
-        self._wake()
+        if self._parked:
+            self._wake()
 
     def close(self) -> None:
         """Say that nothing more will come."""
@@ -185,10 +201,14 @@ class History(Generic[R]):
 
         await trio.lowlevel.wait_task_rescheduled(abort)
 
-    async def watch(self, watch: Watch[Any]) -> bool:
-        """Wait until what is published from now on completes ``watch``; False if it is closed.
+    # Protected: a Ctrl-C before the wait would leave behind a task that is woken although it does not wait.
+    @trio.lowlevel.enable_ki_protection
+    async def watch(
+        self, watch: Watch[Any], keeper: Keeper | None = None, deadline: float = math.inf
+    ) -> bool:
+        """Wait until what is published from now on completes ``watch``.
 
-        Raises what its filter raises.
+        Returns False if it is closed. Raises what the filter raises; `Late` at the deadline, by ``keeper``.
         """
         task = trio.lowlevel.current_task()
         key = watch.key()
@@ -199,14 +219,32 @@ class History(Generic[R]):
             for name in watch.names:
                 self._watches.setdefault(name, {})[key] = shared
         shared.waiters[task] = watch
+        watch.left = self.next_index
 
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            shared.waiters.pop(task, None)
+        def leave() -> bool:
+            if shared.waiters.pop(task, None) is None:
+                return False
+            watch.left = self.next_index
             if not shared.waiters:
                 self._forget(shared)
+            return True
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            leave()
             return trio.lowlevel.Abort.SUCCEEDED
 
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        def end() -> None:
+            if leave():
+                trio.lowlevel.reschedule(task, outcome.Error(Late()))
+
+        if keeper is None:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+            return watch.complete
+        number = keeper.add(deadline, end)
+        try:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        finally:
+            keeper.remove(number)
         return watch.complete
 
     def _offer(self, first: int, records: Sequence[R]) -> None:
@@ -230,7 +268,9 @@ class History(Generic[R]):
             if watch.names is not names or watch.convert is not convert:
                 look = (names, convert) = (watch.names, watch.convert)
                 if look not in known:
-                    known[look] = self._found(watch, first, records)
+                    # One alone was found by its name.
+                    chosen = ((first,), records) if len(records) == 1 else self._of(names, first, records)
+                    known[look] = (chosen[0], converted(convert, chosen[1]))
                 indexes, items = known[look]
             try:
                 completed = watch.offer(indexes, items)
@@ -240,21 +280,21 @@ class History(Generic[R]):
                 if completed:
                     self._resolve(shared)
 
-    def _found(
-        self, watch: Watch[Any], first: int, records: Sequence[R]
-    ) -> tuple[Sequence[int], Sequence[Any]]:
-        if len(records) == 1:  # found by its name
-            return (first,), converted(watch.convert, records)
-        name_of, names = self.name_of, watch.names
+    def _of(
+        self, names: frozenset[str], first: int, records: Sequence[R]
+    ) -> tuple[Sequence[int], Sequence[R]]:
+        name_of = self.name_of
         if name_of is None:
-            return range(first, first + len(records)), converted(watch.convert, records)
+            return range(first, first + len(records)), records
         found = [(i, record) for i, record in enumerate(records, first) if name_of(record) in names]
-        return [i for i, _ in found], converted(watch.convert, [record for _, record in found])
+        return [i for i, _ in found], [record for _, record in found]
 
+    @trio.lowlevel.enable_ki_protection
     def _resolve(self, shared: _Shared, error: BaseException | None = None) -> None:
         self._forget(shared)
         waiters, shared.waiters = shared.waiters, {}
         for task, watch in waiters.items():
+            watch.left = self.next_index
             watch.taken, watch.index, watch.seen = shared.watch.taken, shared.watch.index, shared.watch.seen
             if error is None:
                 trio.lowlevel.reschedule(task)
@@ -270,11 +310,11 @@ class History(Generic[R]):
                 if not of_name:
                     del self._watches[name]
 
+    @trio.lowlevel.enable_ki_protection
     def _wake(self) -> None:
-        if self._parked:
-            parked, self._parked = self._parked, {}
-            for task in parked:
-                trio.lowlevel.reschedule(task)
+        parked, self._parked = self._parked, {}
+        for task in parked:
+            trio.lowlevel.reschedule(task)
 
     def _records(self, block: _Block[R]) -> Sequence[R]:
         if block.records is not None:

@@ -44,7 +44,7 @@ class NetstringFramer:
     """
 
     step: ClassVar[int] = 4096
-    """Bytes that are fed at once where nobody is to be held up: a beginning takes some 30 us."""
+    """Bytes that are read and fed at once, so that nobody is held up: a beginning takes some 30 us."""
     max_line: int = MAX_ITEM
     _held: bytearray = attrs.field(factory=bytearray, init=False)
     """What is not decided: the bytes from the end of the last item, or stray piece, on."""

@@ -7,7 +7,7 @@ publisher from then on. It takes as many as it was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from operator import length_hint
+from operator import attrgetter, length_hint
 from types import CoroutineType, FunctionType
 from typing import Any, Final, Generic, TypeVar
 
@@ -32,14 +32,13 @@ class Checked(list[Any]):
     """Items some of which are `Failed`."""
 
 
-def value_of(event: Event) -> Any:
-    """Convert an event to its value."""
-    return event.value
-
-
 def full_of(event: Event) -> Any:
     """Convert an event to the whole item."""
     return event.full()
+
+
+value_of: Final[Callable[[Event], Any]] = attrgetter("value")
+"""Converts an event to its value."""
 
 
 def event_of(event: Event) -> Any:
@@ -69,6 +68,8 @@ class Watch(Generic[T]):
     """How many items were offered."""
     index: int = attrs.field(default=-1, init=False)
     """Index of the record that completed it."""
+    left: int = attrs.field(default=0, init=False)
+    """Index of the first record that it has not been offered, when it is watched no more."""
 
     @property
     def complete(self) -> bool:
@@ -83,22 +84,20 @@ class Watch(Generic[T]):
         self.seen += len(items)
         if type(items) is Checked:
             return self._offer_checked(indexes, items)
-        left, ask = iter(items), self.filter
+        ask = self.filter
+        if ask is None:
+            wanted = self.count - len(self.taken)
+            self.taken += items[:wanted]
+            return len(items) >= wanted and self._completed(indexes[wanted - 1])
+        left = iter(items)
         try:
-            if ask is None:
-                for item in left:
-                    if self._take(item):
-                        break
-                else:
-                    return False
+            # A thousand waits pay for each step of this, for each event.
+            for item in left:
+                answer = ask(item)
+                if answer is not None and self._take(answer):
+                    break
             else:
-                # A thousand waits pay for each step of this, for each event.
-                for item in left:
-                    answer = ask(item)
-                    if answer is not None and self._take(answer):
-                        break
-                else:
-                    return False
+                return False
         except StopIteration as error:
             # A coroutine would make an error of it that does not say so.
             failure = RuntimeError("a filter raised StopIteration")
@@ -166,7 +165,7 @@ def converted(convert: Callable[[Any], Any], records: Sequence[Any]) -> Sequence
     if convert is event_of:
         return records
     if convert in _PLAIN:
-        return [convert(record) for record in records]
+        return list(map(convert, records))
     items: list[Any] = []
     failed = False
     for record in records:

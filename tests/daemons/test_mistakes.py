@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from accuser import (
     SANDBOX,
@@ -24,6 +28,8 @@ from accuser import (
     installed,
     open_accuser,
     open_node,
+    retry,
+    wait_for_any,
 )
 from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.kept import remove_kept
@@ -149,3 +155,36 @@ async def test_a_port_that_is_taken_is_told_from_a_crash(port: str) -> None:
     assert caught.value.address == f"127.0.0.1:{getattr(first, port)}"
     assert caught.value.status == 1
     remove_kept(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, "5", True, 10**400], ids=lambda seconds: repr(seconds)[:5])
+async def test_a_time_that_no_wait_can_last(seconds: Any) -> None:
+    accuser = Accuser(Protocol.BOREAS, NO_NODE)
+    endpoint = Endpoint("http://127.0.0.1:1")
+    for begin in (
+        lambda: accuser.expect("a.v0", unknown=True, timeout=seconds),
+        lambda: accuser.expect_line("a", timeout=seconds),
+        lambda: accuser.expect_no("a.v0", unknown=True, within=seconds),
+        lambda: Accuser(Protocol.BOREAS, NO_NODE, wait_timeout=seconds),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"(timeout|within) must be seconds >= 0"):
+            begin()
+    for wait in (
+        lambda: accuser.wait_for_ready(timeout=seconds),
+        lambda: accuser.wait_for_sequence(["a.v0"], unknown=True, timeout=seconds),
+        lambda: wait_for_any({accuser: accuser.expect("a.v0", unknown=True)}, timeout=seconds),
+        lambda: retry(trio.lowlevel.checkpoint, timeout=seconds),
+        lambda: retry(trio.lowlevel.checkpoint, interval=seconds),
+        lambda: endpoint.wait_for_ready(timeout=seconds),
+        lambda: endpoint.rpc("get", "/version", timeout=seconds),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"(timeout|interval) must be seconds >= 0"):
+            await wait()
+
+
+@pytest.mark.parametrize(
+    "seconds", [1, 0.5, 10**300, math.inf, Fraction(1, 2), None], ids=lambda seconds: repr(seconds)[:5]
+)
+async def test_times_that_a_wait_can_last(seconds: Any) -> None:
+    Accuser(Protocol.BOREAS, NO_NODE, wait_timeout=seconds).expect("a.v0", unknown=True, timeout=seconds)
+    await retry(trio.lowlevel.checkpoint, timeout=seconds)

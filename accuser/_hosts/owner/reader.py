@@ -38,10 +38,10 @@ class Reader(trio.abc.ReceiveStream):
         """
         most = READ_SIZE if max_bytes is None else max_bytes
         while self._fd >= 0:
-            if not self._direct_until or time.perf_counter() > self._direct_until:
+            direct = bool(self._direct_until) and time.perf_counter() <= self._direct_until
+            if not direct:
                 self._ended = False
                 await trio.lowlevel.wait_readable(self._fd)
-                self._direct_until = time.perf_counter() + DIRECT
                 if self._fd < 0:
                     break  # by another task, after there was something
             try:
@@ -52,6 +52,8 @@ class Reader(trio.abc.ReceiveStream):
             if len(data) < most // 2:
                 self._direct_until = 0.0
                 self._ended = not data
+            elif not direct:
+                self._direct_until = time.perf_counter() + DIRECT
             return data
         raise trio.ClosedResourceError
 
