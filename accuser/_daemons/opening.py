@@ -94,5 +94,4 @@ async def _opened(daemon: Daemon, event_level: EventLevel | None, may_exit: bool
         finally:
             sessions.nursery = None
             sessions.in_block = False
-            with trio.CancelScope(shield=True):
-                await host.discard(workspace)
+            await host.discard(workspace)  # noqa: ASYNC102 - shielded there

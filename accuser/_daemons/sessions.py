@@ -154,8 +154,7 @@ class Sessions:
                     ours = self.settings
                     # Unless the next run needs it.
                     if not ours.program.keeps_directory and not self.in_block:
-                        with trio.CancelScope(shield=True):
-                            await ours.host.discard(ours.workspace)
+                        await ours.host.discard(ours.workspace)  # noqa: ASYNC102 - shielded there
         finally:
             if not ended:
                 self._end()

@@ -26,7 +26,7 @@ import attrs
 import trio
 
 from .._errors import AccuserError, DaemonExited, RunnerError
-from .._hosts.host import Host, Pipe, Process, Running, Variables, Workspace
+from .._hosts.host import Host, Process, Running, Variables, Workspace
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
 from .._logs import log, log_command
@@ -77,7 +77,7 @@ class Session(Transcript):
     """Whether somebody has asked it to end, before it had ended."""
     _stop_asked_for: trio.Event = attrs.field(factory=trio.Event, init=False)
     _until_kill: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Its deadline is when SIGKILL is due."""
+    """Its deadline is when SIGKILL is due, and after the exit, when it is due for the rest of the group."""
     _reading: trio.CancelScope | None = attrs.field(default=None, init=False)
     """That of the readers, once they have begun."""
 
@@ -122,7 +122,7 @@ class Session(Transcript):
             return
         if self._child is None or not self._child.has_exited():
             self.stop_asked = True
-        self._until_kill.deadline = min(self._until_kill.deadline, trio.current_time() + grace)
+            self._until_kill.deadline = min(self._until_kill.deadline, trio.current_time() + grace)
         if self.state is State.RUNNING:
             self.state = State.STOPPING
             if grace > 0:
@@ -142,13 +142,14 @@ class Session(Transcript):
         self.recorder.signal(signum)
         return True
 
-    async def _exited(
-        self, child: Process, shield: trio.CancelScope, until_end: contextlib.ExitStack
+    async def _over(
+        self, ours: Running, drained: trio.Event, shield: trio.CancelScope, until_end: contextlib.ExitStack
     ) -> bool:
-        """Wait until the process has exited, and kill it when that is due; False if it is to be left.
+        """Wait until it has exited and its outputs have ended, and kill what is left when that is due.
 
-        To be cancelled asks for a stop, which nothing disturbs.
+        Return whether it has exited, or is to be left. To be cancelled asks for a stop that nothing disturbs.
         """
+        child, pipe, exited = ours.process, ours.pipe, False
         with self._until_kill:
             try:
                 await child.wait_exited()
@@ -161,13 +162,26 @@ class Session(Transcript):
                 until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
                 self.stop(self.stop_grace)
                 await child.wait_exited()  # noqa: ASYNC102 - shielded, and its time is that until the kill
-        shield.shield = True
-        if not self._until_kill.cancelled_caught:
-            return True
+            shield.shield = exited = True
+            pipe.release()
+            # From now on it is the rest of the group that is to be killed.
+            self._until_kill.deadline = trio.current_time() + DRAIN
+            await drained.wait()
+        if not exited:
+            shield.shield = True
+            exited = await self._killed(child)
+            pipe.release()
+        # Somebody of the group may still hold the pipes, or simply go on.
+        child.send(signal.SIGKILL)
+        if not drained.is_set():
+            with trio.move_on_after(DRAIN):
+                await drained.wait()
+        return exited
+
+    async def _killed(self, child: Process) -> bool:
         self.signal(signal.SIGKILL)
         with trio.move_on_after(UNKILLABLE):
             await child.wait_exited()
-            return True
         if child.has_exited():
             return True
         why = getattr(child, "refusal", None) or "it has not ended by SIGKILL, as in a system call that hangs"
@@ -246,7 +260,7 @@ class Session(Transcript):
             running = await start
             try:
                 self._begun(running, command)
-                await self._attend(running.process, running.pipe, shield, task_status)
+                await self._attend(running, shield, task_status)
             finally:
                 # This never takes long; a cancelled checkpoint on the way must not leave a part undone.
                 shield.shield = True
@@ -268,36 +282,24 @@ class Session(Transcript):
             self.stop(max(0.0, self._until_kill.deadline - trio.current_time()))
 
     async def _attend(
-        self, child: Process, pipe: Pipe, shield: trio.CancelScope, task_status: trio.TaskStatus[None]
+        self, ours: Running, shield: trio.CancelScope, task_status: trio.TaskStatus[None]
     ) -> None:
         drained = trio.Event()
         # It may raise, for one that was called already: while there are no readers yet, who would go on.
         task_status.started()
         async with trio.open_nursery() as tasks:
-            tasks.start_soon(self._read, child, pipe, drained)
+            tasks.start_soon(self._read, ours, drained)
             self.keeper = keeper = Timekeeper()
             try:
                 # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
                 with contextlib.ExitStack() as until_end:
-                    exited = await self._exited(child, shield, until_end)
-                    await self._drained(child, pipe, drained)
-                    if exited:
-                        await self._reap(child)
+                    if await self._over(ours, drained, shield, until_end):
+                        await self._reap(ours.process)
             finally:
                 self.keeper = None
                 keeper.stop()
                 if not drained.is_set() and self._reading is not None:
                     self._reading.cancel(reason=f"{self.name} ended, or is left")
-
-    async def _drained(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
-        pipe.release()
-        with trio.move_on_after(DRAIN):
-            await drained.wait()
-        # Somebody of the group may still hold the pipes, or simply go on.
-        child.send(signal.SIGKILL)
-        if not drained.is_set():
-            with trio.move_on_after(DRAIN):
-                await drained.wait()
 
     async def _reap(self, child: Process) -> None:
         try:
@@ -316,14 +318,14 @@ class Session(Transcript):
             self.recorder.exited(self.status)
 
     @trio.lowlevel.enable_ki_protection
-    async def _read(self, child: Process, pipe: Pipe, drained: trio.Event) -> None:
+    async def _read(self, ours: Running, drained: trio.Event) -> None:
         """Read what the daemon writes, to the end of each of its pipes."""
         async with trio.open_nursery() as outputs:
             self._reading = outputs.cancel_scope
             self._reading.shield = True
-            outputs.start_soon(self._read_lines, child.stdout, "stdout")
-            outputs.start_soon(self._read_lines, child.stderr, "stderr")
-            await self._read_events(pipe.reader)
+            outputs.start_soon(self._read_lines, ours.process.stdout, "stdout")
+            outputs.start_soon(self._read_lines, ours.process.stderr, "stderr")
+            await self._read_events(ours.pipe.reader)
         drained.set()
 
     async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:

@@ -204,4 +204,4 @@ class Host(Protocol):
         """
 
     async def discard(self, workspace: Workspace) -> None:
-        """Remove a temporary directory, unless it was kept."""
+        """Remove a temporary directory, unless it was kept, cancelled or not."""

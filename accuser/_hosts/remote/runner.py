@@ -218,7 +218,7 @@ class Runner:
     async def discard(self, workspace: Workspace) -> None:
         """Remove the directory there; without a connection it is removed by the keeper's end."""
         if workspace.made and not workspace.kept:
-            with contextlib.suppress(RunnerError, CommandFailed):
+            with contextlib.suppress(RunnerError, CommandFailed), trio.CancelScope(shield=True):
                 await run_there(self.transport, ("rm", "-rf", "--", str(workspace.path)), {})
             workspace.remove()
 
