@@ -259,7 +259,11 @@ class Waits:
     async def until_ready(self, session: Transcript, timeout: float | Default | None = DEFAULT) -> None:
         """Wait until a session is ready."""
         label = session.ready_when.label
-        await self.until(session, session.settled.wait, label, None, timeout)
+        seconds = self.seconds(timeout)
+        if session.settled.is_set():
+            await trio.lowlevel.checkpoint()  # in time, however short that is
+        else:
+            await self.until(session, session.settled.wait, label, None, seconds)
         if not session.ready.is_set() or session.state is State.ENDED:
             raise terminated(session, label, "", None, status_report(session))
 

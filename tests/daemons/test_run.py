@@ -55,6 +55,16 @@ async def test_a_wait_registered_before_the_run_is_honoured(tmp_path: Path) -> N
         await accuser.terminate()
 
 
+async def test_what_has_happened_is_in_time_however_short_that_is(tmp_path: Path) -> None:
+    async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
+        await accuser.wait_for_ready(timeout=0)
+        first = accuser.expect("count.v0", since=accuser.start_mark(), timeout=0)
+        await accuser.wait_for("count.v0", since=accuser.start_mark())
+        assert await first == 0
+    with pytest.raises(TerminatedBeforeEvent):
+        await accuser.wait_for_ready(timeout=0)
+
+
 async def test_an_expectation_begins_with_the_call(tmp_path: Path) -> None:
     async with ScriptedDaemon(COUNTS).open(folder=tmp_path) as accuser:
         last = accuser.expect("last.v0")
