@@ -341,17 +341,17 @@ class Client:
     async def aclose(self) -> None:
         """Remove the wallet that this client made, wherever it is; a wallet that was given stays."""
         if self._there is not None and self._there.begun and not self._workspace.kept:
-            reason = f"no answer within {LEAVE:g} s"
-            with trio.CancelScope(shield=True), trio.move_on_after(LEAVE):
+            path = self._workspace.path
+            reason: str | None = f"no answer within {LEAVE:g} s"
+            with trio.move_on_after(LEAVE, shield=True):
                 try:
                     async with self._host.connected():
-                        await self._host.discard(self._workspace)
-                    reason = ""
+                        reason = await self._host.discard(self._workspace)
                 except RunnerError as error:
                     reason = str(error)
             if reason:
                 # It has keys, which the owner of that machine may want to remove by hand.
-                left = f"its wallet may be left there, in {self._workspace.path}: {reason}"
+                left = f"its wallet may be left there, in {path}: {reason}"
                 log(logging.WARNING, self.name, self.color, left)
         self.remove()
 

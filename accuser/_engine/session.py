@@ -165,12 +165,17 @@ class Session(Transcript):
             shield.shield = exited = True
             pipe.release()
             # From now on it is the rest of the group that is to be killed.
-            self._until_kill.deadline = trio.current_time() + DRAIN
+            self._until_kill.deadline = until = trio.current_time() + DRAIN
             await drained.wait()
         if not exited:
             shield.shield = True
             exited = await self._killed(child)
             pipe.release()
+            until = trio.current_time() + DRAIN
+        if not drained.is_set():
+            # Also where SIGKILL was due in the turn in which it exited.
+            with trio.move_on_at(until):
+                await drained.wait()
         # Somebody of the group may still hold the pipes, or simply go on.
         child.send(signal.SIGKILL)
         if not drained.is_set():

@@ -6,7 +6,6 @@ task waited for and its next step: that was a tenth of the latency.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import math
@@ -43,10 +42,8 @@ class Timekeeper:
         """Call ``end`` at the deadline, by trio's clock; return the number for `remove`."""
         if self._alarm is None:
             self._exact = hasattr(trio.lowlevel.current_clock(), "autojump_threshold")
-            self._alarm = trio.CancelScope()
-            # At the end of the run no task can begin any more, and all is cancelled.
-            with contextlib.suppress(RuntimeError):
-                trio.lowlevel.spawn_system_task(self._run, name="accuser: ends waits in time")
+            self._alarm = trio.CancelScope(shield=True)
+            trio.lowlevel.spawn_system_task(self._run, name="accuser: ends waits in time")
         number = next(self._numbers)
         self._ends[number] = end
         if len(self._order) > 2 * len(self._ends) + SPARE:
@@ -81,11 +78,12 @@ class Timekeeper:
             self._alarm.deadline = deadline
 
     async def _run(self) -> None:
+        # Shielded: only `stop` ends it, which comes with the daemon's end.
         while self._ends or not self._stopping:
             assert self._alarm is not None
             with self._alarm:
                 await trio.lowlevel.wait_task_rescheduled(self._ring)
-            self._alarm = trio.CancelScope()
+            self._alarm = trio.CancelScope(shield=True)
             self._set_alarm()
 
     def _ring(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:

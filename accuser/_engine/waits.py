@@ -181,6 +181,8 @@ class Expectation(Generic[T]):
                 try:
                     await self._history.watch(self._watch, keeper, deadline)
                 except Late:
+                    # If a block around it is cancelled, too, that is what counts, as of any scope in another.
+                    await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC120 - so it is to be
                     raise self._timed_out() from None
                 finally:
                     self._next = self._watch.left

@@ -33,6 +33,7 @@ class OnThisDisk:
             if not path.exists():  # noqa: ASYNC240 - takes microseconds
                 path.write_text(text, encoding="utf-8")  # noqa: ASYNC240 - takes microseconds
 
-    async def discard(self, workspace: Workspace) -> None:
+    async def discard(self, workspace: Workspace) -> str | None:
         """Remove a temporary directory, unless it was kept."""
         workspace.remove()
+        return None

@@ -203,5 +203,8 @@ class Host(Protocol):
         Raises `EventPipeError`, `SpawnFailed` and `BinaryNotFound`; then nothing is left.
         """
 
-    async def discard(self, workspace: Workspace) -> None:
-        """Remove a temporary directory, unless it was kept, cancelled or not."""
+    async def discard(self, workspace: Workspace) -> str | None:
+        """Remove a temporary directory, unless it was kept; cancelled or not, in a bounded time.
+
+        Returns why it may be left, if so.
+        """

@@ -75,6 +75,8 @@ class _Shared:
     watch: Watch[Any]
     key: Hashable
     waiters: dict[trio.lowlevel.Task, Watch[Any]] = attrs.field(factory=dict)
+    offered: int = -1
+    """Index of the first record of those that it was offered last."""
 
 
 @attrs.define(eq=False)
@@ -102,6 +104,8 @@ class History(Generic[R]):
     _followers: int = attrs.field(default=0, init=False)
     _parked: dict[trio.lowlevel.Task, None] = attrs.field(factory=dict, init=False)
     _watches: dict[str, dict[Hashable, _Shared]] = attrs.field(factory=dict, init=False)
+    _offering: int = attrs.field(default=-1, init=False)
+    """Index of the first record of those that are being offered; -1 if none are."""
 
     @property
     def first_index(self) -> int:
@@ -150,7 +154,11 @@ class History(Generic[R]):
         while self._size > self.limit and len(self._blocks) > 1:
             self._size -= len(self._blocks.popleft().raw)
         if self._watches and records:
-            self._offer(first, records)
+            self._offering = first
+            try:
+                self._offer(first, records)
+            finally:
+                self._offering = -1
         if self._parked:
             self._wake()
 
@@ -224,7 +232,9 @@ class History(Generic[R]):
         def leave() -> bool:
             if shared.waiters.pop(task, None) is None:
                 return False
-            watch.left = self.next_index
+            # A filter may cancel a wait whose turn has not come.
+            passed_over = self._offering not in (-1, shared.offered)
+            watch.left = self._offering if passed_over else self.next_index
             if not shared.waiters:
                 self._forget(shared)
             return True
@@ -264,6 +274,7 @@ class History(Generic[R]):
             if not shared.waiters:
                 continue  # a filter cancelled them
             watch = shared.watch
+            shared.offered = first
             # Of a thousand watches for one event, most follow one that looks at the same.
             if watch.names is not names or watch.convert is not convert:
                 look = (names, convert) = (watch.names, watch.convert)
@@ -293,8 +304,9 @@ class History(Generic[R]):
     def _resolve(self, shared: _Shared, error: BaseException | None = None) -> None:
         self._forget(shared)
         waiters, shared.waiters = shared.waiters, {}
+        left = self.next_index if error is None else shared.watch.left
         for task, watch in waiters.items():
-            watch.left = self.next_index
+            watch.left = left
             watch.taken, watch.index, watch.seen = shared.watch.taken, shared.watch.index, shared.watch.seen
             if error is None:
                 trio.lowlevel.reschedule(task)

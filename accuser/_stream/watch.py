@@ -101,10 +101,10 @@ class Watch(Generic[T]):
         except StopIteration as error:
             # A coroutine would make an error of it that does not say so.
             failure = RuntimeError("a filter raised StopIteration")
-            failure.add_note(self.note)
+            self._failed(failure, indexes[len(items) - length_hint(left) - 1])
             raise failure from error
         except BaseException as error:
-            error.add_note(self.note)
+            self._failed(error, indexes[len(items) - length_hint(left) - 1])
             raise
         return self._completed(indexes[len(items) - length_hint(left) - 1])
 
@@ -114,11 +114,15 @@ class Watch(Generic[T]):
         for index, item in zip(indexes, items, strict=True):
             if isinstance(item, Failed):
                 self.seen += 1
-                item.error.add_note(self.note)
+                self._failed(item.error, index)
                 raise item.error
             if self.offer((index,), (item,)):
                 return True
         return False
+
+    def _failed(self, error: BaseException, index: int) -> None:
+        error.add_note(self.note)
+        self.left = index + 1
 
     def _completed(self, index: int) -> bool:
         # A filter may have led to another look at the same items.

@@ -39,6 +39,20 @@ async def chain() -> AsyncIterator[tuple[Node, Client, Accuser]]:
             yield node, client, accuser
 
 
+async def test_a_block_that_is_late_with_its_wait_ends_first(autojump_clock: MockClock) -> None:
+    """As of a scope within another; each time, though both are due in one turn."""
+    never = "double_baking_denounced.v0"
+    async with chain() as (node, _, accuser):
+        for _ in range(10):
+            with trio.move_on_after(60) as block:
+                await accuser.wait_for(never, timeout=60)
+            assert block.cancelled_caught
+            with pytest.raises(EventTimeout, match=f"{accuser.name} / {node.name}: no {never} within 60 s"):
+                await wait_for_any(
+                    {accuser: accuser.expect(never), node: node.expect("never.v0", unknown=True)}
+                )
+
+
 async def test_names_of_protocols_and_toolchains(autojump_clock: MockClock) -> None:
     async with chain() as (node, _, accuser):
         assert accuser.protocol is Protocol.BOREAS

@@ -270,3 +270,40 @@ async def test_what_ends_just_before_it_is_cancelled_leaves_nothing(tmp_path: Pa
         nursery.cancel_scope.cancel()
     assert accuser.exit_status == -signal.SIGKILL
     assert not directory.exists()
+
+
+LAST_WORDS_OF_A_CHILD = """
+ready()
+parent = os.getpid()
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    event("child.v0")
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    time.sleep(0.7)  # so that the loop goes on meanwhile
+    event("last.v0")
+    os._exit(0)
+sys.exit(until_term())
+"""
+
+
+def hold_up_past_exit(pid: int, seconds: float) -> None:
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    time.sleep(seconds)
+
+
+async def test_the_rest_of_a_group_has_its_time_although_sigkill_was_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exit and the end of the grace are seen in one turn, as where a filter took long."""
+    monkeypatch.setattr("accuser._engine.session.DRAIN", 30.0)
+    async with ScriptedDaemon(LAST_WORDS_OF_A_CHILD).open(folder=tmp_path) as accuser:
+        await accuser.wait_for("child.v0", since=accuser.start_mark())
+        last = accuser.expect("last.v0")
+        assert accuser.pid is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accuser.terminate, 0.5)
+            for _ in range(2):  # until it has begun, and no longer
+                await trio.lowlevel.checkpoint()
+            hold_up_past_exit(accuser.pid, 0.5)
+        assert await last == {}

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
+import pytest
 import trio
 import trio.testing
 
@@ -24,10 +25,12 @@ class Here(Transport):
     openings: int = 0
     unheld: list[str] = attrs.field(factory=list)
     """Shells that were started while nobody held the connection."""
+    hangs: bool = False
+    """Whether it answers nothing any more."""
 
     def command(self) -> tuple[str, ...]:
         """As told."""
-        return ("sh", "-s")
+        return ("sleep", "1000") if self.hangs else ("sh", "-s")
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
@@ -62,6 +65,19 @@ async def test_a_client_that_did_nothing_opens_nothing(tmp_path: Path) -> None:
     client, transport = client_there(tmp_path, "#!/bin/sh\n")
     await client.aclose()
     assert transport.openings == 0
+
+
+async def test_a_wallet_in_a_place_that_answers_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("accuser._hosts.remote.runner.LEAVE", 0.1)
+    client, transport = client_there(tmp_path, "#!/bin/sh\necho done\n")
+    assert await client.command("list") == "done\n"
+    (left,) = (tmp_path / "there").iterdir()
+    transport.hangs = True
+    with trio.move_on_after(0):
+        await client.aclose()
+    assert f"its wallet may be left there, in {left}: no answer within 0.1 s" in caplog.text
 
 
 async def test_commands_of_a_client_elsewhere_hold_the_connection(tmp_path: Path) -> None:

@@ -132,6 +132,50 @@ def _note(word: bytes) -> bytes | None:
     return word if word == b"YES" else None
 
 
+@pytest.mark.parametrize("words", [(b"a", b"b", b"a"), (b"b",), (b"a", b"b")])
+async def test_behind_what_a_filter_failed_with_the_next_look_begins(words: tuple[bytes, ...]) -> None:
+    history = make()
+
+    def broken(word: bytes) -> None:
+        if word == b"B":
+            raise KeyError(word)
+
+    watch = look_for("a", "b", filter=broken)
+    with pytest.RaisesGroup(KeyError):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(history.watch, watch)
+            await trio.testing.wait_all_tasks_blocked()
+            publish(history, *words)
+            publish(history, b"a")
+    assert watch.left == words.index(b"b") + 1
+
+
+async def test_a_filter_that_cancels_a_wait_before_its_turn() -> None:
+    history = make()
+    asked = look_for("a")
+    passed_over = look_for("a", filter=lambda word: word)
+    cancelled = trio.CancelScope()
+
+    def cancel(word: bytes) -> None:
+        cancelled.cancel()
+
+    async def wait() -> None:
+        with cancelled:
+            await history.watch(passed_over)
+
+    async with trio.open_nursery() as nursery:
+        publish(history, b"b")
+        for watch in (look_for("a", filter=cancel, count=1), asked):
+            nursery.start_soon(history.watch, watch)
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        publish(history, b"a")
+        assert asked.complete
+        assert passed_over.left == 1  # the index of what it was not asked about
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_filter_may_wait_for_the_same_name() -> None:
     history = make()
     inner = look_for("a")

@@ -209,9 +209,10 @@ class ContainerRunner(Runner):
         """Write a file, here if both sides have it."""
         await (_DISK.write_new(path, text) if self._is_shared(path) else super().write_new(path, text))
 
-    async def discard(self, workspace: Workspace) -> None:
+    async def discard(self, workspace: Workspace) -> str | None:
         """Remove the directory, unless it was kept."""
         workspace.remove()
+        return None
 
     def _hand_over(self) -> None:
         """Give what was made here, by root, to the user there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 import time
@@ -25,7 +24,7 @@ from .keeper import Keeper
 from .process import RemoteProcess
 from .script import run_there
 from .transport import LOOPBACK, Transport
-from .warden import Warden
+from .warden import LEAVE, Warden
 from .workspace import RemoteWorkspace
 
 if TYPE_CHECKING:
@@ -215,12 +214,19 @@ class Runner:
         )
         return attrs.evolve(started, place=str(self))
 
-    async def discard(self, workspace: Workspace) -> None:
+    async def discard(self, workspace: Workspace) -> str | None:
         """Remove the directory there; without a connection it is removed by the keeper's end."""
-        if workspace.made and not workspace.kept:
-            with contextlib.suppress(RunnerError, CommandFailed), trio.CancelScope(shield=True):
+        if not workspace.made or workspace.kept:
+            return None
+        left: str | None = f"no answer within {LEAVE:g} s"
+        with trio.move_on_after(LEAVE, shield=True):
+            try:
                 await run_there(self.transport, ("rm", "-rf", "--", str(workspace.path)), {})
-            workspace.remove()
+                left = None
+            except (RunnerError, CommandFailed) as error:
+                left = str(error)
+        workspace.remove()
+        return left
 
     async def _write(self, line: str, path: Path, text: str | None = None) -> None:
         try:
