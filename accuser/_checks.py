@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -13,6 +14,9 @@ from typing import Any, Final
 SECTION_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal", "none")
 """Levels of the sink, and ``none``, which excludes a section."""
 
+_NUMBERS: Final = (int, float, Real)
+"""In this order: the question is asked at each wait, and the last one takes longest to answer."""
+
 _SECTION: Final = re.compile(r"[A-Za-z0-9._-]*")
 
 
@@ -22,8 +26,7 @@ def check_grace(seconds: float, name: str = "timeout") -> float:
     Raises:
         TypeError, ValueError: they are no number, negative, or not a number (NaN).
     """
-    hint = f"{name} must be seconds >= 0, not {seconds!r}; kill() stops a daemon at once"
-    return check_seconds(seconds, hint)
+    return check_seconds(seconds, name, advice="; kill() stops a daemon at once")
 
 
 def check_wait(seconds: float | None, name: str = "timeout") -> float | None:
@@ -32,26 +35,28 @@ def check_wait(seconds: float | None, name: str = "timeout") -> float | None:
     Raises:
         TypeError, ValueError: they are no number, negative, or not a number (NaN).
     """
-    if seconds is None:
-        return None
-    return check_seconds(seconds, f"{name} must be seconds >= 0, or None for no limit, not {seconds!r}")
+    return None if seconds is None else check_seconds(seconds, name, other=", or None for no limit")
 
 
-def check_seconds(seconds: float, hint: str) -> float:
+def check_seconds(seconds: float, name: str, *, other: str = "", advice: str = "") -> float:
     """Return a length of time, if it can be that.
 
+    Args:
+        seconds: what was given.
+        name: of the argument.
+        other: what else it may be, in words.
+        advice: what to do, at the end of the message.
+
     Raises:
-        TypeError, ValueError: tells ``hint``: it is no number, negative, not a number (NaN), or larger than
-            every float.
+        TypeError, ValueError: it is no number, negative, not a number (NaN), or larger than every float.
     """
-    if type(seconds) not in (int, float) and (isinstance(seconds, bool) or not isinstance(seconds, Real)):
-        raise TypeError(hint)
-    try:
-        if float(seconds) >= 0:
+    number = isinstance(seconds, _NUMBERS) and not isinstance(seconds, bool)
+    with contextlib.suppress(OverflowError):
+        if number and float(seconds) >= 0:
             return seconds
-    except OverflowError:
-        pass
-    raise ValueError(hint)
+    raise (ValueError if number else TypeError)(
+        f"{name} must be seconds >= 0{other}, not {seconds!r}{advice}"
+    )
 
 
 def check_sections(sections: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

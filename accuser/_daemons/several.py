@@ -95,7 +95,7 @@ async def retry(
     Every other exception of ``ask`` and ``until`` reaches the caller. An attempt that is under way when the
     time is over is cancelled.
     """
-    check_seconds(interval, f"interval must be seconds >= 0, not {interval!r}")
+    check_seconds(interval, "interval")
     failure: AccuserError | None
     attempts, failure, said = 0, None, "there was no answer"
     with limited(timeout):

@@ -180,8 +180,7 @@ class Waits:
             unknown=options.get("unknown", False),
             full=options.get("full", False),
         )
-        seconds = check_seconds(within, f"within must be seconds >= 0, not {within!r}")
-        return Absence(self._expect(what, filter, None, wait_options, None), seconds)
+        return Absence(self._expect(what, filter, None, wait_options, None), check_seconds(within, "within"))
 
     def _expect(
         self,

@@ -147,22 +147,21 @@ class Expectation(Generic[T]):
             return await self._fulfilled()
 
     async def _fulfilled(self) -> T:
+        deadline = math.inf if self._seconds is None else trio.current_time() + self._seconds
         if not self._searching and self._found():
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return self._result(self._watch.taken)
-        deadline = math.inf if self._seconds is None else trio.current_time() + self._seconds
-        keeper = self._session.keeper
-        if keeper is not None and not self._searching:
-            await self._go_on(keeper, deadline)
-            return self._result(self._watch.taken)
-        with trio.CancelScope(deadline=deadline) as limit:
-            # Of several tasks that await one expectation, one searches.
-            while self._searching:
-                self._others = self._others or trio.lowlevel.ParkingLot()
-                await self._others.park()
-            await self._go_on(None, math.inf)
-        if limit.cancelled_caught:
-            raise self._timed_out()
+        elif not self._searching and self._session.keeper is not None:
+            await self._go_on(self._session.keeper, deadline)
+        else:
+            with trio.CancelScope(deadline=deadline) as limit:
+                # Of several tasks that await one expectation, one searches.
+                while self._searching:
+                    if self._others is None:
+                        self._others = trio.lowlevel.ParkingLot()
+                    await self._others.park()
+                await self._go_on(None, math.inf)
+            if limit.cancelled_caught:
+                raise self._timed_out()
         return self._result(self._watch.taken)
 
     def _timed_out(self) -> EventTimeout:
@@ -182,7 +181,7 @@ class Expectation(Generic[T]):
                     await self._history.watch(self._watch, keeper, deadline)
                 except Late:
                     # If a block around it is cancelled, too, that is what counts, as of any scope in another.
-                    await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC120 - so it is to be
+                    await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC120 - the time-out is then none
                     raise self._timed_out() from None
                 finally:
                     self._next = self._watch.left
@@ -281,7 +280,8 @@ def limited(seconds: float | None) -> trio.CancelScope:
         TypeError, ValueError: no wait can last so long.
     """
     checked = check_wait(seconds)
-    return trio.move_on_after(math.inf if checked is None else checked)  # noqa: ASYNC122 - as in `TimeLimit`
+    # It counts from its entry.
+    return trio.CancelScope(relative_deadline=math.inf if checked is None else checked)
 
 
 @attrs.define
@@ -294,13 +294,12 @@ class TimeLimit:
 
     seconds: float | None
     error: Callable[[float], EventTimeout]
-    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _scope: trio.CancelScope = attrs.field(init=False)
 
     # Protected as trio's own scopes are: a Ctrl-C in between would break their nesting.
     @trio.lowlevel.enable_ki_protection
     def __enter__(self) -> None:
-        if self.seconds is not None:
-            self._scope = trio.move_on_after(self.seconds)  # noqa: ASYNC122 - since trio 0.27 it counts from entry
+        self._scope = limited(self.seconds)
         self._scope.__enter__()
 
     @trio.lowlevel.enable_ki_protection

@@ -211,8 +211,7 @@ class ContainerRunner(Runner):
 
     async def discard(self, workspace: Workspace) -> str | None:
         """Remove the directory, unless it was kept."""
-        workspace.remove()
-        return None
+        return await _DISK.discard(workspace)
 
     def _hand_over(self) -> None:
         """Give what was made here, by root, to the user there."""
