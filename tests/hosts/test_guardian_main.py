@@ -17,6 +17,7 @@ import trio
 from accuser._hosts.owner import guardian_main as _guardian_main
 from accuser._hosts.owner.guardian_main import (
     VARIABLE,
+    now,
     parse_ps,
     process,
     processes,
@@ -115,6 +116,14 @@ async def test_a_group_whose_id_was_used_again_is_left_alone() -> None:
             assert row is not None
             await guard(f"group key {leader} {int(row[2]) - 1}".encode())
             assert lives(*ends)
+
+
+async def test_the_time_that_is_told_is_that_of_start_times() -> None:
+    before = int(now())
+    async with group(PAUSES) as (_, (leader,)):
+        row = process(leader)
+        assert row is not None
+        assert before <= int(row[2]) <= int(now())
 
 
 @pytest.mark.parametrize("key", ["key", "other"])

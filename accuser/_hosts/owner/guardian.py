@@ -33,7 +33,7 @@ from typing import Final, Protocol
 import attrs
 
 from ..proc import HAS_PROC
-from .guardian_main import VARIABLE, process
+from .guardian_main import VARIABLE, now
 
 GRACE: Final = 10.0
 """Seconds between SIGTERM and SIGKILL when the owner is gone: less than the owner would give, since
@@ -260,12 +260,10 @@ class Guard:
 
     def started(self, child: Started) -> None:
         """Say that the child is there, and leads a group of its own. It must not be reaped yet."""
-        row = process(child.pid) if HAS_PROC else None
-        start = "-" if row is None else row[2]
         verb = "patient" if self._patient else "group"
         # If the guardian died just now and cannot be replaced, the next one is told.
         with contextlib.suppress(OSError, ValueError):
-            self._guardian._tell(self._key, f"{verb} {self._key} {child.pid} {start}".encode())
+            self._guardian._tell(self._key, f"{verb} {self._key} {child.pid} {now()}".encode())
 
     def forget(self) -> None:
         """Say that the child was never started."""
