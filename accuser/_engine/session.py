@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -26,7 +25,7 @@ import attrs
 import trio
 
 from .._errors import AccuserError, DaemonExited, RunnerError
-from .._hosts.host import Host, Process, Running, Variables, Workspace
+from .._hosts.host import Host, Process, Running, Variables, Workspace, inherited
 from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
 from .._logs import log, log_command
@@ -252,10 +251,10 @@ class Session(Transcript):
         return not self.stop_asked
 
     def _variables(self, events: str) -> Variables:
-        inherited = dict(os.environ)
-        secrets.learn_environment(inherited)
+        here = inherited()
+        secrets.learn_environment(here)
         secrets.learn_environment(self.program.environment)
-        return Variables({**self.program.environment, EVENTS_VARIABLE: events}, inherited)
+        return Variables({**self.program.environment, EVENTS_VARIABLE: events}, here)
 
     async def _see_through(
         self, command: tuple[str, ...], start: Awaitable[Running], task_status: trio.TaskStatus[None]

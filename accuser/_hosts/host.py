@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -65,6 +66,24 @@ class Pipe(Protocol):
         """Close everything and remove the pipe, if it is still ours."""
 
 
+_read: tuple[object, dict[str, str]] = (None, {})
+"""The environment as it was read last: as the interpreter has it, and as text."""
+
+
+def inherited() -> Mapping[str, str]:
+    """The variables that this process has now, which programs inherit; not to be changed."""
+    global _read
+    # Each name and each value costs several calls of Python to read, and they seldom change. Only this is
+    # private, so that they are read each time where it is not there.
+    kept = getattr(os.environ, "_data", None)
+    if not isinstance(kept, dict):
+        return dict(os.environ)
+    if kept != _read[0]:
+        # In this order: what another thread changes in between is seen the next time.
+        _read = (kept.copy(), dict(os.environ))
+    return _read[1]
+
+
 @attrs.frozen
 class Variables:
     """The environment of a daemon."""
@@ -72,7 +91,7 @@ class Variables:
     own: Mapping[str, str]
     """Those that it has beside those that programs have there."""
     here: Mapping[str, str]
-    """Those that this process has, read once: that takes as long as many a system call."""
+    """Those that this process has."""
 
     def with_ours(self) -> dict[str, str]:
         """All of them, for a program that inherits ours."""

@@ -7,7 +7,6 @@ only data directories and wallets are on the disk. The programs are those of `SA
 from __future__ import annotations
 
 import itertools
-import os
 import shlex
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from ..._errors import (
 from ..._logs import log_command
 from ..._unwrap import plain_errors
 from ..disk import OnThisDisk
-from ..host import Pipe, Running, Variables, running
+from ..host import Pipe, Running, Variables, inherited, running
 from ..owner.command import log_output
 from ..owner.workspace import Workspace
 from ..paths import READ_SIZE, check_expressible
@@ -196,7 +195,7 @@ class InProcess(OnThisDisk):
         started = ProgramTask(
             program,
             tuple(arguments),
-            {**os.environ, **environment},
+            {**inherited(), **environment},
             world.clock,
             world.network,
             world.pipes.get,

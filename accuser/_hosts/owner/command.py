@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Mapping
 from typing import Final
@@ -13,6 +12,7 @@ import trio
 from ..._errors import CommandFailed
 from ..._logs import log, log_command
 from ..._unwrap import plain_errors
+from ..host import inherited
 from .child import Child, spawn
 
 CANCEL_GRACE: Final = 5.0
@@ -40,7 +40,7 @@ async def run_command(
     Cancelling, or a Ctrl-C, stops its process group.
     """
     log_command(name, color, command)
-    child = await spawn(command, {**os.environ, **(environment or {})}, forked)
+    child = await spawn(command, {**inherited(), **(environment or {})}, forked)
     outputs = bytearray(), bytearray()
     try:
         child.end_input()
