@@ -3,7 +3,7 @@
 Invariants:
 1. Its outputs are read until they end, or until a bounded time after the exit: a daemon whose
    standard error is not read stops writing events and ignores SIGTERM (recorded events ``9d``).
-   So the readers are shielded from cancellation, which instead asks the daemon to stop.
+   So its cancellation asks the daemon to stop.
 2. The histories are closed after the last record is in them; only then do waiters hear of the
    end.
 3. Whatever happens, the group is stopped and reaped, the descriptors closed, the FIFO removed.
@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import signal
-from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,16 +26,15 @@ import trio
 
 from .._errors import AccuserError, DaemonExited, RunnerError
 from .._hosts.host import Host, Process, Running, Variables, Workspace, inherited
-from .._hosts.paths import READ_SIZE
 from .._hosts.usage import Usage
 from .._logs import log, log_command
-from .._stream.decoding import decode_steps
 from .._stream.framing import Framer
 from .._stream.netstring import NetstringFramer
 from .._text import one_line, secrets
 from .interrupt import on_interrupt
 from .program import Program
-from .readiness import ReadySpawned, Stream
+from .readiness import ReadySpawned
+from .reading import Reading
 from .timekeeper import Timekeeper
 from .transcript import State, Transcript
 
@@ -50,7 +49,6 @@ cannot be interrupted."""
 STOP_GRACE: Final = 30.0
 """Seconds between SIGTERM and SIGKILL, as upstream (``[tezt] process.ml``)."""
 
-MAX_LINE: Final = 1024 * 1024
 EVENTS_VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
 
 
@@ -75,10 +73,10 @@ class Session(Transcript):
     stop_asked: bool = attrs.field(default=False, init=False)
     """Whether somebody has asked it to end, before it had ended."""
     _stop_asked_for: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _until_kill: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Its deadline is when SIGKILL is due, and after the exit, when it is due for the rest of the group."""
-    _reading: trio.CancelScope | None = attrs.field(default=None, init=False)
-    """That of the readers, once they have begun."""
+    _kill_at: float = attrs.field(default=math.inf, init=False)
+    """When SIGKILL is due, by trio's clock."""
+    _attending: trio.CancelScope | None = attrs.field(default=None, init=False)
+    """That of the nursery. Its deadline is when SIGKILL is due; after the exit, for the rest of the group."""
 
     def ended_with_error(self, may_exit: bool) -> bool:
         """Whether `run` raises for the way in which the daemon ended."""
@@ -121,7 +119,9 @@ class Session(Transcript):
             return
         if self._child is None or not self._child.has_exited():
             self.stop_asked = True
-            self._until_kill.deadline = min(self._until_kill.deadline, trio.current_time() + grace)
+            self._kill_at = min(self._kill_at, trio.current_time() + grace)
+            if self._attending is not None:
+                self._attending.deadline = self._kill_at
         if self.state is State.RUNNING:
             self.state = State.STOPPING
             if grace > 0:
@@ -142,44 +142,52 @@ class Session(Transcript):
         return True
 
     async def _over(
-        self, ours: Running, drained: trio.Event, shield: trio.CancelScope, until_end: contextlib.ExitStack
+        self, ours: Running, reading: Reading, scope: trio.CancelScope, until_end: contextlib.ExitStack
     ) -> bool:
         """Wait until it has exited and its outputs have ended, and kill what is left when that is due.
 
         Return whether it has exited, or is to be left. To be cancelled asks for a stop that nothing disturbs.
         """
-        child, pipe, exited = ours.process, ours.pipe, False
-        with self._until_kill:
+        child, until = ours.process, math.inf
+        try:
             try:
                 await child.wait_exited()
-            except trio.Cancelled:  # noqa: ASYNC103 - the scope around this, or `_see_through` after the end
+            except trio.Cancelled:  # noqa: ASYNC103 - told by `_see_through` after the end
                 # First, so that a SIGKILL that is due is not lost by a cancellation at the same time.
-                shield.shield = True
-                if self._until_kill.cancel_called:
+                scope.shield = True
+                if scope.cancel_called:
                     raise
                 # Before the stop can be seen: whoever sees it may interrupt at once.
                 until_end.enter_context(on_interrupt(lambda: self.stop(0.0)))
                 self.stop(self.stop_grace)
                 await child.wait_exited()  # noqa: ASYNC102 - shielded, and its time is that until the kill
-            shield.shield = exited = True
-            pipe.release()
+            scope.shield = True
+            ours.pipe.release()
             # From now on it is the rest of the group that is to be killed.
-            self._until_kill.deadline = until = trio.current_time() + DRAIN
-            await drained.wait()
+            scope.deadline = until = trio.current_time() + DRAIN
+            await reading.ended.wait()
+        except trio.Cancelled:  # noqa: ASYNC103 - SIGKILL is due, and the scope is about to end
+            with trio.CancelScope(shield=True):
+                exited = await self._by_force(ours, reading, until)
+        else:
+            # Somebody of the group may simply go on.
+            child.send(signal.SIGKILL)
+            exited = True
+        return exited
+
+    async def _by_force(self, ours: Running, reading: Reading, until: float) -> bool:
+        """Kill it; if it has exited in time, its group alone, and its outputs have ``until`` to end."""
+        child, exited = ours.process, until < math.inf
         if not exited:
-            shield.shield = True
             exited = await self._killed(child)
-            pipe.release()
+            ours.pipe.release()
             until = trio.current_time() + DRAIN
-        if not drained.is_set():
-            # Also where SIGKILL was due in the turn in which it exited.
-            with trio.move_on_at(until):
-                await drained.wait()
-        # Somebody of the group may still hold the pipes, or simply go on.
+        with trio.move_on_at(until):
+            await reading.ended.wait()  # also where SIGKILL was due in the turn in which it exited
+        # Somebody of the group may still hold the pipes.
         child.send(signal.SIGKILL)
-        if not drained.is_set():
-            with trio.move_on_after(DRAIN):
-                await drained.wait()
+        with trio.move_on_after(DRAIN):
+            await reading.ended.wait()
         return exited
 
     async def _killed(self, child: Process) -> bool:
@@ -260,18 +268,16 @@ class Session(Transcript):
         self, command: tuple[str, ...], start: Awaitable[Running], task_status: trio.TaskStatus[None]
     ) -> None:
         log_command(self.name, self.color, command)
-        with trio.CancelScope() as shield:
-            running = await start
+        running = await start
+        try:
+            self._begun(running, command)
+            if await self._attend(running, task_status):
+                await self._reap(running.process)
+        finally:
             try:
-                self._begun(running, command)
-                await self._attend(running, shield, task_status)
+                await running.process.aclose()
             finally:
-                # This never takes long; a cancelled checkpoint on the way must not leave a part undone.
-                shield.shield = True
-                try:
-                    await running.process.aclose()
-                finally:
-                    await running.pipe.aclose()
+                await running.pipe.aclose()
         # Whoever cancelled is told now, when all is done.
         await trio.lowlevel.checkpoint_if_cancelled()
 
@@ -283,27 +289,28 @@ class Session(Transcript):
         if isinstance(self.ready_when, ReadySpawned):
             self.become_ready()
         if self.stop_asked:
-            self.stop(max(0.0, self._until_kill.deadline - trio.current_time()))
+            self.stop(max(0.0, self._kill_at - trio.current_time()))
 
-    async def _attend(
-        self, ours: Running, shield: trio.CancelScope, task_status: trio.TaskStatus[None]
-    ) -> None:
-        drained = trio.Event()
+    async def _attend(self, ours: Running, task_status: trio.TaskStatus[None]) -> bool:
+        """Read what it writes until it is over; return whether it has exited, or is left."""
         # It may raise, for one that was called already: while there are no readers yet, who would go on.
         task_status.started()
         async with trio.open_nursery() as tasks:
-            tasks.start_soon(self._read, ours, drained)
+            reading = Reading(self, self.make_framer())
+            tasks.start_soon(reading.run, ours)
+            self._attending = scope = tasks.cancel_scope
+            if self.stop_asked:
+                scope.deadline = self._kill_at
             self.keeper = keeper = Timekeeper()
             try:
                 # Bounded: cancellation asks for a stop, and every stop ends in SIGKILL.
                 with contextlib.ExitStack() as until_end:
-                    if await self._over(ours, drained, shield, until_end):
-                        await self._reap(ours.process)
+                    exited = await self._over(ours, reading, scope, until_end)
             finally:
                 self.keeper = None
                 keeper.stop()
-                if not drained.is_set() and self._reading is not None:
-                    self._reading.cancel(reason=f"{self.name} ended, or is left")
+                reading.leave(f"{self.name} ended, or is left")
+        return exited
 
     async def _reap(self, child: Process) -> None:
         try:
@@ -318,65 +325,9 @@ class Session(Transcript):
             self.fail(error)
         else:
             if self._explain is not None:
-                self.exit_reason = await self._explain(self.status)
+                with trio.CancelScope(shield=True):
+                    self.exit_reason = await self._explain(self.status)
             self.recorder.exited(self.status)
-
-    @trio.lowlevel.enable_ki_protection
-    async def _read(self, ours: Running, drained: trio.Event) -> None:
-        """Read what the daemon writes, to the end of each of its pipes."""
-        async with trio.open_nursery() as outputs:
-            self._reading = outputs.cancel_scope
-            self._reading.shield = True
-            outputs.start_soon(self._read_lines, ours.process.stdout, "stdout")
-            outputs.start_soon(self._read_lines, ours.process.stderr, "stderr")
-            await self._read_events(ours.pipe.reader)
-        drained.set()
-
-    async def _read_events(self, stream: trio.abc.ReceiveStream) -> None:
-        framer = self.make_framer()
-        try:
-            while data := await stream.receive_some(framer.step):
-                if block := framer.feed(bytes(data)):
-                    steps = decode_steps(block)
-                    if type(steps) is tuple:
-                        # The one step that nearly always comes; this is felt in the latency of an event.
-                        self._guarded(self.take_records, *steps[0])
-                    else:
-                        await self._take_steps(self.take_records, steps)
-                if self.events.followed and len(data) > framer.step // 2:
-                    # Who follows gets the records while they are in the processor's caches.
-                    await _let_others_go_on()
-        finally:
-            # Between the steps it is shielded, and each lets others run only once.
-            if block := framer.finish():
-                await self._take_steps(self.take_records, decode_steps(block))  # noqa: ASYNC102 - shielded
-
-    @trio.lowlevel.enable_ki_protection
-    async def _read_lines(self, stream: trio.abc.ReceiveStream, name: Stream) -> None:
-        framer, take = Framer(MAX_LINE), partial(self.take_lines, name)
-        try:
-            while data := await stream.receive_some(READ_SIZE):
-                if block := framer.feed(bytes(data)):
-                    await self._take_steps(take, self.line_steps(name, block))
-                if not self.ready.is_set():
-                    self._guarded(self.peek_line, name, framer.pending)
-        finally:
-            if block := framer.finish():
-                await self._take_steps(take, self.line_steps(name, block))  # noqa: ASYNC102 - shielded
-
-    async def _take_steps(self, take: Callable[..., None], steps: Iterable[tuple[object, ...]]) -> None:
-        """Take what was read, and let others go on between two steps; cancelled or not, all of it."""
-        for number, step in enumerate(steps):
-            if number:
-                await _let_others_go_on()
-            self._guarded(take, *step)
-
-    def _guarded(self, take: Callable[..., None], *arguments: object) -> None:
-        # A fault in what is done with the output must not end its reading.
-        try:
-            take(*arguments)
-        except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
-            self.fail(error)
 
     def fail(self, failure: BaseException) -> None:
         """Note the error that the session ends with, the first one, and stop the daemon."""
@@ -390,8 +341,3 @@ class Session(Transcript):
         """Say that nothing more will come, to everybody who waits."""
         self._child = None
         super().end()
-
-
-async def _let_others_go_on() -> None:
-    # Not cancellable: what has been read must not get lost.
-    await trio.lowlevel.cancel_shielded_checkpoint()

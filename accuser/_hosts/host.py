@@ -42,13 +42,13 @@ class Process(Protocol):
         """What its group uses; None if it is gone. Raises `OSError` without a ``/proc``."""
 
     async def reap(self) -> int:
-        """Collect an exited process: its status, or the negative number of a signal.
+        """Collect an exited process, cancelled or not: its status, or the negative number of a signal.
 
         Raises `RunnerError` if the connection was lost, so that nobody knows.
         """
 
     async def aclose(self) -> None:
-        """Close everything of ours; what still runs is killed."""
+        """Close everything of ours, cancelled or not, in a bounded time; what still runs is killed."""
 
 
 class Pipe(Protocol):
@@ -63,7 +63,7 @@ class Pipe(Protocol):
         """Let the reader end when the last writer has gone."""
 
     async def aclose(self) -> None:
-        """Close everything and remove the pipe, if it is still ours."""
+        """Close everything, cancelled or not, in a bounded time, and remove the pipe, if it is still ours."""
 
 
 _read: tuple[object, dict[str, str]] = (None, {})
@@ -115,9 +115,7 @@ async def running(pipe: Pipe, start: Awaitable[Process]) -> Running:
     try:
         return Running(await start, pipe)
     except BaseException:
-        # What closing waits for is bounded.
-        with trio.CancelScope(shield=True):
-            await pipe.aclose()
+        await pipe.aclose()
         raise
 
 

@@ -143,11 +143,10 @@ class InProcess(OnThisDisk):
             async with trio.open_nursery() as readers:
                 readers.start_soon(read, running.stdout, outputs[0])
                 await read(running.stderr, outputs[1])
+            await running.wait_exited()
             status = await running.reap()
         finally:
-            with trio.CancelScope(shield=True):
-                # Ends as soon as it is told to.
-                await running.aclose()
+            await running.aclose()
         stdout, stderr = (bytes(output).decode("utf-8", "replace") for output in outputs)
         log_output(name, color, stdout, stderr)
         if status:

@@ -70,13 +70,14 @@ class RunningTask:
         raise OSError("it is a task of this process, and has no processor time or memory of its own")
 
     async def reap(self) -> int:
-        await self.task.wait_exited()
+        await trio.lowlevel.cancel_shielded_checkpoint()
         assert self.task.status is not None
         return self.task.status
 
     async def aclose(self) -> None:
-        """End it, if it still runs."""
+        """End it, if it still runs, which it does as soon as it is told to."""
         self.task.kill()
-        await self.task.wait_exited()
+        with trio.CancelScope(shield=True):
+            await self.task.wait_exited()
         self.task.stdout.close()
         self.task.stderr.close()

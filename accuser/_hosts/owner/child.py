@@ -176,22 +176,32 @@ class Child:
     async def reap(self) -> int:
         """Collect an exited process. Returns the status, or the negative number of a signal."""
         if (status := self.process.returncode) is None:
-            await self.wait_exited()
-            # A moment may pass between the exit and the possibility to reap it.
-            while (status := self.process.returncode) is None:  # noqa: ASYNC110 - nobody could set an event
-                await trio.sleep(POLL)
+            with trio.CancelScope(shield=True):
+                await self._collect()
+            status = self.process.returncode
+            assert status is not None
+        self._collected()
+        return status
+
+    async def _collect(self) -> None:
+        await self.wait_exited()
+        # A moment may pass between the exit and the possibility to reap it.
+        while self.process.returncode is None:  # noqa: ASYNC110 - nobody could set an event
+            await trio.sleep(POLL)
+
+    def _collected(self) -> None:
         self._reaped = True
         self._guard.reaped()
         self._looks.end(self)
-        return status
 
     async def aclose(self) -> None:
-        """Close every descriptor of ours; what still runs is killed and reaped."""
+        """Close every descriptor of ours, cancelled or not; what still runs is killed and reaped."""
         if not self._reaped:
             self.send(signal.SIGKILL)
             # One that cannot be killed is left; whoever waits for it here would wait for ever.
-            with trio.move_on_after(KILLED):
-                await self.reap()
+            with trio.move_on_after(KILLED, shield=True):
+                await self._collect()
+                self._collected()
         self._looks.end(self)
         if self._pidfd is not None:
             if self._waiting.locked():
@@ -238,18 +248,12 @@ async def spawn(
         child.watch()
         looks.begin(child)
     except EXHAUSTED as error:
-        await _close(child)  # noqa: ASYNC120 - shielded there
+        await child.aclose()
         raise SpawnFailed(command, str(error) or type(error).__name__) from error
     except BaseException:
-        await _close(child)  # noqa: ASYNC102 - as above
+        await child.aclose()
         raise
     return child
-
-
-async def _close(child: Child) -> None:
-    with trio.CancelScope(shield=True):
-        # It is killed: this takes the time that the kernel takes.
-        await child.aclose()
 
 
 async def _start(

@@ -55,8 +55,7 @@ async def run_command(
             await _stop(child)
         raise
     finally:
-        with trio.CancelScope(shield=True):
-            await child.aclose()
+        await child.aclose()
     stdout, stderr = (output.decode("utf-8", "replace") for output in outputs)
     log_output(name, color, stdout, stderr)
     if status:

@@ -98,14 +98,15 @@ class Keeper:
         self.tell("release")
 
     async def aclose(self) -> None:
-        """Let the keeper remove the pipe, for a while, and close everything here."""
-        if self.before_leaving is not None and self.transport.alive:
-            await self.before_leaving()
-        self.tell("forget")
-        if self.transport.answers:
-            with trio.move_on_after(LEAVE):
-                await self._shell.wait_exited()
-        await self._shell.aclose()
+        """Let the keeper remove the pipe, for a while, and close everything here; cancelled or not."""
+        with trio.CancelScope(shield=True):
+            if self.before_leaving is not None and self.transport.alive:
+                await self.before_leaving()
+            self.tell("forget")
+            if self.transport.answers:
+                with trio.move_on_after(LEAVE):
+                    await self._shell.wait_exited()
+            await self._shell.aclose()
 
 
 async def _ready(reports: Reports, transport: Transport, shell: Shell, path: Path, folder: Path) -> None:

@@ -166,7 +166,7 @@ class RemoteProcess:
 
     async def reap(self) -> int:
         """The status that the launcher told; a shell tells the signal n as 128 + n."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
         if self._lost is not None:
             raise self._lost
         if self._status in (None, KILLED_WITH_ITS_GROUP):
@@ -175,15 +175,16 @@ class RemoteProcess:
         return 128 - status if status - 128 in set(signal.Signals) else status
 
     async def aclose(self) -> None:
-        """Kill what still runs there, and close the session."""
-        if not self.has_exited():
-            self.send(signal.SIGKILL)
-        elif self._lost is not None and self._keeper.transport.alive:
-            # The keeper alone is gone, and with it who would stop the daemon.
-            kill = ("sh", "-c", 'kill -KILL "-$1"', "sh", str(self._group))
-            with trio.move_on_after(LEAVE), contextlib.suppress(RunnerError, CommandFailed):
-                await run_there(self._keeper.transport, kill, {})
-        await self._launcher.aclose()
+        """Kill what still runs there, and close the session; cancelled or not."""
+        with trio.CancelScope(shield=True):
+            if not self.has_exited():
+                self.send(signal.SIGKILL)
+            elif self._lost is not None and self._keeper.transport.alive:
+                # The keeper alone is gone, and with it who would stop the daemon.
+                kill = ("sh", "-c", 'kill -KILL "-$1"', "sh", str(self._group))
+                with trio.move_on_after(LEAVE), contextlib.suppress(RunnerError, CommandFailed):
+                    await run_there(self._keeper.transport, kill, {})
+            await self._launcher.aclose()
 
 
 async def _launch(keeper: Keeper, launcher: Shell, reports: Reports, group: int) -> int:

@@ -176,8 +176,7 @@ async def spawn_shell(
         # What it says of its end is read where its answer is awaited.
         pass
     except BaseException:
-        with trio.CancelScope(shield=True):
-            await child.aclose()
+        await child.aclose()
         raise
     return child
 
