@@ -32,23 +32,28 @@ class Reading:
     _framer: Framer | NetstringFramer
     """Cuts the stream of events."""
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """Set when each of the pipes has been read to its end."""
+    """Set when each of the pipes has been read to its end, or is read no longer."""
+    _left: bool = attrs.field(default=False, init=False)
     _scope: trio.CancelScope | None = attrs.field(default=None, init=False)
     """That of the tasks, once they have begun."""
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, running: Running) -> None:
         """Read to the end of each pipe, or until it is left."""
-        async with trio.open_nursery() as outputs:
-            self._scope = outputs.cancel_scope
-            self._scope.shield = True
-            outputs.start_soon(self._read_lines, running.process.stdout, "stdout")
-            outputs.start_soon(self._read_lines, running.process.stderr, "stderr")
-            await self._read_events(running.pipe.reader)
-        self.ended.set()
+        try:
+            if not self._left:
+                async with trio.open_nursery() as outputs:
+                    self._scope = outputs.cancel_scope
+                    self._scope.shield = True
+                    outputs.start_soon(self._read_lines, running.process.stdout, "stdout")
+                    outputs.start_soon(self._read_lines, running.process.stderr, "stderr")
+                    await self._read_events(running.pipe.reader)
+        finally:
+            self.ended.set()
 
     def leave(self, why: str) -> None:
-        """Read no longer; what was read is taken. Does nothing at the end."""
+        """Read no longer, or not at all; what was read is taken. Does nothing at the end."""
+        self._left = True
         if not self.ended.is_set() and self._scope is not None:
             self._scope.cancel(reason=why)
 

@@ -121,7 +121,8 @@ class Session(Transcript):
             self.stop_asked = True
             self._kill_at = min(self._kill_at, trio.current_time() + grace)
             if self._attending is not None:
-                self._attending.deadline = self._kill_at
+                # After the exit, which may not be known here yet, it is that for the rest of the group.
+                self._attending.deadline = min(self._attending.deadline, self._kill_at)
         if self.state is State.RUNNING:
             self.state = State.STOPPING
             if grace > 0:

@@ -42,7 +42,9 @@ class Process(Protocol):
         """What its group uses; None if it is gone. Raises `OSError` without a ``/proc``."""
 
     async def reap(self) -> int:
-        """Collect an exited process, cancelled or not: its status, or the negative number of a signal.
+        """Collect an exited process, for some seconds whether cancelled or not.
+
+        Returns its status, or the negative number of a signal.
 
         Raises `RunnerError` if the connection was lost, so that nobody knows.
         """
@@ -73,14 +75,14 @@ _read: tuple[object, dict[str, str]] = (None, {})
 def inherited() -> Mapping[str, str]:
     """The variables that this process has now, which programs inherit; not to be changed."""
     global _read
-    # Each name and each value costs several calls of Python to read, and they seldom change. Only this is
-    # private, so that they are read each time where it is not there.
-    kept = getattr(os.environ, "_data", None)
-    if not isinstance(kept, dict):
+    # Each name and each value costs several calls of Python to read, and they seldom change. What the
+    # interpreter keeps is private, so they are read each time where it is not there, or is somebody else's.
+    kept, kind, usual = getattr(os.environ, "_data", None), type(os.environ), type(os.environb)
+    if not (issubclass(usual, kind) and isinstance(kept, dict)):
         return dict(os.environ)
     if kept != _read[0]:
-        # In this order: what another thread changes in between is seen the next time.
-        _read = (kept.copy(), dict(os.environ))
+        now = kept.copy()
+        _read = (now, {os.fsdecode(name): os.fsdecode(value) for name, value in now.items()})
     return _read[1]
 
 

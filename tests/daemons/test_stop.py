@@ -20,7 +20,9 @@ from accuser import (
     SpawnFailed,
     TerminatedBeforeEvent,
     open_accuser,
+    open_daemon,
 )
+from accuser._hosts.owner.child import Child
 from accuser.testing import NO_NODE, ScriptedDaemon
 from tests.support.counting import COUNTS, gone
 from tests.support.kept import remove_kept
@@ -307,3 +309,32 @@ async def test_the_rest_of_a_group_has_its_time_although_sigkill_was_due(
                 await trio.lowlevel.checkpoint()
             hold_up_past_exit(accuser.pid, 0.5)
         assert await last == {}
+
+
+LEAVES_ITS_OUTPUT_TO_ANOTHER = """
+if os.fork() == 0:
+    os.setsid()
+    line(str(os.getpid()))
+    signal.pause()
+sys.exit(until_term())
+"""
+
+
+async def test_a_stop_after_the_exit_gives_the_outputs_no_more_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As it is where a process is traced: its exit is told, and it cannot be reaped yet.
+    monkeypatch.setattr(Child, "has_exited", lambda _: False)
+    path = ScriptedDaemon(LEAVES_ITS_OUTPUT_TO_ANOTHER).write(tmp_path)
+    async with open_daemon(Daemon("leaves", path=path), may_exit=True) as daemon:
+        holder = int((await daemon.wait_for_line(r"\d+", since=daemon.start_mark()))[0])
+        assert daemon.pid is not None
+        os.kill(daemon.pid, signal.SIGTERM)
+        await wait_for_end(daemon.pid)
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(60):
+                await daemon.terminate(timeout=1e6)
+        finally:
+            os.kill(holder, signal.SIGKILL)
+    assert daemon.exit_status == 127

@@ -6,11 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
-from accuser._hosts.owner.child import spawn
+from accuser._hosts.owner.child import KILLED, Child, spawn
 from accuser._hosts.owner.reader import Reader
 from accuser.testing import ScriptedDaemon
 from tests.support.scripts import FOLLOWS_SIGTERM, SLEEPS
@@ -79,3 +80,53 @@ async def test_a_reader_that_is_closed_when_there_is_something_says_so(something
         await reader.receive_some()
     if something:
         os.close(ours)
+
+
+@attrs.define(eq=False)
+class Zombie:
+    """A process that has exited, and that can be collected from some time on, as one that is traced."""
+
+    pid: int
+    collected_at: float
+
+    @property
+    def returncode(self) -> int | None:
+        return None if trio.current_time() < self.collected_at else 7
+
+
+async def checkpoint(_: Child) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def reaped(monkeypatch: pytest.MonkeyPatch, seconds: float) -> tuple[int | None, float]:
+    """What a task that is cancelled gets when it reaps a zombie, and after which time."""
+    child = await spawn(("true",), os.environ)
+    await child.wait_exited()
+    status: int | None = None
+    with monkeypatch.context() as patch:
+        patch.setattr(child, "process", Zombie(child.pid, trio.current_time() + seconds))
+        patch.setattr(Child, "wait_exited", checkpoint)
+        begun = trio.current_time()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            status = await child.reap()
+        taken = trio.current_time() - begun
+        child._reaped = False
+    await child.aclose()
+    return status, taken
+
+
+async def test_a_status_is_waited_for_although_cancelled(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    status, taken = await reaped(monkeypatch, 2)
+    assert status == 7
+    assert taken == pytest.approx(2, abs=0.1)
+
+
+async def test_a_status_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    status, taken = await reaped(monkeypatch, 100)
+    assert status is None
+    assert taken == pytest.approx(KILLED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,23 @@ def test_it_is_the_environment_as_it_is_now(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_nothing_is_read_again_while_nothing_changes() -> None:
     assert inherited() is inherited()
+
+
+def test_an_environment_that_adds_something_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    colours = ["green", "blue"]
+    ours: Any = os.environ
+    kind: Any = type(ours)
+
+    class Layered(kind):  # type: ignore[misc]  # of a private class, as others make such
+        def __getitem__(self, name: str) -> str:
+            return colours[0] if name == "HOME" else str(super().__getitem__(name))
+
+    theirs = Layered(ours._data, ours.encodekey, ours.decodekey, ours.encodevalue, ours.decodevalue)
+    monkeypatch.setattr(os, "environ", theirs)
+    monkeypatch.setenv("HOME", "/")
+    assert inherited()["HOME"] == "green"
+    del colours[0]
+    assert inherited()["HOME"] == "blue"
 
 
 def test_an_environment_of_another_kind_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,17 +174,23 @@ class Child:
             raise OSError(str(error)) from error  # there can be no thread
 
     async def reap(self) -> int:
-        """Collect an exited process. Returns the status, or the negative number of a signal."""
+        """Collect an exited process. Returns the status, or the negative number of a signal.
+
+        A process that is traced, as by a debugger, is there until who traces it has collected it: the wait
+        for that can be cancelled after some seconds.
+        """
         if (status := self.process.returncode) is None:
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(KILLED, shield=True):
                 await self._collect()
+            await self._collect()
             status = self.process.returncode
             assert status is not None
         self._collected()
         return status
 
     async def _collect(self) -> None:
-        await self.wait_exited()
+        if self.process.returncode is None:
+            await self.wait_exited()
         # A moment may pass between the exit and the possibility to reap it.
         while self.process.returncode is None:  # noqa: ASYNC110 - nobody could set an event
             await trio.sleep(POLL)

@@ -55,6 +55,9 @@ GATHER = 0.005
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+BY_TIME = HAS_PROC and hasattr(time, "CLOCK_BOOTTIME")
+"""Whether start times are of a clock that can be read; if not, the guardian looks the start time up."""
+
 Row = tuple[int, str, str]
 """Group, state and start time of a process."""
 
@@ -92,7 +95,7 @@ def process(pid: int) -> Row | None:
 def now() -> str:
     """The time, as processes have their start time; "-" where that is looked up later."""
     # To read a start time takes twenty times as long, while the process is being executed.
-    return str(int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)) if HAS_PROC else "-"
+    return str(int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)) if BY_TIME else "-"
 
 
 def has_key(pid: int, key: str) -> bool:
@@ -130,8 +133,8 @@ class Charge:
             self.spawning.add(name)
         elif verb in (b"group", b"patient"):
             number, start = rest[0].decode().split(" ")
-            if not HAS_PROC:
-                # To look costs a process here, which the owner has no time for.
+            if start == "-":
+                # To look may cost a process, which the owner has no time for.
                 row = process(int(number))
                 start = "" if row is None else row[2]
             self.groups[name] = (int(number), start)
@@ -184,7 +187,7 @@ def is_ours(key: str, group: int, start: str, rows: dict[int, Row]) -> bool:
     """Whether a group is the one that was told of."""
     leader = rows.get(group)
     if leader is not None:
-        return int(leader[2]) <= int(start) if HAS_PROC else leader[2] == start
+        return int(leader[2]) <= int(start) if BY_TIME else leader[2] == start
     return any(row[0] == group and has_key(pid, key) for pid, row in rows.items())
 
 

@@ -42,7 +42,7 @@ class Workspace:
     @property
     def path(self) -> Path:
         """The directory, as in ``/tmp/accuser-accuser1-k2x9``. Raises `DirectoryError`."""
-        if self._path is not None and not self.kept and not os.path.isdir(self._path):
+        if self._path is not None and not self.kept and not self._path.is_dir():
             # Something that clears up, as of a machine's /tmp, has removed it.
             self.remove()
         if self._path is None:
@@ -66,7 +66,7 @@ class Workspace:
     def folder(self, name: str) -> Path:
         """A folder in it, made if it is not there."""
         path = self.path / safe_name(name)
-        if not os.path.isdir(path):
+        if not path.is_dir():
             with writing(path):
                 path.mkdir(exist_ok=True)
             self._folders.append(path)
