@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
 import trio
 from cycles import files_in_memory
 from resources import allow_descriptors, resident
@@ -29,7 +31,7 @@ MOST_TERMINATE = 1.0
 """Milliseconds over the floor."""
 
 CROWD = 100
-CROWDS = 5
+CROWDS = 11
 MOST_READY = 2.0
 MOST_ENDED = 3.0
 """Times the floor, for a crowd."""
@@ -102,16 +104,13 @@ def _over(measure: str, figures: list[tuple[float, float]], most: float) -> Row:
 
 
 async def _crowds(path: Path) -> list[Row]:
-    ready: list[tuple[float, float]] = []
-    ended: list[tuple[float, float]] = []
-    for _ in range(CROWDS):
-        ours, floor = await crowd(path), bare_crowd(path)
-        ready.append((ours[0] / CROWD, floor[0] / CROWD))
-        ended.append((ours[1] / CROWD, floor[1] / CROWD))
-    return [
-        _times(f"{CROWD} at once: all ready, for each", ready, MOST_READY),
-        _times(f"{CROWD} at once: all terminated, for each", ended, MOST_ENDED),
-    ]
+    rounds = [(await crowd(path), await crowd_by_trio(path), bare_crowd(path)) for _ in range(CROWDS)]
+    rows: list[Row] = []
+    for index, (what, most) in enumerate((("ready", MOST_READY), ("terminated", MOST_ENDED))):
+        ours, trios, floor = ([one[index] / CROWD for one in each] for each in zip(*rounds, strict=True))
+        rows.append(compared(f"{CROWD} at once: all {what}, for each", ours, floor, "ms", most=most))
+        rows.append(compared("  trio alone, with a task for each pipe", trios, floor, "ms"))
+    return rows
 
 
 async def crowd(path: Path) -> tuple[float, float]:
@@ -153,6 +152,70 @@ def bare_crowd(path: Path) -> tuple[float, float]:
         ended = time.perf_counter()
         for process in processes:
             _close(process)
+    return (ready - started) * 1000, (ended - ready) * 1000
+
+
+# By trio alone: a FIFO, two pipes and a pidfd for each, as ours.
+
+
+@attrs.define(eq=False)
+class Bare:
+    path: Path
+    folder: Path
+    pid: int = 0
+    ready: trio.Event = attrs.field(factory=trio.Event)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> None:
+        fifo = self.folder / "event-pipe"
+        self.folder.mkdir()
+        os.mkfifo(fifo)
+        events = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        process = _popen(self.path, _environment(fifo), subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.pid = process.pid
+        exits = os.pidfd_open(process.pid)
+        async with trio.open_nursery() as tasks:
+            for descriptor in (events, process.stdout.fileno(), process.stderr.fileno()):
+                os.set_blocking(descriptor, False)
+                tasks.start_soon(self._read, descriptor)
+            await trio.lowlevel.wait_readable(exits)
+            process.wait()
+        os.close(exits)
+        os.close(events)
+        _close(process)
+        process.stderr.close()
+        fifo.unlink()
+        self.folder.rmdir()
+        self.ended.set()
+
+    async def _read(self, descriptor: int) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(descriptor)
+            if not os.read(descriptor, 65536):
+                return
+            self.ready.set()
+
+    async def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+        await self.ended.wait()
+
+
+async def crowd_by_trio(path: Path) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with trio.open_nursery() as nursery:
+            started = time.perf_counter()
+            crowd = [Bare(path, Path(folder) / str(number)) for number in range(CROWD)]
+            for one in crowd:
+                nursery.start_soon(one.run)
+            for one in crowd:
+                await one.ready.wait()
+            ready = time.perf_counter()
+            async with trio.open_nursery() as ends:
+                for one in crowd:
+                    ends.start_soon(one.terminate)
+            ended = time.perf_counter()
     return (ready - started) * 1000, (ended - ready) * 1000
 
 
@@ -209,13 +272,17 @@ def fifo() -> Generator[dict[str, str]]:
         os.mkfifo(fifo)
         reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            yield {**os.environ, "MAVRYK_EVENTS_CONFIG": f"file-descriptor-path://{fifo}?x"}
+            yield _environment(fifo)
         finally:
             os.close(reader)
 
 
-def _popen(path: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([path, "-E"], env=environment, stdout=subprocess.PIPE)
+def _environment(fifo: Path) -> dict[str, str]:
+    return {**os.environ, "MAVRYK_EVENTS_CONFIG": f"file-descriptor-path://{fifo}?x"}
+
+
+def _popen(path: Path, environment: dict[str, str], stderr: int | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([path, "-E"], env=environment, stdout=subprocess.PIPE, stderr=stderr)
 
 
 def _read_ready(process: subprocess.Popen[bytes]) -> None:
