@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -114,28 +115,32 @@ async def _crowds(path: Path) -> list[Row]:
 
 
 async def crowd(path: Path) -> tuple[float, float]:
+    return await _timed(lambda: Accuser(Protocol.BOREAS, NO_NODE, path=path))
+
+
+async def _timed(make: Callable[[], Accuser | Bare]) -> tuple[float, float]:
     async with trio.open_nursery() as nursery:
         started = time.perf_counter()
-        accusers = await _start_all(nursery, lambda: Accuser(Protocol.BOREAS, NO_NODE, path=path))
+        daemons = await _start_all(nursery, make)
         ready = time.perf_counter()
-        await _terminate_all(accusers)
+        await _terminate_all(daemons)
         ended = time.perf_counter()
     return (ready - started) * 1000, (ended - ready) * 1000
 
 
-async def _start_all(nursery: trio.Nursery, make: Callable[[], Accuser]) -> list[Accuser]:
-    accusers = [make() for _ in range(CROWD)]
-    for accuser in accusers:
-        nursery.start_soon(accuser.run)
-    for accuser in accusers:
-        await accuser.wait_for_ready()
-    return accusers
+async def _start_all(nursery: trio.Nursery, make: Callable[[], Accuser | Bare]) -> list[Accuser | Bare]:
+    daemons = [make() for _ in range(CROWD)]
+    for daemon in daemons:
+        nursery.start_soon(daemon.run)
+    for daemon in daemons:
+        await daemon.wait_for_ready()
+    return daemons
 
 
-async def _terminate_all(accusers: list[Accuser]) -> None:
+async def _terminate_all(daemons: list[Accuser | Bare]) -> None:
     async with trio.open_nursery() as ends:
-        for accuser in accusers:
-            ends.start_soon(accuser.terminate)
+        for daemon in daemons:
+            ends.start_soon(daemon.terminate)
 
 
 def bare_crowd(path: Path) -> tuple[float, float]:
@@ -162,9 +167,9 @@ def bare_crowd(path: Path) -> tuple[float, float]:
 class Bare:
     path: Path
     folder: Path
-    pid: int = 0
-    ready: trio.Event = attrs.field(factory=trio.Event)
-    ended: trio.Event = attrs.field(factory=trio.Event)
+    _pid: int = attrs.field(default=0, init=False)
+    _ready: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _ended: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
         fifo = self.folder / "event-pipe"
@@ -174,7 +179,7 @@ class Bare:
         process = _popen(self.path, _environment(fifo), subprocess.PIPE)
         assert process.stdout is not None
         assert process.stderr is not None
-        self.pid = process.pid
+        self._pid = process.pid
         exits = os.pidfd_open(process.pid)
         async with trio.open_nursery() as tasks:
             for descriptor in (events, process.stdout.fileno(), process.stderr.fileno()):
@@ -188,35 +193,27 @@ class Bare:
         process.stderr.close()
         fifo.unlink()
         self.folder.rmdir()
-        self.ended.set()
+        self._ended.set()
 
     async def _read(self, descriptor: int) -> None:
         while True:
             await trio.lowlevel.wait_readable(descriptor)
             if not os.read(descriptor, 65536):
                 return
-            self.ready.set()
+            self._ready.set()
+
+    async def wait_for_ready(self) -> None:
+        await self._ready.wait()
 
     async def terminate(self) -> None:
-        os.kill(self.pid, signal.SIGTERM)
-        await self.ended.wait()
+        os.kill(self._pid, signal.SIGTERM)
+        await self._ended.wait()
 
 
 async def crowd_by_trio(path: Path) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
-        async with trio.open_nursery() as nursery:
-            started = time.perf_counter()
-            crowd = [Bare(path, Path(folder) / str(number)) for number in range(CROWD)]
-            for one in crowd:
-                nursery.start_soon(one.run)
-            for one in crowd:
-                await one.ready.wait()
-            ready = time.perf_counter()
-            async with trio.open_nursery() as ends:
-                for one in crowd:
-                    ends.start_soon(one.terminate)
-            ended = time.perf_counter()
-    return (ready - started) * 1000, (ended - ready) * 1000
+        numbers = itertools.count()
+        return await _timed(lambda: Bare(path, Path(folder) / str(next(numbers))))
 
 
 # Accusers of the sandbox.

@@ -3,7 +3,7 @@
 Invariants:
 1. Its outputs are read until they end, or until a bounded time after the exit: a daemon whose
    standard error is not read stops writing events and ignores SIGTERM (recorded events ``9d``).
-   So its cancellation asks the daemon to stop.
+   So `Reading` is shielded from cancellation, which instead asks the daemon to stop.
 2. The histories are closed after the last record is in them; only then do waiters hear of the
    end.
 3. Whatever happens, the group is stopped and reaped, the descriptors closed, the FIFO removed.

@@ -16,6 +16,7 @@ import trio
 from ..._errors import RunnerError
 from ..._files import writing
 from ..._report import RunnerFault
+from ..host import inherited
 from ..owner.child import Child, spawn
 from ..remote.script import Reports
 from ..remote.transport import LAST_WORDS, LOOPBACK, SharedTransport, Shell, spawn_shell
@@ -248,7 +249,7 @@ class Container(SharedTransport):
         script = (_SCRIPTS / "lifeline.sh").read_text()
         self._lifeline = await spawn(
             ("sh", "-c", script, "sh", self.engine.name, self.name, str(folder), *words),
-            os.environ,
+            inherited(),
             patient=True,
         )
         self.starts += 1

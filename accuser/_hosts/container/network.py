@@ -22,6 +22,7 @@ import trio
 
 from ..._errors import RunnerError
 from ..._report import RunnerFault
+from ..host import inherited
 from ..owner.child import Child, spawn
 from .container import Container
 from .delay_main import HELD, TAP
@@ -131,7 +132,7 @@ class ContainerNetwork:
         """Delay by a program of ours."""
         python = (sys.executable, "-I", "-S", str(_SCRIPTS / "delay_main.py"))
         command = await self._within(container, (*python, DEVICE, str(seconds), str(jitter)))
-        relay = await spawn(command, os.environ)
+        relay = await spawn(command, inherited())
         try:
             if not await relay.stdout.receive_some():
                 detail = f"no netem ({no_netem}), and no tap device instead: {await _rest_of(relay)}"
@@ -219,7 +220,7 @@ class ContainerNetwork:
         # Names are whatever the user calls containers; nobody asks a server of names for them.
         words = ("--label", f"{LABEL}={owner()}", *(("--disable-dns",) if engine.is_podman else ()))
         command = ("sh", "-c", script, "sh", engine.name, self.name, *words)
-        self._lifeline = child = await spawn(command, os.environ, patient=True)
+        self._lifeline = child = await spawn(command, inherited(), patient=True)
         try:
             said = b""
             while not said and (data := await child.stdout.receive_some()):

@@ -32,6 +32,7 @@ import attrs
 import trio
 
 from ...sandbox.forks import GO, PYTHONS_OWN, REPLY, REQUEST
+from ..host import inherited
 from .executed import Pipes
 from .guardian import Guard, guardian
 from .reader import Reader
@@ -291,7 +292,7 @@ def _started(
     with theirs:
         try:
             with guardian.announced() as guard:
-                base = {**os.environ, **_early(environment)}
+                base = {**inherited(), **_early(environment)}
                 process = subprocess.Popen(
                     [sys.executable, "-P", program, str(theirs.fileno()), *arguments, "-" * ROOM],
                     stdin=subprocess.DEVNULL,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
@@ -14,6 +13,7 @@ import trio
 
 from ..._errors import RunnerError
 from ..._report import RunnerFault
+from ..host import inherited
 from ..owner.child import spawn
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ async def spawn_shell(
     command: tuple[str, ...], script: str, environment: Mapping[str, str] | None = None
 ) -> Shell:
     """Start a command that is a shell, and give it its script. Raises `SpawnFailed`."""
-    child = await spawn(command, os.environ if environment is None else environment)
+    child = await spawn(command, inherited() if environment is None else environment)
     try:
         await child.stdin.send_all(script.encode())
     except trio.BrokenResourceError:

@@ -22,6 +22,7 @@ import trio
 from ..._errors import RunnerError
 from ..._files import writing
 from ..._report import RunnerFault
+from ..host import inherited
 from ..owner.child import Child, spawn
 from ..owner.guardian import guardian
 from ..owner.workspace import new_folder
@@ -127,7 +128,7 @@ class Connection(SharedTransport):
             *("-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo connected"),
         )
         command = (*self._command(self._folder / "master"), *options, *self.destination)
-        self._master = child = await spawn(command, os.environ)
+        self._master = child = await spawn(command, inherited())
         said = b""
         # A server may accept and then say nothing, which ConnectTimeout does not cover.
         with trio.move_on_after(2 * self.connect_timeout) as scope:
