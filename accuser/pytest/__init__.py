@@ -16,7 +16,12 @@ May import everything but `commands`.
 #   _prompt    the prompt of --pdb, while daemons run        _leases   places on hosts, between processes
 #   _pool      tests on a pool of hosts
 #   _types     their types, for annotations                 _hooks    what pytest calls
-#   _lines     what pytest's own lines have no room for
+#   _lines     what pytest's own lines have no room for   _imports imports beside pytest's rewriting
+
+# ruff: noqa: E402 - what is imported before `begin` is rewritten
+from . import _imports
+
+_imports.begin()
 
 from ._hooks import pytest_addoption as pytest_addoption
 from ._hooks import pytest_configure as pytest_configure

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from . import _fixtures, _lines, _options, _pool
+from . import _fixtures, _imports, _lines, _options, _pool
 from ._fixtures import BUNDLE
 
 _FIXTURES: Final = (
@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Offer the fixtures, but for those whose names other plugins use."""
+    config.add_cleanup(_imports.end)
     _options.configure(config)
     _pool.open_pool(config)
     # Of two plugins with one name the later one would win, by accident; `client` is a common name.

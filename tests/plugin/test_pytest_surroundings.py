@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,30 @@ def test_the_auto_mode_of_another_plugin_is_told(project: Project, name: str) ->
     ended.count(errors=1) if "errors" in ended.lines[-1] else ended.count(error=1)
     assert f"set `{name}_mode = strict` in pytest's configuration" in ended.output
     assert "RunContext" not in ended.output
+
+
+REWRITTEN = """
+import sys
+
+def rewritten(name):
+    return "rewrite" in type(sys.modules[name].__loader__).__module__
+
+async def test_it(node):
+    assert rewritten(__name__)
+    assert "accuser._daemons.node" in sys.modules
+    ours = {name for name in sys.modules if name.startswith("accuser.") and rewritten(name)}
+    assert ours <= {"accuser.pytest", "accuser.pytest._imports"}
+
+def test_finders():
+    assert [type(finder).__name__ for finder in sys.meta_path].count("_AsWritten") == 1
+"""
+
+
+def test_pytest_does_not_rewrite_this_package(project: Project) -> None:
+    project.write(test_it=REWRITTEN)
+    # Executed: in a pytest that is forked nothing of the package is left to be imported.
+    ended = project.run(sys.executable, "-m", "pytest", "--mavkit", "memory")
+    ended.count(passed=2)
 
 
 def test_without_temporary_folders(project: Project) -> None:
