@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import accuser
 from accuser.sandbox.programs import MODULES
 
 BUSYBOX: Final = shutil.which("busybox")
@@ -106,13 +105,8 @@ def add_python(archive: tarfile.TarFile) -> list[Path]:
     archive.add(stdlib, f"{PLACE}/lib/{stdlib.name}", filter=wanted)
     compiled = list((stdlib / "lib-dynload").glob("*.so"))
     extensions: list[Path] = []
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            continue
-        source = Path(spec.origin)
-        if source.name == "__init__.py":
-            source = source.parent
+    for source in packages():
+        if source.is_dir():
             extensions += source.rglob("*.so")
         elif source.suffix == ".so":
             extensions.append(source)
@@ -120,9 +114,18 @@ def add_python(archive: tarfile.TarFile) -> list[Path]:
     return [executable, *compiled, *extensions]
 
 
+def packages() -> Iterator[Path]:
+    """The folders, or the files, of what the sandbox imports."""
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            source = Path(spec.origin)
+            yield source.parent if source.name == "__init__.py" else source
+
+
 def write_image(path: Path) -> None:
     """Write the root file system of the image as a tar file."""
-    compile_package()
+    compile_packages()
     with tarfile.open(path, "w") as archive:
         compiled = [add_busybox(archive), *add_python(archive)]
         # Where they are here: a Python that is mounted finds them, too. A busybox may be linked to nothing.
@@ -137,7 +140,7 @@ def write_image(path: Path) -> None:
         assert len(names) == len(set(names)), [name for name in set(names) if names.count(name) > 1]
 
 
-def compile_package() -> None:
-    """Have the package's bytecode: the user there cannot write it."""
-    folder = Path(accuser.__file__).parent
-    subprocess.run([sys.executable, "-m", "compileall", "-q", str(folder)], check=True)
+def compile_packages() -> None:
+    """Have the bytecode of all: the user there cannot write it, and each program would compile all again."""
+    sources = [str(source) for source in packages() if source.suffix != ".so"]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *sources], check=True)

@@ -33,7 +33,7 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
-SetEnv ACCUSER_TEST_SERVER={folder}
+SetEnv ACCUSER_TEST_SERVER={folder} HOME={folder}
 """
 
 CLIENT = """\
