@@ -13,7 +13,7 @@ from typing import Final, Literal, Self, Unpack
 import trio
 
 from .._engine.readiness import ReadyLine
-from .._hosts.remote.runner import Runner
+from .._hosts.places import runner_of
 from .._hosts.selection import toolchain_of
 from .._mavryk.protocol import Protocol
 from .client import Client
@@ -104,7 +104,7 @@ class Baker(Daemon):
         if isinstance(delegates, str):
             raise ValueError(f'delegates are a sequence of aliases, as in ("bootstrap1",), not {delegates!r}')
         toolchain = options["toolchain"] = toolchain_of(options.get("toolchain")) or client.toolchain
-        place = options.get("runner") or (toolchain.host if isinstance(toolchain.host, Runner) else None)
+        place = runner_of(toolchain, options.get("runner"))
         if not remotely and not (isinstance(node, Node) and node.runner is place):
             raise ValueError("the folder of the node is not on the baker's machine: give remotely=True")
         if client.runner is not place and base_dir is None:

@@ -20,7 +20,7 @@ import trio
 from .._checks import check_options
 from .._errors import CommandFailed, RunnerError, SigningUnavailable
 from .._hosts.host import Host, Workspace
-from .._hosts.places import check_reach, host_of
+from .._hosts.places import check_reach, host_of, runner_of
 from .._hosts.remote.runner import Runner
 from .._hosts.remote.workspace import RemoteWorkspace
 from .._hosts.selection import toolchain_of
@@ -91,7 +91,7 @@ class Client:
         self._base_dir = None if base_dir is None else Path(base_dir).absolute()
         check_reach(self.toolchain, node.toolchain if isinstance(node, Node) else None)
         self._host = host_of(self.toolchain)
-        self._runner = runner = self._host if isinstance(self._host, Runner) else None
+        self._runner = runner = runner_of(self.toolchain)
         self._workspace = self._host.workspace(self.name)
         self._there = None
         if runner is not None and not runner.has_files_here:

@@ -21,7 +21,7 @@ from .._engine.transcript import EVENTS_LIMIT
 from .._engine.waits import DEFAULT, Default
 from .._errors import AlreadyRunning, DaemonExited, NotRunning, StatsUnavailable
 from .._hosts.host import Host, Workspace
-from .._hosts.places import host_of
+from .._hosts.places import host_of, runner_of
 from .._hosts.remote.runner import Runner
 from .._hosts.selection import toolchain_of
 from .._hosts.toolchain import Toolchain, installed
@@ -121,8 +121,7 @@ class Daemon(Observed):
             unknown_events=options.get("unknown_events", False),
         )
         self.toolchain = toolchain
-        place = toolchain.host
-        self.runner = options.get("runner") or (place if isinstance(place, Runner) else None)
+        self.runner = runner_of(toolchain, options.get("runner"))
         self._sessions = sessions = Sessions(self._settings(program, options))
         self._waits = self._waits_on(lambda: sessions.current)
         if events is not None:

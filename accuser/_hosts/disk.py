@@ -11,6 +11,10 @@ from .host import Workspace
 class OnThisDisk:
     """What a host answers about files, if its files are those of this machine."""
 
+    def describe(self) -> list[str]:
+        """Nothing."""
+        return []
+
     # On a local file system this takes less than a switch of threads.
 
     def absolute(self, path: str | Path) -> Path:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .container.runner import ContainerRunner
 from .host import Host
 from .local.machine import THIS_MACHINE
+from .remote.runner import Runner
 from .toolchain import Toolchain
 
 
@@ -22,6 +22,12 @@ def host_of(toolchain: Toolchain, runner: Host | None = None) -> Host:
     return runner or toolchain.host or THIS_MACHINE
 
 
+def runner_of(toolchain: Toolchain, runner: Runner | None = None) -> Runner | None:
+    """The same, if it is a runner; None for this machine, and for what runs in this process."""
+    host = host_of(toolchain, runner)
+    return host if isinstance(host, Runner) else None
+
+
 def check_reach(toolchain: Toolchain, node: Toolchain | None) -> None:
     """See that what comes from ``toolchain`` can reach a node of another toolchain; None for any node.
 
@@ -36,13 +42,3 @@ def check_reach(toolchain: Toolchain, node: Toolchain | None) -> None:
             f"what runs in {toolchain} cannot reach {other}: a sandbox in this process is a world of "
             "its own; take the toolchain of the node"
         )
-
-
-def image_description(toolchain: Toolchain) -> list[str]:
-    """What the image of a toolchain is: digest and version, in lines. Waits for its engine.
-
-    Raises:
-        RunnerError: it is not available.
-    """
-    place = toolchain.host
-    return place.describe() if isinstance(place, ContainerRunner) else []

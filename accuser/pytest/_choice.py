@@ -13,7 +13,6 @@ import attrs
 import pytest
 
 from .._errors import BinaryNotFound, RunnerError
-from .._hosts.places import image_description
 from .._hosts.selection import toolchain_called
 from .._hosts.toolchain import SANDBOX, Toolchain, installed
 from .._mavryk.protocol import Protocol
@@ -81,7 +80,7 @@ def description(choice: Choice, protocols: Sequence[Protocol]) -> list[str]:
 def _image_lines(toolchain: Toolchain) -> list[str]:
     """What image it is; asks its engine, and has one of its executables tell its version."""
     try:
-        return image_description(toolchain)
+        return [] if toolchain.host is None else toolchain.host.describe()
     except RunnerError as error:
         raise pytest.UsageError(f"--mavkit: {one_line(str(error))}") from error
 

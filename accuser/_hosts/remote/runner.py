@@ -78,6 +78,10 @@ class Runner:
 
     # As `host.Host` wants it.
 
+    def describe(self) -> list[str]:
+        """Nothing."""
+        return []
+
     @property
     def listen_address(self) -> str:
         """Everywhere, as a rule: who talks to servers there is elsewhere."""
