@@ -153,8 +153,7 @@ class Container(SharedTransport):
             with contextlib.suppress(trio.BrokenResourceError):
                 await shell.stdin.send_all(script.encode())
         except BaseException:
-            with trio.CancelScope(shield=True):
-                await shell.aclose()
+            await shell.aclose()
             raise
         return shell
 

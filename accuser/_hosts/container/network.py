@@ -139,8 +139,7 @@ class ContainerNetwork:
                 raise RunnerError(container.label, RunnerFault.NO_FAULTS, detail)
             await self._inside(container, "tc", ("-batch", "-"), _REDIRECT)
         except BaseException:
-            with trio.CancelScope(shield=True):
-                await relay.aclose()  # noqa: ASYNC102 - it is killed, which is bounded
+            await relay.aclose()
             raise
         self._delayed[container] = (relay, container.starts)
 

@@ -36,9 +36,9 @@ class PipeShell:
                 pass
 
     async def aclose(self) -> None:
-        """Close our ends: the script there lives by its standard input."""
+        """Close our ends: the script there lives by its standard input. Takes no checkpoint."""
         for stream in (self.stdin, self.stdout, self.stderr):
-            await trio.aclose_forcefully(stream)
+            stream.close()
 
 
 @attrs.define(eq=False)

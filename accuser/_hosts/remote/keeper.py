@@ -76,8 +76,7 @@ class Keeper:
             if await events.next() is None:
                 raise await transport.fault()
         except BaseException:
-            with trio.CancelScope(shield=True):
-                await shell.aclose()
+            await shell.aclose()
             raise
         return cls(path, folder, transport, reports, Remainder(events.rest, shell.stderr), shell)
 

@@ -95,8 +95,7 @@ class RemoteProcess:
                 case _:
                     raise await refusal(keeper.transport, launcher, reports.rest.decode("utf-8", "replace"))
         except BaseException:
-            with trio.CancelScope(shield=True):
-                await launcher.aclose()
+            await launcher.aclose()
             raise
         stdout = Remainder(reports.rest, launcher.stdout)
         stderr = Remainder(errors.rest, launcher.stderr)

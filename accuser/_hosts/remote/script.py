@@ -119,8 +119,7 @@ async def run_there(transport: Transport, command: tuple[str, ...], environment:
             readers.start_soon(read, "stdout", child.stdout)
             readers.start_soon(read, "stderr", child.stderr)
     finally:
-        with trio.CancelScope(shield=True):
-            await child.aclose()
+        await child.aclose()
     stdout, stderr = (outputs[name].decode("utf-8", "replace") for name in ("stdout", "stderr"))
     _, begun, rest = stdout.partition(f"{token} ")
     if rest == "missing\n":

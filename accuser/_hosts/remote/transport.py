@@ -45,7 +45,7 @@ class Shell(Protocol):
         """Wait until it has ended. Cancelling is harmless."""
 
     async def aclose(self) -> None:
-        """Close everything of ours, which ends it."""
+        """Close everything of ours, which ends it; cancelled or not, in a bounded time."""
 
 
 class Transport(abc.ABC):

@@ -75,8 +75,7 @@ class Warden:
             await shell.aclose()
 
     async def _start(self) -> None:
-        with trio.CancelScope(shield=True):
-            await self._close()
+        await self._close()
         token = secrets.token_hex(8)
         settings = {"token": token, "patience": round(self.patience)}
         shell = await self.transport.shell(script("warden", settings, {}, ()))
@@ -85,8 +84,7 @@ class Warden:
             if await reports.next() != "ready":
                 raise await refusal(self.transport, shell, reports.rest.decode("utf-8", "replace"))
         except BaseException:
-            with trio.CancelScope(shield=True):
-                await shell.aclose()
+            await shell.aclose()
             raise
         self._shell, self._reports = shell, reports
 
