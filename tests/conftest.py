@@ -75,10 +75,16 @@ def _fresh_names() -> None:
     accuser.reset_names()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _place_of_tmp_path(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have pytest choose it before a test changes where temporary files go."""
+    tmp_path_factory.getbasetemp()
+
+
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test that leaves a process, a descriptor, a FIFO or a directory."""
-    # A folder of its own; not tmp_path, whose name the sink could not carry.
+    # A folder of its own; not tmp_path, whose name the sink could not carry, and which most tests lack.
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", None)
