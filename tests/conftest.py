@@ -84,7 +84,7 @@ def _place_of_tmp_path(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test that leaves a process, a descriptor, a FIFO or a directory."""
-    # A folder of its own; not tmp_path, whose name the sink could not carry, and which most tests lack.
+    # A folder of its own; not tmp_path, whose name the sink could not carry.
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", None)

@@ -12,7 +12,7 @@ class OnThisDisk:
     """What a host answers about files, if its files are those of this machine."""
 
     def describe(self) -> list[str]:
-        """Nothing."""
+        """No lines: the paths of executables there say what they are from."""
         return []
 
     # On a local file system this takes less than a switch of threads.

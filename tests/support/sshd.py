@@ -22,6 +22,7 @@ from tests.support.proc import children_of, wait_for_exit
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 PRIVILEGE_SEPARATION = Path("/run/sshd")
 
+# A home without files that shells read first: those of whoever runs the tests may start anything, each time.
 SERVER = """\
 Port {port}
 ListenAddress {address}

@@ -79,7 +79,7 @@ class Runner:
     # As `host.Host` wants it.
 
     def describe(self) -> list[str]:
-        """Nothing."""
+        """No lines: the paths of executables there say what they are from."""
         return []
 
     @property
