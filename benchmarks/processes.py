@@ -118,7 +118,7 @@ async def crowd(path: Path) -> tuple[float, float]:
     return await _timed(lambda: Accuser(Protocol.BOREAS, NO_NODE, path=path))
 
 
-async def _timed(make: Callable[[], Accuser | Bare]) -> tuple[float, float]:
+async def _timed(make: Callable[[], Accuser | ByTrio]) -> tuple[float, float]:
     async with trio.open_nursery() as nursery:
         started = time.perf_counter()
         daemons = await _start_all(nursery, make)
@@ -128,7 +128,7 @@ async def _timed(make: Callable[[], Accuser | Bare]) -> tuple[float, float]:
     return (ready - started) * 1000, (ended - ready) * 1000
 
 
-async def _start_all(nursery: trio.Nursery, make: Callable[[], Accuser | Bare]) -> list[Accuser | Bare]:
+async def _start_all(nursery: trio.Nursery, make: Callable[[], Accuser | ByTrio]) -> list[Accuser | ByTrio]:
     daemons = [make() for _ in range(CROWD)]
     for daemon in daemons:
         nursery.start_soon(daemon.run)
@@ -137,7 +137,7 @@ async def _start_all(nursery: trio.Nursery, make: Callable[[], Accuser | Bare]) 
     return daemons
 
 
-async def _terminate_all(daemons: list[Accuser | Bare]) -> None:
+async def _terminate_all(daemons: list[Accuser | ByTrio]) -> None:
     async with trio.open_nursery() as ends:
         for daemon in daemons:
             ends.start_soon(daemon.terminate)
@@ -164,7 +164,7 @@ def bare_crowd(path: Path) -> tuple[float, float]:
 
 
 @attrs.define(eq=False)
-class Bare:
+class ByTrio:
     path: Path
     folder: Path
     _pid: int = attrs.field(default=0, init=False)
@@ -213,7 +213,7 @@ class Bare:
 async def crowd_by_trio(path: Path) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         numbers = itertools.count()
-        return await _timed(lambda: Bare(path, Path(folder) / str(next(numbers))))
+        return await _timed(lambda: ByTrio(path, Path(folder) / str(next(numbers))))
 
 
 # Accusers of the sandbox.

@@ -11,10 +11,6 @@ from .host import Workspace
 class OnThisDisk:
     """What a host answers about files, if its files are those of this machine."""
 
-    def describe(self) -> list[str]:
-        """No lines: the paths of executables there say what they are from."""
-        return []
-
     # On a local file system this takes less than a switch of threads.
 
     def absolute(self, path: str | Path) -> Path:

@@ -162,9 +162,6 @@ class Host(Protocol):
     def world(self) -> object:
         """What holds all that its programs can reach; None if that is the network."""
 
-    def describe(self) -> list[str]:
-        """What its executables are from, in lines; none where their paths say it. Raises `RunnerError`."""
-
     def workspace(self, name: str) -> Workspace:
         """A temporary directory there, for a daemon of this name."""
 

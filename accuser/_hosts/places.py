@@ -23,7 +23,11 @@ def host_of(toolchain: Toolchain, runner: Host | None = None) -> Host:
 
 
 def runner_of(toolchain: Toolchain, runner: Runner | None = None) -> Runner | None:
-    """The same, if it is a runner; None for this machine, and for what runs in this process."""
+    """The same, if it is a runner; None for this machine, and for what runs in this process.
+
+    Raises:
+        ValueError: as `host_of`.
+    """
     host = host_of(toolchain, runner)
     return host if isinstance(host, Runner) else None
 

@@ -18,7 +18,7 @@ import trio
 
 from .._errors import AccuserError, RunnerConfigError, RunnerError
 from .._report import RunnerFault
-from .remote.runner import Runner
+from .places import runner_of
 from .ssh.runner import SSHRunner
 from .toolchain import Toolchain
 
@@ -90,12 +90,8 @@ class PoolHost:
         if isinstance(error, BaseExceptionGroup):
             found = (self.failed_with(one, toolchain) for one in error.exceptions)
             return next((text for text in found if text is not None), None)
-        place = toolchain.host
-        if (
-            isinstance(error, RunnerError)
-            and isinstance(place, Runner)
-            and error.host == place.transport.label
-        ):
+        place = runner_of(toolchain)
+        if isinstance(error, RunnerError) and place is not None and error.host == place.transport.label:
             # What a test needs is the test's affair.
             return None if error.reason is RunnerFault.OUT_OF_MEMORY else _first_line(error)
         cause = error.__cause__
@@ -103,8 +99,8 @@ class PoolHost:
 
     async def probe(self, usual: Toolchain) -> str | None:
         """Start something there: why that fails, or None. Bounded, see `PROBE`."""
-        place = self.toolchain(usual).host
-        if not isinstance(place, Runner):
+        place = runner_of(self.toolchain(usual))
+        if place is None:
             return None
         with trio.move_on_after(PROBE):
             try:

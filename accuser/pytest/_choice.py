@@ -79,8 +79,11 @@ def description(choice: Choice, protocols: Sequence[Protocol]) -> list[str]:
 
 def _image_lines(toolchain: Toolchain) -> list[str]:
     """What image it is; asks its engine, and has one of its executables tell its version."""
+    from .._hosts.container.runner import ContainerRunner  # which most sessions never use
+
+    assert isinstance(toolchain.host, ContainerRunner), "no other place is chosen by name"
     try:
-        return [] if toolchain.host is None else toolchain.host.describe()
+        return toolchain.host.describe()
     except RunnerError as error:
         raise pytest.UsageError(f"--mavkit: {one_line(str(error))}") from error
 

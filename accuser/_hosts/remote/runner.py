@@ -78,10 +78,6 @@ class Runner:
 
     # As `host.Host` wants it.
 
-    def describe(self) -> list[str]:
-        """No lines: the paths of executables there say what they are from."""
-        return []
-
     @property
     def listen_address(self) -> str:
         """Everywhere, as a rule: who talks to servers there is elsewhere."""
