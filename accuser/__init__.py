@@ -68,10 +68,8 @@ if TYPE_CHECKING:
     from ._errors import EventPipeError as EventPipeError
     from ._errors import EventTimeout as EventTimeout
     from ._errors import HandlerFailed as HandlerFailed
-    from ._errors import HttpError as HttpError
     from ._errors import Lagged as Lagged
     from ._errors import MalformedEvent as MalformedEvent
-    from ._errors import NodeUnreachable as NodeUnreachable
     from ._errors import NoFreePort as NoFreePort
     from ._errors import NotRunning as NotRunning
     from ._errors import PortTaken as PortTaken
@@ -106,6 +104,8 @@ if TYPE_CHECKING:
     from ._hosts.toolchain import Toolchain as Toolchain
     from ._hosts.toolchain import installed as installed
     from ._hosts.usage import Stats as Stats
+    from ._http.errors import HttpError as HttpError
+    from ._http.errors import NodeUnreachable as NodeUnreachable
     from ._logs import LogFormatter as LogFormatter
     from ._logs import reset_names as reset_names
     from ._logs import setup_logging as setup_logging
@@ -169,10 +169,10 @@ else:
         "EventPipeError": "._errors",
         "EventTimeout": "._errors",
         "HandlerFailed": "._errors",
-        "HttpError": "._errors",
+        "HttpError": "._http.errors",
         "Lagged": "._errors",
         "MalformedEvent": "._errors",
-        "NodeUnreachable": "._errors",
+        "NodeUnreachable": "._http.errors",
         "NoFreePort": "._errors",
         "NotRunning": "._errors",
         "PortTaken": "._errors",

@@ -1,4 +1,4 @@
-"""Every exception of this package. A leaf: imports `_report` and `_text` alone.
+"""Every exception of this package but for those of `_http`, which programs need that need no other.
 
 One root, flat children, told apart by who is at fault. Facts are attributes; ``str()`` builds the sentence,
 which ends in what to do next. Further facts (exit status, last output) come as notes, which tracebacks show.
@@ -14,12 +14,8 @@ from pathlib import Path
 import attrs
 
 from ._report import RunnerFault, WaitReport, describe_status, short_command, words_of_failure
-from ._text import VisibleError, counted, printable, secrets, shortened
-
-
-class AccuserError(VisibleError):
-    """Root of the exceptions of this package."""
-
+from ._text import AccuserError as AccuserError
+from ._text import counted, printable, secrets, shortened
 
 # The caller's mistakes.
 
@@ -327,22 +323,6 @@ class Lagged(AccuserError):
     def __str__(self) -> str:
         lost = f"{self.daemon}: {counted(self.missed, 'record')} left the history before they were read"
         return f"{lost}; read faster, or give the daemon a larger history"
-
-
-@attrs.define(eq=False, str=False)
-class NodeUnreachable(AccuserError):
-    """No connection to a node could be opened."""
-
-    url: str
-    reason: str
-
-    def __str__(self) -> str:
-        why = f"cannot connect to the node at {self.url}: {self.reason}"
-        return f"{why}. Is it running, and is this its RPC address?"
-
-
-class HttpError(AccuserError):
-    """A connection broke during a request, or the peer does not speak HTTP."""
 
 
 @attrs.define(eq=False, str=False)

@@ -1,6 +1,7 @@
 """Text of daemons, files and servers on a terminal or in a log, where it must not do more than be read.
 
-And what must not be read there: passwords, tokens and secret keys.
+And what must not be read there: passwords, tokens and secret keys. The root of the errors stands here: its
+text is such text, and a program that raises one error of few need not load all.
 """
 
 from __future__ import annotations
@@ -175,8 +176,11 @@ def one_line(text: str, limit: int = 1000) -> str:
     return shortened(first, limit)
 
 
-class VisibleError(Exception):
-    """An error in whose text and notes control characters are made visible, whoever said them."""
+class AccuserError(Exception):
+    """Root of the exceptions of this package.
+
+    In their text and notes control characters are made visible, whoever said them.
+    """
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -191,9 +195,9 @@ class VisibleError(Exception):
         super().add_note(printable_lines(note))
 
 
-def _made_visible(text: Callable[[VisibleError], str]) -> Callable[[VisibleError], str]:
+def _made_visible(text: Callable[[AccuserError], str]) -> Callable[[AccuserError], str]:
     @functools.wraps(text)
-    def made_visible(error: VisibleError) -> str:
+    def made_visible(error: AccuserError) -> str:
         return printable_lines(text(error))
 
     return made_visible

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._engine.waits import DEFAULT, Default, limited
-from .._errors import EventTimeout, HttpError, RpcError
+from .._errors import EventTimeout, RpcError
+from .._http.errors import HttpError
 from .._recording.doings import request_told
 from .._stream.nesting import MAX_DEPTH, too_deep
 from .._text import without_any_credentials, without_credentials

@@ -11,7 +11,7 @@ import attrs
 import h11
 import trio
 
-from .._errors import HttpError
+from .errors import HttpError
 from .messages import (
     READ_SIZE,
     Asked,

@@ -19,9 +19,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import attrs
 import trio
 
-from .._errors import HttpError, NodeUnreachable
 from .._text import without_credentials
 from .asking import Exchange
+from .errors import HttpError, NodeUnreachable
 
 MAX_BODY: Final = 256 * 1024 * 1024
 """No answer of a node comes near this; a peer that sends more is not one."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-from .._errors import UnknownProtocol
-
 GENESIS_PROTOCOL: Final = "ProtoGenesisGenesisGenesisGenesisGenesisGenesk612im"
 DEMO_PROTOCOL: Final = "ProtoDemoCounterDemoCounterDemoCounterDemoCou4LSpdT"
 """One that every node has, and nobody means to run (``tezt/lib_tezos/protocol.ml``)."""
@@ -65,4 +63,6 @@ class Protocol(enum.Enum):
             names = (protocol.tag, protocol.daemon_name, protocol.long_name, protocol.hash)
             if wanted in (name.casefold() for name in names):
                 return protocol
+        from .._errors import UnknownProtocol  # of two dozen, which the sandbox's programs do without
+
         raise UnknownProtocol(name=text, known=tuple(protocol.tag for protocol in cls))

@@ -11,7 +11,7 @@ import pytest
 
 import accuser.events
 import accuser.testing
-from accuser import RunnerFault, _errors
+from accuser import AccuserError, RunnerFault
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = sorted(
@@ -94,8 +94,8 @@ def test_every_error_is_told_of_by_its_symptom() -> None:
     headings = set(re.findall(r"^### (\w+)$", text, re.M))
     errors = {
         name
-        for name, value in vars(_errors).items()
-        if inspect.isclass(value) and issubclass(value, _errors.AccuserError) and name != "AccuserError"
+        for name, value in ((name, getattr(accuser, name)) for name in dir(accuser))
+        if inspect.isclass(value) and issubclass(value, AccuserError) and value is not AccuserError
     }
     assert errors <= headings
     for fault in RunnerFault:

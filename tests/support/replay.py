@@ -13,7 +13,7 @@ import h11
 import trio
 import trio.testing
 
-from accuser._errors import NodeUnreachable
+from accuser._http.errors import NodeUnreachable
 
 RUNS = Path(__file__).parent.parent / "data" / "recorded-runs"
 URL = "http://127.0.0.1:8732"

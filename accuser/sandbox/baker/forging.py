@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from ..._errors import HttpError, NodeUnreachable
 from ..._http.client import Connect, HttpClient
+from ..._http.errors import HttpError, NodeUnreachable
 from ..._mavryk.codec.base58 import Kind, encode
 from ..._mavryk.codec.crypto import (
     Key,

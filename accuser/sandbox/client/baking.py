@@ -352,8 +352,8 @@ def _read(path: str) -> Any:
 async def _fetched(url: str, context: Context) -> Any:
     from urllib.parse import urlsplit
 
-    from ..._errors import HttpError, NodeUnreachable
     from ..._http.client import HttpClient
+    from ..._http.errors import HttpError, NodeUnreachable
 
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from http.client import responses
-from typing import Literal
+from http import HTTPStatus
+from typing import Final, Literal
 
 import attrs
 
@@ -16,6 +16,9 @@ from ..._http.client import HttpClient, Response
 from ..cli.json_text import pretty
 
 Told = Literal["requests", "timings"]
+
+# `http.client` has the same, and loads all that mail needs.
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 @attrs.define(eq=False)
@@ -49,7 +52,7 @@ class LoggedHttp(HttpClient):
             self.tell(f">>>>{number}: {uri}" + ("" if body is None else f"\n  {_shown(body)}"))
         response = await HttpClient.request(self, method, path, body=body, headers=headers)
         if self.what == "requests":
-            status = f"{response.status} {responses.get(response.status, '')}"
+            status = f"{response.status} {_REASONS.get(response.status, '')}"
             self.tell(f"<<<<{number}: {status}\n  {_shown(response.body)}")
         else:
             self.tell(f"Request to {uri} succeeded in {self.wall() - start:g}s")

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
-from ..._errors import HttpError, NodeUnreachable
 from ..._http.client import Response
+from ..._http.errors import HttpError, NodeUnreachable
 from ..._mavryk.codec.binary.schema import BinaryError
 from ..._mavryk.protocol import Protocol
 from ..cli.json_text import pretty

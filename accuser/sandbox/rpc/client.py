@@ -16,8 +16,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import trio
 
-from ..._errors import HttpError, NodeUnreachable
 from ..._http.client import HttpClient, Response, StreamingResponse
+from ..._http.errors import HttpError, NodeUnreachable
 from ..._mavryk.codec.binary.schema import BinaryError
 from .error_text import EMPTY_TRACE, describe
 from .request import Request, RpcFailed, Undecodable
