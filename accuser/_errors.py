@@ -2,6 +2,9 @@
 
 One root, flat children, told apart by who is at fault. Facts are attributes; ``str()`` builds the sentence,
 which ends in what to do next. Further facts (exit status, last output) come as notes, which tracebacks show.
+
+Without slots, of which an exception has no use: attrs makes a class of them twice, and the copy by `pickle`
+loses its notes.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from ._text import counted, printable, secrets, shortened
 # The caller's mistakes.
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class UnknownProtocol(AccuserError):
     """A protocol name that does not exist."""
 
@@ -31,7 +34,7 @@ class UnknownProtocol(AccuserError):
         return f"unknown protocol {self.name!r}: the known ones are {', '.join(self.known)}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class AlreadyRunning(AccuserError):
     """``run`` of a daemon that is running (upstream's message)."""
 
@@ -42,7 +45,7 @@ class AlreadyRunning(AccuserError):
         return f"{self.kind} {self.daemon} is already running"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class NotRunning(AccuserError):
     """An operation that needs a running daemon."""
 
@@ -55,7 +58,7 @@ class NotRunning(AccuserError):
         return f"{text}; {self.hint}" if self.hint else text
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class BinaryNotFound(AccuserError):
     """An executable of the chosen toolchain is in none of the places that were searched."""
 
@@ -79,7 +82,7 @@ class BinaryNotFound(AccuserError):
         return f"{found}toolchain=SANDBOX (on the command line: --toolchain sandbox)"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class EventPipeError(AccuserError):
     """The named pipe for a daemon's events cannot be made or used."""
 
@@ -90,7 +93,7 @@ class EventPipeError(AccuserError):
         return f"event pipe {self.path}: {self.reason}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class UnknownEvent(AccuserError):
     """A wait for an event that a daemon of this kind never emits."""
 
@@ -103,7 +106,7 @@ class UnknownEvent(AccuserError):
         return f"{self.daemon} never emits {self.name!r}{meant} (unknown=True waits for it all the same)"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class RecordingError(AccuserError):
     """A file is no recording, or does not have what was asked for."""
 
@@ -119,7 +122,7 @@ class RecordingError(AccuserError):
 # The world's faults.
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class StatsUnavailable(AccuserError):
     """What a daemon uses cannot be read on this system."""
 
@@ -130,7 +133,7 @@ class StatsUnavailable(AccuserError):
         return f"no statistics of {self.daemon}: {self.reason}; they are read from /proc, which Linux has"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class SigningUnavailable(AccuserError):
     """An operation is to be signed here, and the package that signs is not installed."""
 
@@ -143,7 +146,7 @@ class SigningUnavailable(AccuserError):
         )
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class DirectoryError(AccuserError):
     """A directory or file of ours cannot be made: a full disk, no permission, no such folder."""
 
@@ -162,7 +165,7 @@ class DirectoryError(AccuserError):
         return f"cannot write {self.path}: {self.reason}{advice}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class SpawnFailed(AccuserError):
     """The operating system refused to start an executable that is there."""
 
@@ -173,7 +176,7 @@ class SpawnFailed(AccuserError):
         return f"cannot start {secrets.hide(shlex.join(self.command))}: {self.reason}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class CommandFailed(AccuserError):
     """A command that runs to its end (of the client, or of the node's set-up) failed."""
 
@@ -188,7 +191,7 @@ class CommandFailed(AccuserError):
         return f"{short_command(self.command)}: {describe_status(self.status)}{said}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class DaemonExited(AccuserError):
     """A daemon ended although nobody had asked for it."""
 
@@ -215,7 +218,7 @@ class DaemonExited(AccuserError):
         return f"{self.headline}; {f'its last output:{said}' if said else 'it printed nothing'}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class PortTaken(DaemonExited):
     """A node ended because another process has one of its ports.
 
@@ -229,7 +232,7 @@ class PortTaken(DaemonExited):
         return f"{self.daemon} ended: {self.address} is taken; give another port, or none for a free one"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class TerminatedBeforeEvent(AccuserError):
     """A daemon ended before what was waited for (upstream's exception and message)."""
 
@@ -246,7 +249,7 @@ class TerminatedBeforeEvent(AccuserError):
         return f"{self.daemon} terminated before event occurred: {self.event}{where}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class EventTimeout(AccuserError):
     """What was waited for did not come in time."""
 
@@ -262,7 +265,7 @@ class EventTimeout(AccuserError):
         return f"{self.daemon}: no {self.event}{where} within {self.seconds:g} s"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class UnexpectedEvent(AccuserError):
     """What was not to happen has happened."""
 
@@ -276,7 +279,7 @@ class UnexpectedEvent(AccuserError):
         return f"{self.daemon}: {self.event}{where} happened, and was expected not to"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class UnexpectedValue(AccuserError):
     """The value of an event does not fit the class that it was to become."""
 
@@ -288,7 +291,7 @@ class UnexpectedValue(AccuserError):
         return f"{self.event}: {'; '.join(self.problems)}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class MalformedEvent(AccuserError):
     """A piece of a daemon's event stream is no event, and the daemon was to be strict about it."""
 
@@ -300,7 +303,7 @@ class MalformedEvent(AccuserError):
         return f"{self.daemon}: malformed event: {self.reason}: {self.raw[:200]!r}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class HandlerFailed(AccuserError):
     """A handler that a user registered raised; the cause is its exception."""
 
@@ -313,7 +316,7 @@ class HandlerFailed(AccuserError):
         return f"handler {self.handler} of {self.daemon} failed on {self.what}: {self.__cause__!r}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class Lagged(AccuserError):
     """Records were dropped from the bounded history before this consumer read them."""
 
@@ -325,7 +328,7 @@ class Lagged(AccuserError):
         return f"{lost}; read faster, or give the daemon a larger history"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class RpcError(AccuserError):
     """A node answered a request with an error status."""
 
@@ -347,7 +350,7 @@ class ScenarioFailed(AccuserError):
     """A scenario ran to the point where what it must show is not so."""
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class RunnerError(AccuserError):
     """A place for daemons cannot be reached, or the connection to it was lost."""
 
@@ -361,7 +364,7 @@ class RunnerError(AccuserError):
         return f"{self.host}: {self.reason.value}; {self.reason.advice}{said}"
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class RunnerConfigError(AccuserError):
     """A file that is to tell about another machine does not."""
 

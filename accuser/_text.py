@@ -190,6 +190,13 @@ class AccuserError(Exception):
     def __str__(self) -> str:
         return printable_lines(super().__str__())
 
+    def __repr__(self) -> str:
+        # Of all of them: each program that loads them would have attrs write one for each class.
+        names: tuple[str, ...] | None = getattr(self, "__match_args__", None)
+        if names is None:
+            return super().__repr__()
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
     def add_note(self, note: str, /) -> None:
         """Add a note, as to any exception."""
         super().add_note(printable_lines(note))

@@ -7,7 +7,7 @@ import attrs
 from .._text import AccuserError
 
 
-@attrs.define(eq=False, str=False)
+@attrs.define(eq=False, str=False, repr=False, slots=False)
 class NodeUnreachable(AccuserError):
     """No connection to a node could be opened."""
 

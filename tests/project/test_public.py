@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import io
 import logging
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 import accuser
-from accuser import SANDBOX, LogFormatter, Protocol, UnknownProtocol, installed, wants_color
+from accuser import SANDBOX, AccuserError, LogFormatter, Protocol, UnknownProtocol, installed, wants_color
 
 
 def test_the_public_names_say_that_they_are_of_the_package() -> None:
@@ -25,6 +27,25 @@ def test_the_public_names_say_that_they_are_of_the_package() -> None:
             assert value.__doc__, name
     with pytest.raises(AttributeError, match="'accuser' has no attribute 'Accusr'"):
         _ = accuser.Accusr  # type: ignore[attr-defined]  # not known by its type
+
+
+ERRORS: Final = [
+    value
+    for value in (getattr(accuser, name) for name in dir(accuser))
+    if inspect.isclass(value) and issubclass(value, AccuserError) and value is not AccuserError
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_shows_its_facts_and_reaches_another_process_with_its_notes(error: type[Any]) -> None:
+    names = getattr(error, "__match_args__", ())
+    made = error(*(f"the {name}" for name in names)) if names else error("a text")
+    made.add_note("a note")
+    facts = ", ".join(f"{name}='the {name}'" for name in names) or "'a text'"
+    assert repr(made) == f"{error.__name__}({facts})"
+    there = pickle.loads(pickle.dumps(made))
+    assert repr(there) == repr(made)
+    assert there.__notes__ == ["a note"]
 
 
 def test_the_package_is_typed() -> None:
