@@ -177,6 +177,7 @@ def dump(value: object) -> bytes:
     return _encode(value).encode() + b"\n"
 
 
+@trio.lowlevel.enable_ki_protection
 async def serve_connection(
     stream: trio.abc.Stream,
     handler: Handler,
@@ -208,21 +209,30 @@ async def serve_connection(
             await trio.aclose_forcefully(stream)
 
 
+@trio.lowlevel.enable_ki_protection
 async def serve_listener(listener: trio.abc.Listener[trio.abc.Stream], handler: Handler) -> None:
     """Answer the requests of all connections to a listener, for ever."""
+    await serve_each(listener, partial(serve_connection, handler=handler))
+
+
+@trio.lowlevel.enable_ki_protection
+async def serve_each(
+    listener: trio.abc.Listener[trio.abc.Stream], serve: Callable[[trio.abc.Stream], Awaitable[object]]
+) -> None:
+    """Serve each connection to a listener, for ever, in a task that Ctrl-C is no business of."""
     if isinstance(listener, trio.SocketListener):
         # Which knows what to do when there are no more descriptors.
-        await trio.serve_listeners(partial(serve_connection, handler=handler), [listener])
+        await trio.serve_listeners(serve, [listener])
     async with trio.open_nursery() as nursery:
 
-        def serve(stream: trio.abc.Stream) -> None:
-            nursery.start_soon(serve_connection, stream, handler)
+        def start(stream: trio.abc.Stream) -> None:
+            nursery.start_soon(serve, stream)
 
         if isinstance(listener, HandingListener):
-            listener.on_arrival = serve
+            listener.on_arrival = start
         try:
             while True:
-                serve(await listener.accept())
+                start(await listener.accept())
         finally:
             if isinstance(listener, HandingListener):
                 listener.on_arrival = None
@@ -321,6 +331,7 @@ async def _send_answer(connection: InBytes | Whole, answer: Answer, *, bodiless:
 
 
 async def _send_feed(connection: InBytes | Whole, feed: Feed) -> None:
+    @trio.lowlevel.enable_ki_protection
     async def watch_client() -> None:
         # A client of a stream has nothing more to say; the end of its side means that it left.
         try:
@@ -330,6 +341,7 @@ async def _send_feed(connection: InBytes | Whole, feed: Feed) -> None:
             pass
         nursery.cancel_scope.cancel()
 
+    @trio.lowlevel.enable_ki_protection
     async def watch_overrun() -> None:
         # The stream may be waiting for a client that does not read.
         await feed.overrun.wait()

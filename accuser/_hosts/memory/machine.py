@@ -59,6 +59,7 @@ class World:
         self.tasks: set[task.ProgramTask] = set()
         self.closed = False
 
+    @trio.lowlevel.enable_ki_protection
     async def attend(self, started: task.ProgramTask) -> None:
         try:
             await started.run()
@@ -140,9 +141,10 @@ class InProcess(OnThisDisk):
                 output += data
 
         try:
-            async with trio.open_nursery() as readers:
-                readers.start_soon(read, running.stdout, outputs[0])
-                await read(running.stderr, outputs[1])
+            with plain_errors():
+                async with trio.open_nursery() as readers:
+                    readers.start_soon(read, running.stdout, outputs[0])
+                    await read(running.stderr, outputs[1])
             await running.wait_exited()
             status = await running.reap()
         finally:

@@ -139,6 +139,7 @@ async def wait_bootstrapped(
     """
     shown = False
 
+    @trio.lowlevel.enable_ki_protection
     async def tell_if_it_takes_long() -> None:
         nonlocal shown
         await trio.sleep(BOOTSTRAP_PATIENCE)
@@ -178,6 +179,7 @@ def _current_head(block: str, timestamp: str, wall: Callable[[], float]) -> str:
 async def wait_protocol(rpc: Rpc, streams: trio.Nursery, protocol: Protocol) -> None:
     """Wait for a head whose next protocol is ours; the stream stays open, unread, as upstream's."""
 
+    @trio.lowlevel.enable_ki_protection
     async def watch(*, task_status: trio.TaskStatus[RpcFailed | None]) -> None:
         path = f"/monitor/heads/main?next_protocol={protocol.hash}"
         try:
@@ -201,6 +203,7 @@ async def subscribe(
     """Open a stream that is read at once, whoever takes its items; it ends with the channel."""
     send, receive = trio.open_memory_channel[T](math.inf)
 
+    @trio.lowlevel.enable_ki_protection
     async def pump(*, task_status: trio.TaskStatus[RpcFailed | None]) -> None:
         with send:
             try:

@@ -114,9 +114,11 @@ class Accuser:
         async with trio.open_nursery() as nursery:
             send, happenings = trio.open_memory_channel[_NextBlock | _NextBatch](2)
 
+            @trio.lowlevel.enable_ki_protection
             async def next_block() -> None:
                 await send.send(_NextBlock(await self._seen(blocks)))
 
+            @trio.lowlevel.enable_ki_protection
             async def next_batch(of: trio.MemoryReceiveChannel[_Batch]) -> None:
                 await send.send(_NextBatch(await _next(of)))
 

@@ -61,6 +61,7 @@ class BlockMaker:
         async with self._handing:
             pass
 
+    @trio.lowlevel.enable_ki_protection
     async def bake(self, order: Forge) -> None:
         """Make a block, and inject it at its time; tell of it, or of what kept it from that."""
         place = {"level": order.level, "round": order.round, "delegate": order.delegate}

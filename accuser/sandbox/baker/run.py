@@ -167,6 +167,7 @@ class Run:
 
     # What comes
 
+    @trio.lowlevel.enable_ki_protection
     async def _validated(self) -> None:
         path = f"/monitor/validated_blocks?next_protocol={self._baker.protocol.hash}&chain=main"
         try:
@@ -177,6 +178,7 @@ class Run:
             pass
         self._send.send_nowait(_Lost())
 
+    @trio.lowlevel.enable_ki_protection
     async def _pump(self, items: trio.MemoryReceiveChannel[Seen], applied: bool) -> None:
         async for seen in items:
             self._send.send_nowait(_Arrived(seen, applied))
@@ -186,6 +188,7 @@ class Run:
         batches = await subscribe(self._rpc, self._nursery, MEMPOOL, batch)
         await self._events.note("starting_new_monitoring")
 
+        @trio.lowlevel.enable_ki_protection
         async def pump() -> None:
             async for operations in batches:
                 self._send.send_nowait(_Batch(operations))
@@ -239,6 +242,7 @@ class Run:
             return
         self._pending.append(NewProposal(proposal, applied))
 
+    @trio.lowlevel.enable_ki_protection
     async def _hold_back(self, seen: Seen, applied: bool, when: float) -> None:
         await sleep_until(when, self._wall)
         await self._events.note("process_proposal_in_the_future", seen.hash)

@@ -30,6 +30,7 @@ async def bootstrapped(context: Context) -> None:
     """Wait until the node knows the chain, for ever if need be, as upstream. Raises ``RpcFailed``."""
     shown = False
 
+    @trio.lowlevel.enable_ki_protection
     async def tell_if_it_takes_long() -> None:
         nonlocal shown
         await trio.sleep(PATIENCE)

@@ -21,7 +21,7 @@ from typing import Final
 import attrs
 import trio
 
-from ..._http.server import serve_listener
+from ..._http.server import serve_each, serve_listener
 from ..chain.chain import Chain
 from ..chain.trace import NodeError
 from ..sink.descriptor import say
@@ -149,6 +149,7 @@ async def _run_until_signal(program: str, setup: Setup, sink: Sink, system: Syst
     node: Node | None = None
     async with system.signals() as signals, trio.open_nursery() as nursery:
 
+        @trio.lowlevel.enable_ki_protection
         async def watch() -> None:
             nonlocal received, latest
             async for number in signals:
@@ -198,6 +199,7 @@ def _made(setup: Setup, store: FileStore, sink: Sink, system: System) -> Node:
     )
 
 
+@trio.lowlevel.enable_ki_protection
 async def serve(
     setup: Setup,
     sink: Sink,
@@ -305,10 +307,12 @@ def _peers_taken(point: Point) -> str:
     )
 
 
+@trio.lowlevel.enable_ki_protection
 async def _accept(listening: Listening, network: PeerNetwork) -> None:
-    await trio.serve_listeners(network.accept, [listening.listener])
+    await serve_each(listening.listener, network.accept)
 
 
+@trio.lowlevel.enable_ki_protection
 async def _connect_once(network: PeerNetwork, point: Point) -> None:
     try:
         await network.connect(point)

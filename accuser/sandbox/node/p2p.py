@@ -125,6 +125,7 @@ class PeerNetwork:
             await trio.aclose_forcefully(stream)
             raise
 
+    @trio.lowlevel.enable_ki_protection
     async def accept(self, stream: trio.abc.Stream) -> None:
         """Serve an incoming connection until it ends."""
         try:
@@ -198,6 +199,7 @@ class PeerNetwork:
             return _error("node.p2p_pool.connected")
         return _error("node.p2p_pool.rejected", peer_id=theirs.peer_id, motive=_MOTIVES[motive])
 
+    @trio.lowlevel.enable_ki_protection
     async def _run(
         self,
         connection: Connection,

@@ -164,9 +164,11 @@ class Connection:
             except* (PeerMessageError, NodeError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
 
+    @trio.lowlevel.enable_ki_protection
     async def _send(self) -> None:
         await self._outbox.send(self.stream)
 
+    @trio.lowlevel.enable_ki_protection
     async def _watch_outbox(self) -> None:
         await self._outbox.full.wait()
         self.scope.cancel()

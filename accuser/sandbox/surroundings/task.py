@@ -4,6 +4,9 @@ Invariants:
 1. What it wrote is read before its end, and its end comes once: everything of it is closed and done
    with when `wait_exited` returns.
 2. It is shielded from cancellation, as a process is; signals and `kill` end it.
+3. Ctrl-C is no business of it, as of a process in a group of its own. trio raises KeyboardInterrupt in
+   whatever task runs, but not below a function that is protected from it: the first one of each task that a
+   program starts is.
 """
 
 from __future__ import annotations
