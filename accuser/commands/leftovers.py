@@ -4,8 +4,9 @@ The owner of a daemon has a guardian among its children, as long as it lives. So
 a process group whose parent has none is nobody's any more; a guardian whose parent is not its owner
 is clearing up.
 
-Nothing tells whose a directory is. It counts as left behind if no command line and no environment names
-it, and if it was last changed before any living owner was started: what remains is nobody's for sure.
+Nothing tells whose a directory is, but for the name of those that daemons in one process have. It counts as
+left behind if no command line and no environment names it, and if it was last changed before any living owner
+was started: what remains is nobody's for sure.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from .text import printable
 
 _GUARDIAN: Final = b"guardian_main.py"
 _WORKSPACE: Final = re.compile(r"accuser-[A-Za-z0-9._+-]+-[a-z0-9_]{8}")
+_OF_PROCESS: Final = re.compile(r".*-of-([0-9]+)-[a-z0-9_]{8}")
 SHOWN: Final = 5
 """How many are named."""
 
@@ -99,6 +101,7 @@ def unused_directories(running: list[Process]) -> list[Path]:
     # A second, since the time of the boot is told in whole ones.
     begun = min((process.started for process in running if process.pid in owners), default=math.inf) - 1
     used = b"\0".join(part for process in running for part in (process.command, process.environment))
+    living = {str(process.pid) for process in running}
     found = []
     places = [*PLACES]
     with contextlib.suppress(OSError):  # no folder can be written to
@@ -109,9 +112,15 @@ def unused_directories(running: list[Process]) -> list[Path]:
                 told = path.lstat()
                 ours = stat.S_ISDIR(told.st_mode) and told.st_uid == os.getuid()
                 over = told.st_mtime < begun and os.fsencode(path) not in used
-                if _WORKSPACE.fullmatch(path.name) and ours and over:
+                if _WORKSPACE.fullmatch(path.name) and ours and over and not _is_of_one(path.name, living):
                     found.append(path)
     return found
+
+
+def _is_of_one(name: str, living: set[str]) -> bool:
+    """Whether a directory is of a living process whose daemons are in it, or of one that has its id now."""
+    of_process = _OF_PROCESS.fullmatch(name)
+    return of_process is not None and of_process[1] in living
 
 
 def leftovers() -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from accuser import Protocol
+from accuser import MEMORY, Node, Protocol
 from accuser._hosts.owner.forks import VARIABLE
 from accuser.commands.leftovers import Process, orphans, processes, unused_directories
 from tests.support.cli import COMMAND, accuser
@@ -194,3 +194,13 @@ def test_directories_of_runs_that_are_over(tmp_path: Path, monkeypatch: pytest.M
     assert unused_directories([]) == [new, old]
     uses = process(30, 1, 30, b"node\0--data-dir\0" + os.fsencode(old) + b"/node1\0")
     assert unused_directories([uses]) == [new]
+
+
+def test_directories_of_daemons_in_a_living_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("accuser.commands.leftovers.PLACES", ())
+    node = Node(toolchain=MEMORY)
+    path = node.directory
+    os.utime(path, (900.0, 900.0))
+    assert unused_directories([process(os.getpid(), 1, 10)]) == []
+    assert unused_directories([process(os.getpid() + 1, 1, 10)]) == [path]

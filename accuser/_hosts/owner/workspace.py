@@ -53,8 +53,10 @@ class Workspace:
     @trio.lowlevel.enable_ki_protection
     def _make(self) -> None:
         place = self.parent or _place()
+        # What no guardian tells of, the name does: whose it is.
+        owner = "" if self.guarded else f"of-{os.getpid()}-"
         with writing(place):
-            path, key = new_folder(place, f"accuser-{safe_name(self.name)}-", guarded=self.guarded)
+            path, key = new_folder(place, f"accuser-{safe_name(self.name)}-{owner}", guarded=self.guarded)
         self._path, self._key = path, key
         self._finalizer = self._finalized(path)
 
