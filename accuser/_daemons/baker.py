@@ -13,7 +13,7 @@ from typing import Final, Literal, Self, Unpack
 import trio
 
 from .._engine.readiness import ReadyLine
-from .._hosts.places import runner_of
+from .._hosts.places import check_reach, runner_of
 from .._hosts.selection import toolchain_of
 from .._mavryk.protocol import Protocol
 from .client import Client
@@ -71,11 +71,10 @@ class Baker(Daemon):
         minimal_nanomav_per_gas_unit: value of the option of that name.
         record_state: whether to write the state down between runs.
         keep_alive: whether it waits for a node that is lost, in place of ending.
-        options: those of all daemons, `DaemonOptions`; the default toolchain is that of the node,
-            or what is installed.
+        options: those of all daemons, `DaemonOptions`; the default toolchain is that of the client.
 
     Raises:
-        ValueError: ``remotely`` or ``base_dir`` is needed.
+        ValueError: ``remotely`` or ``base_dir`` is needed, or the node is in another sandbox of this process.
     """
 
     options_known = BakerOptions
@@ -104,6 +103,7 @@ class Baker(Daemon):
         if isinstance(delegates, str):
             raise ValueError(f'delegates are a sequence of aliases, as in ("bootstrap1",), not {delegates!r}')
         toolchain = options["toolchain"] = toolchain_of(options.get("toolchain")) or client.toolchain
+        check_reach(toolchain, node.toolchain if isinstance(node, Node) else None)
         place = runner_of(toolchain, options.get("runner"))
         if not remotely and not (isinstance(node, Node) and node.runner is place):
             raise ValueError("the folder of the node is not on the baker's machine: give remotely=True")

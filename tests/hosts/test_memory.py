@@ -9,7 +9,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from accuser import MEMORY, SANDBOX, DaemonExited, Node, Protocol, init_with_protocol, open_accuser, open_node
+from accuser import (
+    MEMORY,
+    SANDBOX,
+    Baker,
+    DaemonExited,
+    Node,
+    Protocol,
+    init_with_protocol,
+    open_accuser,
+    open_client,
+    open_node,
+    open_sandbox,
+)
 from accuser.scenarios import SCENARIOS
 
 from ..support.kept import remove_kept
@@ -44,6 +56,30 @@ async def test_worlds_do_not_reach_each_other() -> None:
             with pytest.raises(ValueError, match="take the toolchain of the node"):
                 async with open_accuser(Protocol.BOREAS, node, toolchain=other or SANDBOX):
                     pytest.fail("it cannot run")
+
+
+async def test_a_baker_bakes_on_no_node_of_another_world() -> None:
+    async with open_sandbox() as one, open_sandbox() as two:
+        async with (
+            open_node(toolchain=one.toolchain, arguments=ALONE) as node,
+            open_node(toolchain=two.toolchain, arguments=ALONE) as other,
+            open_client(other) as client,
+        ):
+            with pytest.raises(ValueError, match="take the toolchain of the node"):
+                Baker(Protocol.BOREAS, node, client)
+            with pytest.raises(ValueError, match="cannot reach a node elsewhere"):
+                Baker(Protocol.BOREAS, other.rpc_endpoint, client, remotely=True)
+
+
+async def test_there_are_ports_for_any_number_of_nodes() -> None:
+    async with open_sandbox() as sandbox:
+        host = sandbox.toolchain.host
+        assert host is not None
+        given = [host.reserve_port() for _ in range(40_000)]
+        assert min(given) > 1024
+        assert max(given) < 49_152
+        async with open_node(toolchain=sandbox.toolchain, arguments=ALONE):
+            pass
 
 
 async def test_a_program_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 FIRST_PID: Final = 2**22 + 1
 """Above what any kernel gives, so that nobody signals a stranger's process by such an id."""
 
-FIRST_PORT: Final = 10_000
+PORTS: Final = range(10_000, 49_152)
+"""Those that are given to daemons, in turn; from the next one on, who listens on port 0 is."""
 
 
 class World:
@@ -81,7 +82,7 @@ class InProcess(OnThisDisk):
     def __init__(self, world: Callable[[], World], now: Callable[[], float]) -> None:
         self._world = world
         self._now = now
-        self._ports: Iterator[int] = itertools.count(FIRST_PORT)
+        self._ports: Iterator[int] = itertools.count()
         self._pids: Iterator[int] = itertools.count(FIRST_PID)
 
     def __str__(self) -> str:
@@ -101,8 +102,8 @@ class InProcess(OnThisDisk):
         return self._now()
 
     def reserve_port(self) -> int:
-        """The next one, of its own network."""
-        return next(self._ports)
+        """The next one, of its own network; the first again after the last."""
+        return PORTS[next(self._ports) % len(PORTS)]
 
     def connect_to(self, url: str) -> Connect | None:
         from urllib.parse import urlsplit
