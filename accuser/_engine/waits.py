@@ -23,6 +23,7 @@ from .._errors import (
     TerminatedBeforeEvent,
     UnexpectedEvent,
 )
+from .._hosts.host import NO_PROCESS_FROM
 from .._report import WaitReport
 from .._stream.decoding import Mixed
 from .._stream.event import Event
@@ -45,6 +46,11 @@ class Default:
 
 DEFAULT: Final = Default()
 """Stands for the daemon's own time-out."""
+
+JUMPED: Final = (
+    "trio's clock jumps to the next deadline (autojump_clock), and a process takes its time: take the "
+    "toolchain `memory`, or leave that clock out"
+)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -342,6 +348,9 @@ def timed_out(
     """Build the error of a wait whose time is over."""
     error = EventTimeout(session.name, event, where, seconds, report)
     error.add_note("\n".join(report.lines(session.name, noun)))
+    jumps = getattr(trio.lowlevel.current_clock(), "autojump_threshold", math.inf) < math.inf
+    if jumps and report.pid is not None and report.pid < NO_PROCESS_FROM:
+        error.add_note(JUMPED)
     return error
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 import trio
@@ -15,6 +15,9 @@ from .usage import Usage
 
 if TYPE_CHECKING:
     from .._http.client import Connect  # h11 costs what many programs never use
+
+NO_PROCESS_FROM: Final = 2**22 + 1
+"""Ids from here on no kernel gives: those of daemons in this process, so that nobody signals a stranger's."""
 
 
 class Process(Protocol):

@@ -11,11 +11,13 @@ import trio
 from trio.testing import MockClock
 
 from accuser import (
+    MEMORY,
     SANDBOX,
     Accuser,
     BinaryNotFound,
     Client,
     CommandFailed,
+    Daemon,
     EventPipeError,
     EventTimeout,
     Node,
@@ -30,9 +32,11 @@ from accuser import (
     Toolchain,
     open_accuser,
     open_client,
+    open_daemon,
     open_node,
     open_sandbox,
 )
+from accuser._engine.waits import JUMPED
 from accuser._mavryk.parameters import write_parameter_file
 from accuser.sandbox.chain.parameters import Calendar
 from tests.support.in_process import ALONE, START, alone, nothing_of_the_system, sandbox, watched
@@ -195,6 +199,17 @@ async def test_what_never_comes_fails_at_once(autojump_clock: MockClock, sandbox
         with pytest.raises(EventTimeout):
             await accuser.wait_for("double_baking_denounced.v0")
         assert trio.current_time() == begun + 60
+
+
+async def test_that_it_jumps_is_told_of_processes(autojump_clock: MockClock) -> None:
+    async with open_node(toolchain=MEMORY, arguments=ALONE) as node:
+        with pytest.raises(EventTimeout) as caught:
+            await node.wait_for("never.v0", unknown=True)
+        assert JUMPED not in caught.value.__notes__
+    async with open_daemon(Daemon("sleep", path="/bin/sleep", arguments=("60",))) as daemon:
+        with pytest.raises(EventTimeout) as caught:
+            await daemon.wait_for("never.v0")
+        assert JUMPED in caught.value.__notes__
 
 
 async def test_many_cycles_with_an_accuser(

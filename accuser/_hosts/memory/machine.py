@@ -26,7 +26,7 @@ from ..._errors import (
 from ..._logs import log_command
 from ..._unwrap import plain_errors
 from ..disk import OnThisDisk
-from ..host import Pipe, Running, Variables, inherited, running
+from ..host import NO_PROCESS_FROM, Pipe, Running, Variables, inherited, running
 from ..owner.command import log_output
 from ..owner.workspace import Workspace
 from ..paths import READ_SIZE, check_expressible
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from ..._http.client import Connect
     from ...sandbox.surroundings import memory, task
     from .. import host
-
-FIRST_PID: Final = 2**22 + 1
-"""Above what any kernel gives, so that nobody signals a stranger's process by such an id."""
 
 PORTS: Final = range(10_000, 49_152)
 """Those that are given to daemons, in turn; from the next one on, who listens on port 0 is."""
@@ -83,7 +80,7 @@ class InProcess(OnThisDisk):
         self._world = world
         self._now = now
         self._ports: Iterator[int] = itertools.count()
-        self._pids: Iterator[int] = itertools.count(FIRST_PID)
+        self._pids: Iterator[int] = itertools.count(NO_PROCESS_FROM)
 
     def __str__(self) -> str:
         return "in this process"
@@ -244,7 +241,7 @@ async def open_sandbox(*, clock: Callable[[], float] | None = None) -> AsyncGene
     Nodes, accusers and clients of its ``toolchain`` are used as any others; they reach each other
     in memory, and nobody else. No process, thread, socket or named pipe is used. So under trio's
     ``MockClock`` with ``autojump_threshold=0`` (pytest-trio's ``autojump_clock``) a wait takes no time,
-    and one that would never end fails at once.
+    and one with a time-out that would never end fails at once. (One without waits for ever, as ever.)
 
     Signals do to a daemon what they do to a process: SIGTERM and SIGINT end it in upstream's manner
     with status 127, SIGKILL at once with -9; from SIGSTOP to SIGCONT nothing is read or written by it.
