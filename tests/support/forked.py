@@ -29,7 +29,8 @@ if __name__ == "__main__":
 from accuser import __main__ as command_line
 from accuser._hosts import embedded
 from accuser._hosts.owner import child
-from accuser._hosts.owner.forks import VARIABLE, CannotFork, Forked, Forks, _early, forks
+from accuser._hosts.owner.circumstances import early
+from accuser._hosts.owner.forks import VARIABLE, CannotFork, Forked, Forks, forks
 from accuser._hosts.owner.guardian import Guard
 from accuser.sandbox import forks as server
 from accuser.testing import player
@@ -92,7 +93,7 @@ async def started(
     if path := variables.pop("PYTHONPATH", ""):
         variables |= {"PYTHONPATH": ours["PYTHONPATH"]} if "PYTHONPATH" in ours else {}
         variables[_SEARCHED] = path
-    may_fork = _early(variables) == _early(ours) and ours.get(FORM) != "executed" and loaded.refusal is None
+    may_fork = early(variables) == early(ours) and ours.get(FORM) != "executed" and loaded.refusal is None
     if may_fork:
         variables |= {_MERGED: "yes"} if both_streams else {}
         one = await child.spawn(executed, variables, forked, by=loaded)

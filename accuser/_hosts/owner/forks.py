@@ -16,9 +16,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
-import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -31,8 +29,9 @@ from typing import Final
 import attrs
 import trio
 
-from ...sandbox.forks import GO, PYTHONS_OWN, REPLY, REQUEST
+from ...sandbox.forks import GO, REPLY, REQUEST
 from ..host import inherited
+from .circumstances import circumstances_for, early, facts_for
 from .executed import Pipes
 from .guardian import Guard, guardian
 from .reader import Reader
@@ -47,7 +46,6 @@ ROOM: Final = 4096
 """Bytes of the command line that ``ps`` shows of a forked program."""
 
 _PROGRAM: Final = Path(__file__).resolve().parents[2] / "sandbox" / "forks.py"
-_EARLY: Final = ("GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYTHON", "SSL_", "TZ")
 
 
 class CannotFork(Exception):
@@ -172,9 +170,9 @@ class Forks:
         """
         if self.refusal is not None:
             raise CannotFork(self.refusal)
-        wanted = _wanted(words, environment)
+        wanted = facts_for(words, environment)
         for _ in range(2):
-            server = self._current(_circumstances(environment), environment)
+            server = self._current(circumstances_for(environment), environment)
             pipes = Pipes.make()
             try:
                 child = await self._fork(server, wanted, pipes, guard)
@@ -292,7 +290,7 @@ def _started(
     with theirs:
         try:
             with guardian.announced() as guard:
-                base = {**inherited(), **_early(environment)}
+                base = {**inherited(), **early(environment)}
                 process = subprocess.Popen(
                     [sys.executable, "-P", program, str(theirs.fileno()), *arguments, "-" * ROOM],
                     stdin=subprocess.DEVNULL,
@@ -310,49 +308,6 @@ def _started(
     # It outlives this object on purpose, which Popen would warn of; `_Server.end` reaps it.
     process.returncode = 0
     return _Server(ours, process.pid, guard, circumstances)
-
-
-def _early(environment: Mapping[str, str]) -> dict[str, str]:
-    """What programs read when they begin or import, before they can be told anything."""
-    return {name: value for name, value in environment.items() if name.startswith(_EARLY)}
-
-
-def _circumstances(environment: Mapping[str, str]) -> object:
-    return (sys.executable, os.getresuid(), os.getresgid(), sorted(os.getgroups()), _early(environment))
-
-
-def _wanted(words: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
-    """What the program is to find as if we had executed it."""
-    ignored = [
-        number
-        for number in signal.valid_signals() - PYTHONS_OWN
-        if signal.getsignal(number) is signal.SIG_IGN
-    ]
-    limits = {
-        getattr(resource, name): resource.getrlimit(getattr(resource, name))
-        for name in dir(resource)
-        if name.startswith("RLIMIT_")
-    }
-    facts = {
-        "words": words,
-        "environment": dict(environment),
-        "folder": os.getcwd(),
-        "umask": _umask(),
-        "limits": limits,
-        "ignored": ignored,
-        "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
-    }
-    # Surrogates stand for bytes that are no UTF-8; JSON escapes them.
-    return json.dumps(facts).encode()
-
-
-def _umask() -> int:
-    for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
-        if line.startswith("Umask:"):
-            return int(line.split()[1], 8)
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 forks: Final = Forks()
