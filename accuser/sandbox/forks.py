@@ -1,8 +1,8 @@
 """Forks the sandbox's programs for one owner, which has not to wait for their imports.
 
 Started by path: ``python -P PATH DESCRIPTOR PADDING``. The descriptor is a socket; each message on it asks
-for one program, and brings five descriptors: its standard input, output and error, a control socket, and
-a file with what `Wanted` has, as JSON.
+for one program, and brings six descriptors: a file with what it is to find, as JSON, a control socket, its
+working directory, its standard input, output and error.
 
 Invariants:
 1. This process has one thread and runs no program itself: what it forks has no loop, thread, lock or
@@ -50,7 +50,7 @@ REPLY: Final = struct.Struct("ii")
 """The id of the process that was made, or 0; an error number, or 0: with both, that process ends."""
 
 GO: Final = b"g"
-DESCRIPTORS: Final = 5
+DESCRIPTORS: Final = 6
 TITLE: Final = "accuser: forks the sandbox's programs"
 
 CLONE_CHILD_CLEARTID: Final = 0x00200000
@@ -94,9 +94,9 @@ def _forked(
     requests: socket.socket, descriptors: list[int], program: Callable[[], int]
 ) -> Callable[[], NoReturn] | None:
     """Fork; give what the new process is to do, and nothing in this one."""
-    control = socket.socket(fileno=os.dup(descriptors[3]))
+    control = socket.socket(fileno=os.dup(descriptors[1]))
     try:
-        with open(descriptors[4], encoding="utf-8", closefd=False) as file:
+        with open(descriptors[0], encoding="utf-8", closefd=False) as file:
             wanted = json.load(file)
         if _clone() == 0:
             requests.close()
@@ -164,11 +164,11 @@ def _become(
 
 def _take_over(wanted: dict[str, Any], descriptors: list[int]) -> None:
     os.setpgid(0, 0)
-    for number, descriptor in enumerate(descriptors[:3]):
+    for number, descriptor in enumerate(descriptors[3:]):
         os.dup2(descriptor, number)
+    os.fchdir(descriptors[2])
     for descriptor in descriptors:
         os.close(descriptor)
-    os.chdir(wanted["folder"])
     os.umask(wanted["umask"])
     for name, limits in wanted["limits"].items():
         if tuple(limits) != resource.getrlimit(int(name)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -26,6 +27,11 @@ def circumstances_for(environment: Mapping[str, str]) -> object:
     return (sys.executable, os.getresuid(), os.getresgid(), sorted(os.getgroups()), early(environment))
 
 
+def working_directory() -> int:
+    """A descriptor of it, which it has though it was removed. Raises `OSError`."""
+    return os.open(".", os.O_PATH | os.O_DIRECTORY)
+
+
 def facts_for(words: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
     """What a program can be told, whatever its server was started with."""
     ignored = [
@@ -41,7 +47,6 @@ def facts_for(words: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
     facts = {
         "words": words,
         "environment": dict(environment),
-        "folder": os.getcwd(),
         "umask": _umask(),
         "limits": limits,
         "ignored": ignored,
@@ -52,9 +57,11 @@ def facts_for(words: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
 
 
 def _umask() -> int:
-    for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
-        if line.startswith("Umask:"):
-            return int(line.split()[1], 8)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    # For a moment it is another one for other threads, too.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

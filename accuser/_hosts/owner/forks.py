@@ -31,7 +31,7 @@ import trio
 
 from ...sandbox.forks import GO, REPLY, REQUEST
 from ..host import inherited
-from .circumstances import circumstances_for, early, facts_for
+from .circumstances import circumstances_for, early, facts_for, working_directory
 from .executed import Pipes
 from .guardian import Guard, guardian
 from .reader import Reader
@@ -46,6 +46,10 @@ ROOM: Final = 4096
 """Bytes of the command line that ``ps`` shows of a forked program."""
 
 _PROGRAM: Final = Path(__file__).resolve().parents[2] / "sandbox" / "forks.py"
+
+
+_SCARCE: Final = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""Errors of a process or system that has no more of something, which execution needs as well."""
 
 
 class CannotFork(Exception):
@@ -83,12 +87,12 @@ class _Server:
     circumstances: object
 
     def ask_for(self, wanted: bytes, descriptors: list[int]) -> bool:
-        """Ask for a program; return whether that was taken. Raises `OSError` if there is no descriptor."""
+        """Ask for a program; return whether that was taken. Raises `OSError` if the system refuses a file."""
         with os.fdopen(os.memfd_create("program"), "wb") as file:
             file.write(wanted)
             file.seek(0)
             try:
-                socket.send_fds(self.socket, [REQUEST], [*descriptors, file.fileno()])
+                socket.send_fds(self.socket, [REQUEST], [file.fileno(), *descriptors])
             except OSError:
                 return False  # it is gone, or does not read
         return True
@@ -164,18 +168,37 @@ class Forks:
 
         Raises:
             CannotFork: it has to be executed; nothing was started.
-            OSError: the system has no descriptor, memory or process for it.
+            OSError: there is no descriptor, memory or process for it.
 
         Cancelling is noticed before the program begins, and leaves no process.
         """
         if self.refusal is not None:
             raise CannotFork(self.refusal)
-        wanted = facts_for(words, environment)
+        try:
+            folder = working_directory()
+        except OSError as error:
+            if error.errno in _SCARCE:
+                raise
+            raise CannotFork(f"the working directory cannot be opened: {error.strerror}") from error
+        try:
+            return await self._start(facts_for(words, environment), folder, environment, guard)
+        except OSError as error:
+            if error.errno in _SCARCE:
+                raise
+            self._refusal = f"the system refuses what it takes: {error}"
+            self.end()
+            raise CannotFork(self._refusal) from error
+        finally:
+            os.close(folder)
+
+    async def _start(
+        self, wanted: bytes, folder: int, environment: Mapping[str, str], guard: Guard
+    ) -> Forked:
         for _ in range(2):
             server = self._current(circumstances_for(environment), environment)
             pipes = Pipes.make()
             try:
-                child = await self._fork(server, wanted, pipes, guard)
+                child = await self._fork(server, wanted, folder, pipes, guard)
             except BaseException:
                 pipes.close()
                 raise
@@ -184,12 +207,14 @@ class Forks:
             pipes.close()
         raise CannotFork("two servers in a row forked nothing")
 
-    async def _fork(self, server: _Server, wanted: bytes, pipes: Pipes, guard: Guard) -> Forked | None:
-        """Have one program forked; None if the server is gone."""
+    async def _fork(
+        self, server: _Server, wanted: bytes, folder: int, pipes: Pipes, guard: Guard
+    ) -> Forked | None:
+        """Have one program forked; None if the server is gone, or cannot make it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
-                asked = server.ask_for(wanted, [*pipes.theirs, theirs.fileno()])
+                asked = server.ask_for(wanted, [theirs.fileno(), folder, *pipes.theirs])
             pipes.given()
             if not asked or (pid := await self._reply(server, ours)) is None:
                 self._drop(server)
@@ -198,7 +223,8 @@ class Forks:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 child = _adopted(pid, pipes)
                 guard.started(child)
-                ours.send(GO)
+                with contextlib.suppress(OSError):  # it was killed just now, as its status tells
+                    ours.send(GO)
             except ChildProcessError:
                 self._refusal = "a clone with the parent's parent is not our child here"
                 raise CannotFork(self._refusal) from None
@@ -230,18 +256,14 @@ class Forks:
         pid, number = REPLY.unpack(answer)
         if not number:
             return pid
-        problem = os.strerror(number)
         if pid:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)  # noqa: ASYNC222 - it ends, and has nothing else to do
-            if number == errno.EIO:
-                # No error of the system: this server cannot make what is wanted, and another one may.
+            if number not in _SCARCE:
+                # This server cannot make what is wanted, and another one may.
                 self._drop(server)
                 return None
-        elif number in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
-            self._refusal = f"the system refuses to clone: {problem}"
-            raise CannotFork(self._refusal)
-        raise OSError(number, problem)
+        raise OSError(number, os.strerror(number), "clone")
 
     def _current(self, circumstances: object, environment: Mapping[str, str]) -> _Server:
         with self._lock:

@@ -1,0 +1,125 @@
+"""What keeps programs from being forked: they are executed, and the reason is known."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from accuser import SANDBOX
+from accuser._hosts import embedded
+from accuser._hosts.owner import forks as starts
+from accuser._hosts.owner.child import spawn
+from accuser._hosts.owner.forks import VARIABLE, Forked, Forks
+from accuser.sandbox import forks as server
+
+from ..support.forked import ended
+from ..support.proc import state_of
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux makes a process the child of another one"
+)
+
+REFUSING = """
+import os, sys
+from accuser.sandbox import forks
+
+def refuse():
+    raise OSError({number}, os.strerror({number}))
+
+forks._clone = refuse
+forks.main(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _may_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@contextmanager
+def forking(program: Path = Path(server.__file__), patience: float = 60.0) -> Iterator[Forks]:
+    """Of the block's own, so that what it remembers is of the block, too."""
+    forks = Forks(program, patience=patience)
+    try:
+        yield forks
+    finally:
+        forks.end()
+
+
+async def is_forked(by: Forks) -> bool:
+    """Whether a program was forked; it has run in either case."""
+    command = (*SANDBOX.command("mavkit-client"), "--version")
+    one = await spawn(command, dict(os.environ), embedded.arguments(command), by=by)
+    try:
+        status, stdout, _ = await ended(one)
+        assert (status, stdout[:7]) == (0, "sandbox")
+        return isinstance(one.process, Forked)
+    finally:
+        await one.aclose()
+
+
+async def test_a_working_directory_that_was_removed_is_inherited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "removed"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with forking() as forks:
+        assert await is_forked(forks)
+
+
+async def test_from_a_working_directory_that_is_closed_programs_are_executed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with forking() as forks:
+        with monkeypatch.context() as patch:
+            patch.setattr(starts, "working_directory", refuse)
+            assert not await is_forked(forks)
+        # Another directory may be open.
+        assert await is_forked(forks)
+
+
+async def test_programs_are_forked_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_text = Path.read_text
+
+    def refuse(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        if path.parts[1] == "proc":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return read_text(path, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with forking() as forks:
+        assert await is_forked(forks)
+
+
+async def test_where_a_file_in_memory_is_refused_programs_are_executed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(name: str) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with forking() as forks:
+        assert not await is_forked(forks)
+        assert "Function not implemented" in str(forks.refusal)
+        assert forks.pid is None
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP])
+async def test_where_clones_are_refused_programs_are_executed(tmp_path: Path, number: int) -> None:
+    program = tmp_path / "refusing.py"
+    program.write_text(REFUSING.format(number=number))
+    with forking(program) as forks:
+        assert not await is_forked(forks)
+        assert os.strerror(number) in str(forks.refusal)
+        assert state_of(forks.pid) == "Z"
