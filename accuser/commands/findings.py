@@ -19,8 +19,10 @@ import attrs
 import trio
 
 from .._errors import AccuserError, BinaryNotFound
-from .._hosts.local.machine import THIS_MACHINE
-from .._hosts.owner.forks import VARIABLE, forks
+from .._hosts import embedded
+from .._hosts.host import inherited
+from .._hosts.owner.child import spawn
+from .._hosts.owner.forks import VARIABLE
 from .._hosts.owner.ports import COMMON, lock_file
 from .._hosts.paths import expressible_place, is_expressible
 from .._hosts.proc import HAS_PROC
@@ -243,17 +245,34 @@ async def _version(name: str, command: Iterable[str], seconds: float) -> tuple[F
 
 async def forking(seconds: float) -> Finding:
     """Whether processes of the sandbox are forked, which costs a tenth of executing them."""
-    words = (*SANDBOX.command("mavkit-node"), "--version")
-    with trio.move_on_after(seconds), contextlib.suppress(AccuserError, OSError):
-        await THIS_MACHINE.run(words, name="doctor", color="")
-    if forks.refusal is None:
+    problem = f"no process was forked within {seconds:g} s"
+    with trio.move_on_after(seconds):
+        try:
+            problem = await _try_to_fork()
+        except AccuserError as error:
+            text = f"no process of the sandbox can be started now: {printable(str(error))}"
+            return Finding("forks", "warning", text, "see what is told of open files, and of the sandbox")
+    if not problem:
         return Finding("forks", "ok", "processes of the sandbox are forked from one that is loaded")
-    text = f"processes of the sandbox are executed, each for itself, which is slower: {forks.refusal}"
+    text = f"processes of the sandbox are executed, each for itself, which is slower: {printable(problem)}"
     if not sys.platform.startswith("linux"):
         return Finding("forks", "ok", text)
     wanted = os.environ.get(VARIABLE) == "no"
     fix = f"unset {VARIABLE}" if wanted else "nothing needs to be done: they do the same"
     return Finding("forks", "warning", text, fix)
+
+
+@trio.lowlevel.enable_ki_protection
+async def _try_to_fork() -> str:
+    """Why a program was not forked; nothing if it was."""
+    words = (*SANDBOX.command("mavkit-node"), "--version")
+    child = await spawn(words, inherited(), embedded.arguments(words))
+    try:
+        await child.wait_exited()
+        status = await child.reap()
+    finally:
+        await child.aclose()
+    return child.unforked or (f"one that was forked ended with status {status}" if status else "")
 
 
 async def _kill(process: trio.Process) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,9 @@ import pytest
 import trio
 
 from accuser import MEMORY, Node, Protocol
+from accuser._hosts.owner import forks
 from accuser._hosts.owner.forks import VARIABLE
+from accuser.commands.findings import forking
 from accuser.commands.leftovers import Process, orphans, processes, unused_directories
 from tests.support.cli import COMMAND, accuser
 from tests.support.proc import wait_for_end
@@ -57,6 +60,17 @@ async def test_programs_that_are_executed_are_told_with_what_to_do() -> None:
     status, found = await findings(PATH="/nowhere", **{VARIABLE: "no"})
     (told,) = [finding for finding in found if finding["subject"] == "forks"]
     assert (status, told["grade"], told["fix"]) == (0, "warning", f"unset {VARIABLE}")
+
+
+async def test_a_reason_that_may_pass_is_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(forks, "working_directory", refuse)
+    told = await forking(60)
+    assert told.grade == "warning"
+    assert told.text.endswith(": the working directory cannot be opened: Permission denied")
 
 
 async def test_what_it_prints_for_people(tmp_path: Path) -> None:

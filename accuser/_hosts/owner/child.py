@@ -82,6 +82,8 @@ class Child:
     _pidfd: int | None
     _guard: Guard
     _looks: Looks
+    unforked: str | None = None
+    """Why it was executed, if it was to be forked."""
     _reaped: bool = False
     refusal: str | None = None
     """Why it could not be signalled, if that was so."""
@@ -244,11 +246,12 @@ async def spawn(
     """
     try:
         with guardian.announced(patient) as guard:
-            process = await _start(command, guard.environment(environment), forked, by or forks, guard)
+            variables = guard.environment(environment)
+            process, unforked = await _start(command, variables, forked, by or forks, guard)
     except EXHAUSTED as error:
         raise SpawnFailed(command, str(error) or type(error).__name__) from error
     looks = _looks()
-    child = Child(process, None, guard, looks)
+    child = Child(process, None, guard, looks, unforked)
     try:
         guard.started(process)
         child.watch()
@@ -268,8 +271,11 @@ async def _start(
     forked: tuple[str, ...] | None,
     by: Forks,
     guard: Guard,
-) -> Executed | Forked:
+) -> tuple[Executed | Forked, str | None]:
+    unforked = None
     if forked is not None:
-        with contextlib.suppress(CannotFork):
-            return await by.start(forked, environment, guard)
-    return await execute(command, environment)
+        try:
+            return await by.start(forked, environment, guard), None
+        except CannotFork as error:
+            unforked = str(error)
+    return await execute(command, environment), unforked
