@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
 from accuser import SANDBOX
 from accuser._hosts import embedded
@@ -62,6 +64,23 @@ async def is_forked(by: Forks) -> bool:
         return isinstance(one.process, Forked)
     finally:
         await one.aclose()
+
+
+async def test_programs_wait_where_a_server_has_much_to_do() -> None:
+    forked = []
+    with forking() as forks:
+        assert await is_forked(forks)
+        first = forks.pid
+        with socket.socket(fileno=os.dup(forks.descriptor or 0)) as shared:
+            shared.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # it has room for a few
+
+        async def start() -> None:
+            forked.append(await is_forked(forks))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(start)
+        assert (forked, forks.pid) == ([True] * 40, first)
 
 
 async def test_a_working_directory_that_was_removed_is_inherited(

@@ -31,6 +31,7 @@ import trio
 
 from ...sandbox.forks import GO, REPLY, REQUEST
 from ..host import inherited
+from ..runs import once_a_run
 from .circumstances import circumstances_for, early, facts_for, working_directory
 from .executed import Pipes
 from .guardian import Guard, guardian
@@ -48,6 +49,16 @@ ROOM: Final = 4096
 _PROGRAM: Final = Path(__file__).resolve().parents[2] / "sandbox" / "forks.py"
 
 
+PENDING: Final = 16
+"""Programs that one run of trio has asked for at a time. The socket has room for some 270, of all runs."""
+
+POLL: Final = 0.01
+"""Seconds between two tries to ask, where there is no room."""
+
+_FULL: Final = (errno.EAGAIN, errno.ETOOMANYREFS)
+"""Errors where others, of this process or this user, have asked for so much that is not yet taken."""
+
+_GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
 _SCARCE: Final = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 """Errors of a process or system that has no more of something, which execution needs as well."""
 
@@ -79,6 +90,11 @@ class Forked:
         return self._status
 
 
+@once_a_run
+def _pending() -> trio.CapacityLimiter:
+    return trio.CapacityLimiter(PENDING)
+
+
 @attrs.define(eq=False)
 class _Server:
     socket: socket.socket
@@ -86,16 +102,22 @@ class _Server:
     guard: Guard
     circumstances: object
 
-    def ask_for(self, wanted: bytes, descriptors: list[int]) -> bool:
-        """Ask for a program; return whether that was taken. Raises `OSError` if the system refuses a file."""
-        with os.fdopen(os.memfd_create("program"), "wb") as file:
+    async def ask_for(self, wanted: bytes, descriptors: list[int], patience: float) -> bool:
+        """Ask for a program; False if it is gone, or does not read. Raises `OSError` if that is refused."""
+        with os.fdopen(os.memfd_create("program"), "wb") as file, trio.move_on_after(patience):
             file.write(wanted)
             file.seek(0)
-            try:
-                socket.send_fds(self.socket, [REQUEST], [file.fileno(), *descriptors])
-            except OSError:
-                return False  # it is gone, or does not read
-        return True
+            while True:
+                try:
+                    socket.send_fds(self.socket, [REQUEST], [file.fileno(), *descriptors])
+                    return True
+                except OSError as error:
+                    if error.errno in _GONE:
+                        return False
+                    if error.errno not in _FULL:
+                        raise
+                await trio.sleep(POLL)  # nothing tells of what other runs and processes do
+        return False
 
     def is_alive(self) -> bool:
         """Whether it has not ended."""
@@ -181,7 +203,8 @@ class Forks:
                 raise
             raise CannotFork(f"the working directory cannot be opened: {error.strerror}") from error
         try:
-            return await self._start(facts_for(words, environment), folder, environment, guard)
+            async with _pending():
+                return await self._start(facts_for(words, environment), folder, environment, guard)
         except OSError as error:
             if error.errno in _SCARCE:
                 raise
@@ -214,7 +237,7 @@ class Forks:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
-                asked = server.ask_for(wanted, [theirs.fileno(), folder, *pipes.theirs])
+                asked = await server.ask_for(wanted, [theirs.fileno(), folder, *pipes.theirs], self._patience)
             pipes.given()
             if not asked or (pid := await self._reply(server, ours)) is None:
                 self._drop(server)
