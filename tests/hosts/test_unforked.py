@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from accuser import SANDBOX
 from accuser._hosts import embedded
@@ -81,6 +83,25 @@ async def test_programs_wait_where_a_server_has_much_to_do() -> None:
             for _ in range(40):
                 nursery.start_soon(start)
         assert (forked, forks.pid) == ([True] * 40, first)
+
+
+async def test_a_cancelled_start_does_not_wait_for_a_server_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(starts, "CANCELLED", 0.01)
+    with forking() as forks:
+        assert await is_forked(forks)
+        assert forks.pid is not None
+        stopped = forks.pid
+        os.kill(stopped, signal.SIGSTOP)
+        with trio.fail_after(30):  # less than its patience
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(is_forked, forks)
+                await wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+        assert state_of(stopped) == "Z"
+        assert await is_forked(forks)
+    # A child that nobody reaps would be found when the test ends.
 
 
 async def test_a_working_directory_that_was_removed_is_inherited(

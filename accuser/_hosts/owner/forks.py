@@ -43,6 +43,9 @@ VARIABLE: Final = "ACCUSER_SANDBOX_FORKS"
 PATIENCE: Final = 10.0
 """Seconds that the server of the sandbox may take: many times what it takes."""
 
+CANCELLED: Final = 1.0
+"""Seconds of those for a program that nobody wants any more: as long as it may take to import."""
+
 ROOM: Final = 4096
 """Bytes of the command line that ``ps`` shows of a forked program."""
 
@@ -104,7 +107,8 @@ class _Server:
 
     async def ask_for(self, wanted: bytes, descriptors: list[int], patience: float) -> bool:
         """Ask for a program; False if it is gone, or does not read. Raises `OSError` if that is refused."""
-        with os.fdopen(os.memfd_create("program"), "wb") as file, trio.move_on_after(patience):
+        file = os.fdopen(os.memfd_create("program"), "wb")  # noqa: ASYNC231 - it is no place on a disk
+        with file, trio.move_on_after(patience):
             file.write(wanted)
             file.seek(0)
             while True:
@@ -218,6 +222,7 @@ class Forks:
         self, wanted: bytes, folder: int, environment: Mapping[str, str], guard: Guard
     ) -> Forked:
         for _ in range(2):
+            await trio.lowlevel.checkpoint_if_cancelled()
             server = self._current(circumstances_for(environment), environment)
             pipes = Pipes.make()
             try:
@@ -261,14 +266,7 @@ class Forks:
     async def _reply(self, server: _Server, ours: socket.socket) -> int | None:
         """The id of what was forked; None if nothing was, and the server is gone."""
         ours.setblocking(False)
-        # An answer that nobody takes would be a child that nobody reaps.
-        with trio.CancelScope(shield=True):
-            with trio.move_on_after(self._patience) as scope:
-                await trio.lowlevel.wait_readable(ours)
-            if scope.cancelled_caught:
-                self._drop(server)
-                # Its copy of the other end is closed now: there is an end, or a program that answers.
-                await trio.lowlevel.wait_readable(ours)
+        await self._wait_for_reply(server, ours)
         try:
             answer = ours.recv(REPLY.size)
         except OSError:
@@ -287,6 +285,21 @@ class Forks:
                 self._drop(server)
                 return None
         raise OSError(number, os.strerror(number), "clone")
+
+    async def _wait_for_reply(self, server: _Server, ours: socket.socket) -> None:
+        """Wait for an answer, or for the end of the server. One that does not answer in time is ended."""
+        try:
+            with trio.move_on_after(self._patience) as scope:
+                await trio.lowlevel.wait_readable(ours)
+        except trio.Cancelled:  # noqa: ASYNC103 - told again at the next checkpoint
+            # An answer that nobody takes would be a child that nobody reaps.
+            with trio.move_on_after(CANCELLED, shield=True) as scope:
+                await trio.lowlevel.wait_readable(ours)
+        if scope.cancelled_caught:
+            self._drop(server)
+            # Its copy of the other end is closed now: there is an end, or a program that answers.
+            with trio.CancelScope(shield=True):
+                await trio.lowlevel.wait_readable(ours)
 
     def _current(self, circumstances: object, environment: Mapping[str, str]) -> _Server:
         with self._lock:
