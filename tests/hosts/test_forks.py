@@ -178,10 +178,11 @@ async def test_the_server_may_die_and_nothing_else_does() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks, "_patience", 0.5)
+    monkeypatch.setattr(forks, "_refusal", None)  # another one may not load in that time
     async with running_node():
         server = forks.pid
         assert server is not None
+        monkeypatch.setattr(forks, "_patience", 0.5)
         os.kill(server, signal.SIGSTOP)
         async with running_node():
             assert forks.pid != server

@@ -68,6 +68,10 @@ async def is_forked(by: Forks) -> bool:
         await one.aclose()
 
 
+async def is_not_forked(by: Forks) -> None:
+    assert not await is_forked(by)
+
+
 async def test_programs_wait_where_a_server_has_much_to_do() -> None:
     forked = []
     with forking() as forks:
@@ -102,6 +106,19 @@ async def test_a_cancelled_start_does_not_wait_for_a_server_that_does_not_answer
         assert state_of(stopped) == "Z"
         assert await is_forked(forks)
     # A child that nobody reaps would be found when the test ends.
+
+
+async def test_a_server_that_does_not_load_in_time_is_not_tried_again(tmp_path: Path) -> None:
+    program, loads = tmp_path / "loading.py", tmp_path / "loads"
+    program.write_text(f"import signal\nopen({str(loads)!r}, 'a').write('.')\nsignal.pause()")
+    with forking(program, patience=1.0) as forks:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(is_not_forked, forks)
+        assert forks.refusal == "what forks them takes longer than 1 s to load"
+        await is_not_forked(forks)
+        assert forks.pid is None
+    assert not loads.exists() or loads.read_text() == "."
 
 
 async def test_a_working_directory_that_was_removed_is_inherited(

@@ -104,6 +104,7 @@ class _Server:
     pid: int
     guard: Guard
     circumstances: object
+    has_answered: bool = False
 
     async def ask_for(self, wanted: bytes, descriptors: list[int], patience: float) -> bool:
         """Ask for a program; False if it is gone, or does not read. Raises `OSError` if that is refused."""
@@ -198,8 +199,7 @@ class Forks:
 
         Cancelling is noticed before the program begins, and leaves no process.
         """
-        if self.refusal is not None:
-            raise CannotFork(self.refusal)
+        self._look_for_refusal()
         try:
             folder = working_directory()
         except OSError as error:
@@ -218,11 +218,16 @@ class Forks:
         finally:
             os.close(folder)
 
+    def _look_for_refusal(self) -> None:
+        if (refusal := self.refusal) is not None:
+            raise CannotFork(refusal)
+
     async def _start(
         self, wanted: bytes, folder: int, environment: Mapping[str, str], guard: Guard
     ) -> Forked:
         for _ in range(2):
             await trio.lowlevel.checkpoint_if_cancelled()
+            self._look_for_refusal()  # by what others have met meanwhile
             server = self._current(circumstances_for(environment), environment)
             pipes = Pipes.make()
             try:
@@ -233,6 +238,7 @@ class Forks:
             if child is not None:
                 return child
             pipes.close()
+        self._look_for_refusal()
         raise CannotFork("two servers in a row forked nothing")
 
     async def _fork(
@@ -273,6 +279,7 @@ class Forks:
             answer = b""
         if not answer:
             return None
+        server.has_answered = True
         pid: int
         pid, number = REPLY.unpack(answer)
         if not number:
@@ -291,6 +298,9 @@ class Forks:
         try:
             with trio.move_on_after(self._patience) as scope:
                 await trio.lowlevel.wait_readable(ours)
+            if scope.cancelled_caught and not server.has_answered:
+                # Another one would take as long.
+                self._refusal = f"what forks them takes longer than {self._patience:g} s to load"
         except trio.Cancelled:  # noqa: ASYNC103 - told again at the next checkpoint
             # An answer that nobody takes would be a child that nobody reaps.
             with trio.move_on_after(CANCELLED, shield=True) as scope:
