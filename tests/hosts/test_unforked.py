@@ -23,7 +23,7 @@ from accuser._hosts.owner.forks import VARIABLE, Forked, Forks
 from accuser.sandbox import forks as server
 
 from ..support.forked import ended
-from ..support.proc import state_of
+from ..support.proc import children_of, state_of
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux makes a process the child of another one"
@@ -119,6 +119,19 @@ async def test_a_server_that_does_not_load_in_time_is_not_tried_again(tmp_path: 
         await is_not_forked(forks)
         assert forks.pid is None
     assert not loads.exists() or loads.read_text() == "."
+
+
+async def test_a_server_of_the_user_that_its_owner_was_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, signum: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with forking() as forks:
+        assert await is_forked(forks)
+        pid = forks.pid
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "kill", refuse)
+            forks.end()
+        assert pid not in children_of(os.getpid())
 
 
 async def test_a_working_directory_that_was_removed_is_inherited(

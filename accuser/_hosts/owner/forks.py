@@ -137,7 +137,8 @@ class _Server:
         # Not our child any more if somebody else has reaped it.
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(PermissionError):  # we are another user now; it reads the end
+                os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         self.guard.forget()
 

@@ -217,8 +217,13 @@ class Guardian:
             # Not our child any more if somebody else reaped it, and the id may be anybody's.
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                except PermissionError:
+                    # We are another user now. Its lifeline stays open: it would take the end for ours.
+                    if not os.waitpid(pid, os.WNOHANG)[0]:
+                        self._lifeline = None
         self._close()
 
     def _close(self) -> None:
