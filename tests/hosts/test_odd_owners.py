@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import trio
 
 ROOT = Path(__file__).parents[2]
@@ -38,3 +39,38 @@ os.kill = refuse
 
 async def test_the_guardian_of_an_owner_that_became_another_user_ends_with_it() -> None:
     assert await run(ANOTHER_USER) == (0, b"")
+
+
+CLOSED = """
+import os, select, sys, trio
+from accuser import SANDBOX, Endpoint, open_client
+from accuser._hosts.owner.forks import forks
+from accuser._hosts.owner.guardian import guardian
+
+os.environ.pop("ACCUSER_SANDBOX_FORKS", None)
+
+async def main():
+    for number in map(int, sys.argv[1:]):
+        os.close(number)  # now, since trio has descriptors of its own
+    async with open_client(Endpoint("http://127.0.0.1:1"), toolchain=SANDBOX) as client:
+        assert client.base_dir.is_dir()  # which is guarded
+        first = guardian.pid
+        assert "sandbox" in await client.command("--version")
+        assert forks.pid is not None or not sys.platform.startswith("linux")
+        # One that takes the end of its input for ours ends.
+        assert guardian.pid == first
+        assert not select.select([os.pidfd_open(first)], [], [], 0.5)[0]
+        assert client.base_dir.is_dir()
+
+try:
+    trio.run(main)
+except BaseException:
+    os._exit(3)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux forks programs")
+@pytest.mark.parametrize("numbers", ["0", "1", "2", "012"])
+async def test_an_owner_that_has_closed_its_standard_streams_is_guarded_and_forks(numbers: str) -> None:
+    status, _ = await run(CLOSED, *numbers)
+    assert status == 0

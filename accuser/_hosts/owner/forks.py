@@ -34,7 +34,7 @@ from ..host import inherited
 from ..runs import once_a_run
 from .circumstances import circumstances_for, early, facts_for, working_directory
 from .executed import Pipes
-from .guardian import Guard, guardian
+from .guardian import Guard, guardian, passable
 from .reader import Reader
 
 VARIABLE: Final = "ACCUSER_SANDBOX_FORKS"
@@ -358,14 +358,14 @@ def _started(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:
-            with guardian.announced() as guard:
+            with guardian.announced() as guard, passable(theirs.fileno()) as passed:
                 base = {**inherited(), **early(environment)}
                 process = subprocess.Popen(
-                    [sys.executable, "-P", program, str(theirs.fileno()), *arguments, "-" * ROOM],
+                    [sys.executable, "-P", program, str(passed), *arguments, "-" * ROOM],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(passed,),
                     env=guard.environment(base),
                     process_group=0,
                 )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import itertools
 import os
 import secrets
@@ -45,6 +46,19 @@ BATCH: Final = 64
 """Words in one write, of some 30 bytes each: a pipe takes 4096 bytes as a whole."""
 
 _PROGRAM: Final = Path(__file__).resolve().with_name("guardian_main.py")
+
+
+@contextmanager
+def passable(descriptor: int) -> Generator[int]:
+    """A copy for `subprocess` to pass, with no number of a standard stream.
+
+    A process that has closed its own is given such numbers, which are those of the child's streams.
+    """
+    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    try:
+        yield copy
+    finally:
+        os.close(copy)
 
 
 class Guardian:
@@ -189,15 +203,15 @@ class Guardian:
         try:
             os.set_blocking(writer, False)
             # A file, since the pipe may be too small for all that there is to tell.
-            with tempfile.TemporaryFile() as known:
+            with tempfile.TemporaryFile() as known, passable(reader) as passed:
                 known.write(b"".join(fact + b"\0" for fact in self._facts.values()))
                 known.seek(0)
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_PROGRAM), str(reader), str(grace)],
+                    [sys.executable, "-I", "-S", str(_PROGRAM), str(passed), str(grace)],
                     stdin=known,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    pass_fds=(reader,),
+                    pass_fds=(passed,),
                     env=environment,
                     cwd="/",
                     start_new_session=True,
