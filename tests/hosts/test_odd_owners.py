@@ -11,6 +11,8 @@ import trio
 
 ROOT = Path(__file__).parents[2]
 
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux forks programs")
+
 
 async def run(program: str, *arguments: str) -> tuple[int, bytes]:
     """Run a program in an interpreter of its own; its status, and what it has to say of errors."""
@@ -69,8 +71,41 @@ except BaseException:
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux forks programs")
+@linux
 @pytest.mark.parametrize("numbers", ["0", "1", "2", "012"])
 async def test_an_owner_that_has_closed_its_standard_streams_is_guarded_and_forks(numbers: str) -> None:
     status, _ = await run(CLOSED, *numbers)
     assert status == 0
+
+
+CHANGED = """
+import ctypes, os
+from accuser._hosts.owner.circumstances import circumstances_for
+
+C = ctypes.CDLL(None)
+
+def forgiven():
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("900")
+
+def namespace():
+    assert C.unshare(0x04000000) == 0  # of the host's name
+
+def no_new_privileges():
+    assert C.prctl(38, 1, 0, 0, 0) == 0
+
+def without_a_capability():
+    assert C.prctl(24, 12, 0, 0, 0) == 0
+
+privileged = [namespace, without_a_capability] if os.geteuid() == 0 else []
+for change in (lambda: os.nice(1), os.setsid, forgiven, *privileged, no_new_privileges):
+    before = circumstances_for({})
+    assert circumstances_for({}) == before
+    change()
+    assert circumstances_for({}) != before, change
+"""
+
+
+@linux
+async def test_what_an_owner_becomes_is_noticed() -> None:
+    assert await run(CHANGED) == (0, b"")

@@ -17,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from accuser import SANDBOX
 from accuser._hosts import embedded
+from accuser._hosts.owner import circumstances
 from accuser._hosts.owner import forks as starts
 from accuser._hosts.owner.child import spawn
 from accuser._hosts.owner.forks import VARIABLE, Forked, Forks
@@ -87,6 +88,21 @@ async def test_programs_wait_where_a_server_has_much_to_do() -> None:
             for _ in range(40):
                 nursery.start_soon(start)
         assert (forked, forks.pid) == ([True] * 40, first)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="there is one processor")
+async def test_other_processors_mean_another_server() -> None:
+    usual = os.sched_getaffinity(0)
+    with forking() as forks:
+        assert await is_forked(forks)
+        first = forks.pid
+        try:
+            os.sched_setaffinity(0, {min(usual)})
+            assert await is_forked(forks)
+            assert first != forks.pid is not None
+            assert os.sched_getaffinity(forks.pid) == {min(usual)}
+        finally:
+            os.sched_setaffinity(0, usual)
 
 
 async def test_a_cancelled_start_does_not_wait_for_a_server_that_does_not_answer(
@@ -160,14 +176,7 @@ async def test_from_a_working_directory_that_is_closed_programs_are_executed(
 
 
 async def test_programs_are_forked_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    read_text = Path.read_text
-
-    def refuse(path: Path, encoding: str | None = None, errors: str | None = None) -> str:
-        if path.parts[1] == "proc":
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return read_text(path, encoding, errors)
-
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(circumstances, "_PROC", "/no/proc")
     with forking() as forks:
         assert await is_forked(forks)
 
