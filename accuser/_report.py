@@ -140,9 +140,14 @@ _FLAGS: Final = frozenset(
         "--tls",
     }
 )
+# A client that was told no protocol knows few commands: its warning is the reason of the error.
 _ERROR: Final = re.compile(
-    r"\s*(?:(?:fatal error|unregistered error|error)\s*:|this operation failed\.)\s*(.*)", re.IGNORECASE
+    r"\s*(?:(?:fatal error|unregistered error|error)\s*:|this operation failed\.|"
+    r"(?=failed to acquire the protocol))\s*(.*)",
+    re.IGNORECASE,
 )
+# What follows them is no further in than they are.
+_LEVEL: Final = ("This operation", "Failed to acquire")
 _ELSE: Final = re.compile(
     r"\s*(?:usage|to browse the documentation|global options.*|warning)\s*:", re.IGNORECASE
 )
@@ -167,7 +172,8 @@ def short_command(command: Sequence[str]) -> str:
 def words_of_failure(stderr: str, stdout: str) -> list[str]:
     """What a program that failed gave as the error: its ``Error:`` blocks, wherever they are in the output.
 
-    Without one, what it said outside of its usage; at the most the last twelve lines, cut.
+    In front of it stands why a client was told no protocol. Without any of these, what it said outside of its
+    usage; at the most the last twelve lines, cut.
     """
     texts = [text.splitlines() for text in (stderr, stdout)]
     # What fails in a simulation is told on standard output, and on standard error only that it did.
@@ -192,8 +198,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[str]:
         found, blank = _ERROR.fullmatch(line), not line.strip()
         indent = len(line) - len(line.lstrip())
         if found is not None and not (inside and indent > depth and not found[1]):
-            # What follows the FAILED of an operation is no further in than it.
-            inside, depth = True, indent - line.lstrip().startswith("This operation")
+            inside, depth = True, indent - line.lstrip().startswith(_LEVEL)
             yield from _dedented(block)
             block = [found[1]] if found[1] else []
         elif inside and (blank or indent > depth) and _ELSE.match(line) is None:

@@ -48,6 +48,25 @@ def test_errors_within_errors_stay_together() -> None:
     ]
 
 
+def test_why_a_client_was_told_no_protocol() -> None:
+    disclaimer = "Warning:\n\n                 This is NOT the Mavryk Mainnet.\n\n"
+    warning = "Warning:\n  Failed to acquire the protocol version from the node\n"
+    reason = "  Rpc request failed:\n     - meth: GET\n     - error: Unable to connect to the node\n\n"
+    error = "Error:\n  Unrecognized command.\n"
+    assert said(f"{disclaimer}{warning}{reason}{error}")[1:] == [
+        "  Failed to acquire the protocol version from the node",
+        "    Rpc request failed:",
+        "       - meth: GET",
+        "       - error: Unable to connect to the node",
+        "  Unrecognized command.",
+    ]
+    assert said(f"{warning}  Timeout\n{disclaimer}{error}")[1:] == [
+        "  Failed to acquire the protocol version from the node",
+        "    Timeout",
+        "  Unrecognized command.",
+    ]
+
+
 def test_a_program_that_announces_no_error() -> None:
     assert said(f"mavkit-node: unknown option '--x'\n{USAGE}")[1:] == ["  mavkit-node: unknown option '--x'"]
     assert said("\n".join(f"line {n}" for n in range(30)))[1:] == [f"  line {n}" for n in range(18, 30)]
@@ -98,6 +117,17 @@ def test_an_error_before_a_usage() -> None:
     assert error_before_usage(["Warning:", "  old", "Error:", "  no --x", *usage]) == ["no --x"]
     assert error_before_usage(["Error:", "  no --x"]) == []
     assert error_before_usage(usage) == []
+
+
+@pytest.mark.mavryk(toolchains=["memory"])
+async def test_a_command_to_a_node_that_has_ended(node: Node, client: Client) -> None:
+    await node.kill()
+    with pytest.raises(CommandFailed) as caught:
+        await client.bake_for("bootstrap1")
+    said = str(caught.value).splitlines()
+    assert said[1] == "  Failed to acquire the protocol version from the node"
+    assert any("Unable to connect to the node" in line for line in said[2:-2])
+    assert said[-2] == "  Unrecognized command."
 
 
 @pytest.mark.mavryk(toolchains=["memory"])
