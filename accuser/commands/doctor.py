@@ -16,7 +16,7 @@ from .containers import containers
 from .ending import unless_terminated
 from .findings import Finding, binaries, forking, limits, places, python, sandbox, ssh
 from .leftovers import clear, leftovers
-from .options import toolchain_option
+from .options import Seconds, toolchain_option
 from .output import echo
 from .text import printable
 
@@ -55,7 +55,7 @@ Exit status:
 @click.option(
     "--timeout",
     "seconds",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1, endless=True),
     default=10.0,
     metavar="SECONDS",
     show_default=True,

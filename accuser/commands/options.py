@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -20,6 +21,27 @@ from .._hosts.toolchain import SANDBOX, Toolchain
 from .._mavryk.protocol import Protocol
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, which NaN is not.
+
+    Args:
+        min: the least.
+        min_open: whether it must be more than that.
+        endless: whether infinity is one, for no limit.
+    """
+
+    def __init__(self, min: float = 0, *, min_open: bool = False, endless: bool = False) -> None:
+        super().__init__(min=min, min_open=min_open)
+        self._endless = endless
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, context))
+        # NaN is in every range: no comparison finds it outside.
+        if math.isnan(seconds) or (math.isinf(seconds) and not self._endless):
+            self.fail(f"{value!r} is no number of seconds", param, context)
+        return seconds
 
 
 def toolchain_option(default: str | None, use: str, *, alone: bool = True) -> Callable[[F], F]:

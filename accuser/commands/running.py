@@ -24,7 +24,7 @@ from .._recording.writer import Recording
 from .ending import until_stopped
 from .exposition import HEALTH, PATH
 from .notify import Notifier
-from .options import address_argument, protocols_option, toolchain_option
+from .options import Seconds, address_argument, protocols_option, toolchain_option
 from .tally import Tally
 from .view import View
 from .work import Work
@@ -149,7 +149,7 @@ docs/production.md tells how to run it as a service.""",
 )
 @click.option(
     "--restart-delay",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=DEFAULTS.first_delay,
     metavar="SECONDS",
     show_default=True,
@@ -157,7 +157,7 @@ docs/production.md tells how to run it as a service.""",
 )
 @click.option(
     "--restart-max-delay",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=DEFAULTS.max_delay,
     metavar="SECONDS",
     show_default=True,
@@ -165,7 +165,7 @@ docs/production.md tells how to run it as a service.""",
 )
 @click.option(
     "--restart-reset",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=DEFAULTS.reset_after,
     metavar="SECONDS",
     show_default=True,
@@ -173,7 +173,7 @@ docs/production.md tells how to run it as a service.""",
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Seconds(endless=True),
     default=30.0,
     metavar="SECONDS",
     show_default=True,
@@ -194,7 +194,7 @@ docs/production.md tells how to run it as a service.""",
 )
 @click.option(
     "--max-silence",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min_open=True),
     metavar="SECONDS",
     help="Report an accuser as deaf when it has told of no block for this long, in lines, in the metrics and "
     "at /healthz. Needs events of level info.",

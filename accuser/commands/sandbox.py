@@ -33,7 +33,7 @@ from .._text import counted
 from ..events import CLASSES
 from ..scenarios import NODE_ARGUMENTS
 from .ending import until_stopped
-from .options import protocol_option, toolchain_option
+from .options import Seconds, protocol_option, toolchain_option
 from .output import echo
 from .tally import DENOUNCED
 from .text import compact, printable
@@ -250,7 +250,7 @@ Exit status:
 @click.option(
     "--bake",
     "pace",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1),
     metavar="SECONDS",
     help="Bake a block every SECONDS seconds; by default none is baked.",
 )

@@ -170,7 +170,9 @@ def _until_it_sleeps(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("arguments", [("--timeout", "0"), ("--toolchain", "/no/such/folder"), ("more",)])
+@pytest.mark.parametrize(
+    "arguments", [("--timeout", "0"), ("--timeout", "nan"), ("--toolchain", "/no/such/folder"), ("more",)]
+)
 async def test_wrong_arguments(arguments: tuple[str, ...]) -> None:
     done = await accuser("doctor", *arguments)
     assert (done.returncode, done.stdout) == (2, "")

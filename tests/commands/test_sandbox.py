@@ -160,6 +160,7 @@ async def test_what_is_kept_is_told() -> None:
     ("arguments", "text"),
     [
         (("--bake", "0"), "0.0 is not in the range x>=0.1"),
+        (("--bake", "nan"), "'nan' is no number of seconds"),
         (("--bakers", "6"), "6 is not in the range 1<=x<=5"),
         (("--bakers", "1", "--bake", "1"), "--bake and --bakers exclude each other"),
         (("--rpc-addr", "http://there"), "'http://there' is not ADDRESS or ADDRESS:PORT"),
