@@ -47,7 +47,8 @@ def toolchain_called(word: str) -> Toolchain:
         return installed()
     if word.startswith(IMAGE):
         return Toolchain.image(word.removeprefix(IMAGE))
-    if not Path(word).is_dir():
+    # The path that is empty is the working directory.
+    if not word or not Path(word).is_dir():
         raise ValueError(
             f"{word!r} is neither 'sandbox' nor 'memory' nor 'installed' nor '{IMAGE}REF' nor a folder with "
             "Mavkit's binaries"

@@ -21,7 +21,15 @@ from .._explore.results import NoResults, OtherSearch, Results
 from .._explore.schedule import Schedule
 from .._explore.searching import search
 from .._explore.workers import WorkersDie
-from .._hosts.selection import DEFAULT_PROTOCOL, IMAGE, IN_MEMORY, INSTALLED, PROTOCOLS, TOOLCHAINS
+from .._hosts.selection import (
+    DEFAULT_PROTOCOL,
+    IMAGE,
+    IN_MEMORY,
+    INSTALLED,
+    PROTOCOLS,
+    TOOLCHAINS,
+    toolchain_called,
+)
 from .._hosts.toolchain import SANDBOX
 from .._mavryk.protocol import Protocol
 from .._text import counted
@@ -169,15 +177,12 @@ def _judged(accuser: Path | None, toolchain: str | None, protocol: str | None) -
     if toolchain in (None, IN_MEMORY):
         return Judged(protocol=only)
     assert toolchain is not None
+    try:
+        toolchain_called(toolchain)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--toolchain") from error
     if toolchain in (SANDBOX.name, INSTALLED) or toolchain.startswith(IMAGE):
-        judged = Judged(toolchain=toolchain, protocol=only)
-        try:
-            judged.executable()
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--toolchain") from error
-        return judged
-    if not Path(toolchain).is_dir():
-        raise click.BadParameter(f"{toolchain!r} is none of {TOOLCHAINS}", param_hint="--toolchain")
+        return Judged(toolchain=toolchain, protocol=only)
     return Judged(bin_dir=str(Path(toolchain).absolute()), protocol=only)
 
 

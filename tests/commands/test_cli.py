@@ -74,6 +74,8 @@ async def test_the_scenarios_are_listed() -> None:
     [
         (("demo", "--protocol", "nosuch"), 2, "unknown protocol 'nosuch'"),
         (("demo", "--toolchain", "/no/such/folder"), 2, "neither 'sandbox' nor 'memory' nor"),
+        (("demo", "--toolchain", ""), 2, "'' is neither 'sandbox' nor 'memory' nor"),
+        (("explore", "--toolchain", ""), 2, "'' is neither 'sandbox' nor 'memory' nor"),
         (("demo", "--nosuch"), 2, "No such option"),
         (("demo", "--scenario", "nosuch"), 2, "'nosuch' is not one of 'double-baking', 'double-att"),
         (

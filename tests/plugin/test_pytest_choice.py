@@ -112,6 +112,15 @@ def test_the_plugin_and_the_commands_take_the_same_words(tmp_path: Path) -> None
     assert _options.DEFAULT_PROTOCOL == selection.DEFAULT_PROTOCOL
 
 
+def test_an_option_that_is_empty_is_as_none(project: Project) -> None:
+    project.write(test_chosen="def test(toolchain): assert toolchain.is_sandbox")
+    assert (
+        "mavryk: sandbox in this process (chosen)"
+        in project.pytest("--mavkit=", "-o", "mavkit=memory").output
+    )
+    assert "mavryk: sandbox (auto: " in project.pytest("--mavkit=", "-o", "mavkit=").output
+
+
 def test_what_is_installed_is_found_and_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = executables(tmp_path, Protocol.BOREAS)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
