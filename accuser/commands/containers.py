@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .._errors import RunnerError
 from .._hosts.container.engine import ENGINES, Engine, is_gone
 from .._text import one_line
-from .findings import Finding
+from .findings import Finding, remedy
 from .text import printable
 
 
@@ -32,6 +32,9 @@ def containers(remove: bool) -> Iterator[Finding]:
             said = (error.detail.splitlines() or [error.reason.value])[0]
             fix = f"{error.reason.advice}; only daemons in containers need it"
             yield Finding(name, "warning", printable(said)[:160], fix)
+        except OSError as error:
+            fix = remedy(error, "install it again; only daemons in containers need it")
+            yield Finding(name, "warning", f"cannot be executed: {error.strerror}", fix)
         else:
             if not abandoned:
                 yield Finding(name, "ok", "no container and no network without its owner")

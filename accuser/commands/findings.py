@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.metadata
 import os
 import platform
 import resource
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +23,7 @@ import trio
 from .._errors import AccuserError, BinaryNotFound
 from .._hosts import embedded
 from .._hosts.host import inherited
-from .._hosts.owner.child import spawn
+from .._hosts.owner.child import POLL, spawn
 from .._hosts.owner.forks import VARIABLE
 from .._hosts.owner.ports import COMMON, lock_file
 from .._hosts.paths import expressible_place, is_expressible
@@ -57,6 +59,13 @@ class Finding:
     """What to do about a warning or problem."""
 
 
+def remedy(error: OSError, otherwise: str) -> str:
+    """What to do where a program cannot be executed; `otherwise`, unless there are too many processes."""
+    if error.errno == errno.EAGAIN:
+        return "allow more processes and threads: `ulimit -u`, or TasksMax= in a systemd unit"
+    return otherwise
+
+
 def python() -> Iterator[Finding]:
     """The interpreter, the system, the packages."""
     version, system = platform.python_version(), f"{platform.system()} {platform.release()}"
@@ -82,7 +91,7 @@ def limits() -> Iterator[Finding]:
         os.close(os.pidfd_open(os.getpid()))
         yield Finding("pidfd", "ok", "exits are noticed at once")
     except (AttributeError, OSError):
-        text = "not there: trio waits for each process in a thread"
+        text = f"not there: exits are looked for every {POLL * 1000:g} ms"
         yield Finding("pidfd", "warning", text, "Linux 5.3 and later have it; nothing needs to be done")
     if HAS_PROC:
         yield Finding("/proc", "ok", "what processes use can be told")
@@ -224,23 +233,29 @@ async def _version(name: str, command: Iterable[str], seconds: float) -> tuple[F
     words = (*command, "--version")
     fix = f"run `{words[0]} --version` yourself; if it is no executable of this machine, install it again"
     try:
-        with trio.move_on_after(seconds) as scope:
-            done = await trio.run_process(
-                words,
-                capture_stdout=True,
-                capture_stderr=True,
-                check=False,
-                deliver_cancel=_kill,
-            )
+        done = await _asked(words, seconds)
     except OSError as error:
-        return Finding(name, "problem", f"{words[0]}: {error.strerror}", fix), ""
-    if scope.cancelled_caught:
+        return Finding(name, "problem", f"{words[0]}: {error.strerror}", remedy(error, fix)), ""
+    if done is None:
         # On a busy machine a sound program may be that slow.
         return Finding(name, "warning", f"{words[0]}: no version within {seconds:g} s", fix), ""
     said = printable((done.stdout or done.stderr).decode("utf-8", "replace").strip().partition("\n")[0])
     if done.returncode != 0:
         return Finding(name, "problem", f"{words[0]}: exit status {done.returncode}: {said}", fix), ""
     return Finding(name, "ok", f"{said}, {words[0]}"), said
+
+
+async def _asked(words: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes] | None:
+    """Run a program to its end; None if that takes too long. Raises ``OSError``."""
+    with trio.move_on_after(seconds):
+        try:
+            return await trio.run_process(
+                words, capture_stdout=True, capture_stderr=True, check=False, deliver_cancel=_kill
+            )
+        except RuntimeError as error:
+            # Trio starts it in a thread, and there can be none.
+            raise OSError(errno.EAGAIN, str(error)) from error
+    return None
 
 
 async def forking(seconds: float) -> Finding:
@@ -287,10 +302,11 @@ async def ssh(seconds: float) -> Finding:
         return Finding(
             "ssh", "warning", "no client: no daemons on other machines", "install OpenSSH's client"
         )
-    with trio.move_on_after(seconds) as scope:
-        done = await trio.run_process(
-            [path, "-V"], capture_stdout=True, capture_stderr=True, check=False, deliver_cancel=_kill
-        )
-    if scope.cancelled_caught or done.returncode != 0:
-        return Finding("ssh", "warning", f"{path} -V tells no version", "install OpenSSH's client again")
+    fix = "install OpenSSH's client again"
+    try:
+        done = await _asked((path, "-V"), seconds)
+    except OSError as error:
+        return Finding("ssh", "warning", f"{path}: {error.strerror}", remedy(error, fix))
+    if done is None or done.returncode != 0:
+        return Finding("ssh", "warning", f"{path} -V tells no version", fix)
     return Finding("ssh", "ok", f"{printable(done.stderr.decode('utf-8', 'replace').strip())}, {path}")

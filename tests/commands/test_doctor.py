@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import trio
 
 from accuser import MEMORY, Node, Protocol
 from accuser._hosts.owner import forks
+from accuser._hosts.owner.child import POLL
 from accuser._hosts.owner.forks import VARIABLE
-from accuser.commands.findings import forking
+from accuser.commands.containers import containers
+from accuser.commands.findings import forking, limits, sandbox, ssh
 from accuser.commands.leftovers import Process, orphans, processes, unused_directories
 from tests.support.cli import COMMAND, accuser
 from tests.support.proc import wait_for_end
@@ -133,6 +136,34 @@ async def test_folders_for_temporary_files(tmp_path: Path) -> None:
     (tmp_path / "with blank").mkdir()
     status, found = await findings(TMPDIR=str(tmp_path / "with blank"))
     assert (status, grades(found, "TMPDIR")) == (0, ["warning"])
+
+
+async def test_no_more_processes_and_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_thread(*_: object, **__: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    def no_process(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    for name in ("ssh", "podman"):
+        (tmp_path / name).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
+    monkeypatch.setattr(subprocess, "run", no_process)
+    found = [await sandbox(60), await ssh(60), *containers(remove=False)]
+    assert [(finding.subject, finding.grade) for finding in found] == [
+        ("sandbox", "problem"),
+        ("ssh", "warning"),
+        ("podman", "warning"),
+    ]
+    assert all("ulimit -u" in finding.fix for finding in found)
+
+
+def test_a_system_without_descriptors_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    (told,) = [finding for finding in limits() if finding.subject == "pidfd"]
+    assert (told.grade, told.text) == ("warning", f"not there: exits are looked for every {POLL * 1000:g} ms")
 
 
 async def test_too_few_open_files() -> None:
