@@ -18,9 +18,7 @@ import trio.testing
 from accuser._http.client import HttpClient, Response
 from accuser.sandbox.node import routes_config
 from accuser.sandbox.node.router import Router
-from accuser.sandbox.sink.descriptor import Outlets
-from accuser.sandbox.sink.sink import SHORT_STDOUT, Level, Output, Sink
-from accuser.sandbox.sink.uri import parse
+from accuser.sandbox.sink.sink import SHORT_STDOUT, Level, Sink
 from tests.sandbox.test_node_process import prepare, running
 from tests.support.nodes import serve_memory
 
@@ -39,7 +37,8 @@ class Server:
 
 @asynccontextmanager
 async def serving(*uris: str) -> AsyncGenerator[Server]:
-    sink = Sink([Output(parse(uri), lambda: 0.0, Outlets()) for uri in uris], clock=lambda: 0.0)
+    sink = Sink(clock=lambda: 0.0)
+    await sink.replace(uris)
     router = Router()
     routes_config.register(router, sink.replace)
     try:

@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +192,9 @@ BAD = re.compile(r"MAVRYK_EVENTS_CONFIG=(\S+)\n  exit status 2.*?error: (.*?)\\n
 @pytest.mark.parametrize(
     ("configuration", "message"), BAD.findall((EVENTS / "81-bad-configurations.txt").read_text())
 )
-def test_bad_configurations(configuration: str, message: str) -> None:
+async def test_bad_configurations(configuration: str, message: str) -> None:
     with pytest.raises(SinkError) as caught:
-        Sink.from_environment({"MAVRYK_EVENTS_CONFIG": configuration}, "accuser")
+        await Sink.from_environment({"MAVRYK_EVENTS_CONFIG": configuration}, "accuser")
     lines = message.replace('\\"', '"').split("\\n")
     assert list(caught.value.lines) == [*lines, "", ""]
 
@@ -233,15 +232,15 @@ def test_paths_are_percent_encoded(written: str, path: str) -> None:
     assert path_of(written) == path
 
 
-def test_options_of_a_file(tmp_path: Path) -> None:
+async def test_options_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "sub" / "log.events"
     uri = f"file-descriptor-path://{path}?create-dirs=true&with-pid=true&chmod=0o640&level-at-least=fatal"
     umask = os.umask(0)
     try:
-        Sink.from_environment({"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=()).close()
+        (await Sink.from_environment({"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=(), pid=7)).close()
     finally:
         os.umask(umask)
-    written = tmp_path / "sub" / f"log-{os.getpid()}.events"
+    written = tmp_path / "sub" / "log-7.events"
     assert stat.S_IMODE(written.stat().st_mode) == 0o640
 
 
@@ -249,7 +248,7 @@ async def test_fresh_and_appended_files(tmp_path: Path) -> None:
     path = tmp_path / "events"
     for query, items in (("", 2), ("", 4), ("?fresh=true", 2)):
         uri = f"file-descriptor-path://{path}{query}"
-        sink = Sink.from_environment({"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=())
+        sink = await Sink.from_environment({"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=())
         await sink.emit(("a",), "tick", Level.INFO, 1)
         sink.close()
         assert len(path.read_bytes().splitlines()) == items
@@ -259,7 +258,9 @@ async def test_daily_logs_rotate(tmp_path: Path) -> None:
     now = 1795384987.0
     path = tmp_path / "daily.log"
     uri = f"file-descriptor-path://{path}?daily-logs=2"
-    sink = Sink.from_environment({"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=(), clock=lambda: now)
+    sink = await Sink.from_environment(
+        {"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=(), clock=lambda: now
+    )
     for _ in range(3):
         await sink.emit((), "tick", Level.INFO, {})
         now += 86400
@@ -275,7 +276,7 @@ async def test_several_uris_and_a_configuration_file(tmp_path: Path) -> None:
     config.write_text(json.dumps({"active_sinks": [f"file-descriptor-path://{second}?format=netstring"]}))
     variable = f" file-descriptor-path://{first}\n\t{config} "
     environ = {"MAVRYK_EVENTS_CONFIG": variable, "MAVRYK_EVENT_HOSTNAME": HOST}
-    sink = Sink.from_environment(environ, "accuser", default=())
+    sink = await Sink.from_environment(environ, "accuser", default=())
     await sink.emit(("a b",), "tick", Level.INFO, "x")
     sink.close()
     items = [decoded(line) for line in first.read_bytes().splitlines()]
@@ -286,13 +287,13 @@ async def test_several_uris_and_a_configuration_file(tmp_path: Path) -> None:
     assert second.read_bytes().count(b'"fd-sink-item.v0"') == 2
 
 
-def test_without_the_variable_nothing_is_announced(capfd: pytest.CaptureFixture[str]) -> None:
-    Sink.from_environment({}, "accuser").close()
+async def test_without_the_variable_nothing_is_announced(capfd: pytest.CaptureFixture[str]) -> None:
+    (await Sink.from_environment({}, "accuser")).close()
     assert capfd.readouterr() == ("", "")
 
 
 async def test_the_log_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
-    sink = Sink.from_environment({}, "accuser")
+    sink = await Sink.from_environment({}, "accuser")
     await sink.emit((), "quiet", Level.INFO, {}, "not shown")
     await sink.emit((), "loud", Level.NOTICE, {}, "shown")
     sink.close()
@@ -308,30 +309,41 @@ def fifo(tmp_path: Path) -> Path:
     return path
 
 
-def open_sink(path: Path) -> Sink:
+async def open_sink(path: Path) -> Sink:
     uri = f"file-descriptor-path://{path}?level-at-least=debug"
-    return Sink.from_environment({"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=())
+    return await Sink.from_environment({"MAVRYK_EVENTS_CONFIG": uri}, "accuser", default=())
 
 
-def test_opening_waits_for_a_reader(fifo: Path) -> None:
-    opened = threading.Event()
+async def test_opening_waits_for_a_reader_and_nothing_else_does(fifo: Path) -> None:
+    opened = trio.Event()
 
-    def open_it() -> None:
-        open_sink(fifo).close()
+    async def open_it() -> None:
+        (await open_sink(fifo)).close()
         opened.set()
 
-    thread = threading.Thread(target=open_it)
-    thread.start()
-    assert not opened.wait(0.1)
-    with fifo.open("rb") as reader:
-        assert opened.wait(30)
-        thread.join()
-        assert reader.read().startswith(b'{"fd-sink-item.v0":')
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(open_it)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not opened.is_set()
+            read = await trio.to_thread.run_sync(fifo.read_bytes, abandon_on_cancel=True)
+    assert opened.is_set()
+    assert read.startswith(b'{"fd-sink-item.v0":')
+
+
+async def test_opening_can_be_cancelled(fifo: Path) -> None:
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(open_sink, fifo)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        # A reader that comes later meets no end of it that stays.
+        assert await trio.to_thread.run_sync(fifo.read_bytes, abandon_on_cancel=True) == b""
 
 
 async def test_a_full_pipe_stops_the_emitter_and_nothing_else(fifo: Path) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    sink = open_sink(fifo)
+    sink = await open_sink(fifo)
     emitted = 0
     done = trio.Event()
 
@@ -360,7 +372,7 @@ async def test_a_full_pipe_stops_the_emitter_and_nothing_else(fifo: Path) -> Non
 
 async def test_closing_frees_an_emitter_that_waits(fifo: Path) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    sink = open_sink(fifo)
+    sink = await open_sink(fifo)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(sink.emit, (), "big", Level.INFO, "x" * 100_000)
@@ -371,7 +383,7 @@ async def test_closing_frees_an_emitter_that_waits(fifo: Path) -> None:
 
 async def test_a_reader_that_has_gone(fifo: Path, capfd: pytest.CaptureFixture[str]) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    sink = open_sink(fifo)
+    sink = await open_sink(fifo)
     os.close(reader)
     await sink.emit((), "daemon_setup", Level.INFO, {})
     await sink.emit((), "daemon_connection_lost", Level.ERROR, {})

@@ -175,8 +175,13 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
         system.write(2, warning)
     sinks = DEFAULT if config.internal_events is None else config.internal_events
     try:
-        sink = Sink.from_environment(
-            system.environ, program, default=sinks, clock=system.wall, outlets=system.outlets
+        sink = await Sink.from_environment(
+            system.environ,
+            program,
+            default=sinks,
+            clock=system.wall,
+            outlets=system.outlets,
+            pid=system.pid,
         )
     except SinkError as error:
         lines = "".join(f"  {line}\n" for line in error.lines)

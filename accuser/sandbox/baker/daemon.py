@@ -247,12 +247,13 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
         warning = "Warning:  the --addr --port --tls options are now deprecated; use --endpoint instead\n"
         system.write(2, warning)
     try:
-        sink = Sink.from_environment(
+        sink = await Sink.from_environment(
             system.environ,
             program,
             default=_sinks(protocol, config),
             clock=system.wall,
             outlets=system.outlets,
+            pid=system.pid,
         )
     except SinkError as error:
         lines = "".join(f"  {line}\n" for line in error.lines)

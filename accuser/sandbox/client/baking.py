@@ -295,7 +295,7 @@ async def baker(context: Context, keys: Sequence[Key], protocol: str, options: B
     """A baker for ``keys``; the caller closes its events. Raises ``RpcFailed`` and ``Failure``."""
     values = await constants(context)
     chain_id = await context.get(f"/chains/{context.chain}/chain_id")
-    return Baker(context, keys, options, values, chain_id, BakingEvents(context, protocol))
+    return Baker(context, keys, options, values, chain_id, await BakingEvents.of(context, protocol))
 
 
 _NO_NONCE: Final = b"\xff" * 8

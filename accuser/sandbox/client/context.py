@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -69,6 +70,7 @@ class Context:
     connect_to: Callable[[str], Connect | None] = by_tcp
     wall: Callable[[], float] = time.time
     outlets: Outlets = attrs.Factory(Outlets)
+    pid: int = attrs.Factory(os.getpid)
     confirmations: int | None = 0
     """How many blocks must follow that of an operation before a command ends; None for no wait at all."""
 

@@ -17,17 +17,27 @@ from .delegates import named, signer_json
 class BakingEvents:
     """Emits events until it is closed. A value that is a secret is never shown, only written."""
 
-    def __init__(self, context: Context, protocol: str) -> None:
-        name = next((known.long_name for known in Protocol if known.hash == protocol), protocol)
-        try:
-            self._sink = Sink.from_environment(
-                context.environ, context.program, clock=context.wall, outlets=context.outlets
-            )
-        except SinkError as error:
-            raise Refusal("\n".join(error.lines)) from error
+    def __init__(self, sink: Sink, name: str) -> None:
+        self._sink = sink
         self._section = (name, "baker")
         self._asks_dal = name != Protocol.ATLAS.long_name
         self._attestations = 0
+
+    @classmethod
+    async def of(cls, context: Context, protocol: str) -> BakingEvents:
+        """Those of a command. Raises ``Refusal``."""
+        name = next((known.long_name for known in Protocol if known.hash == protocol), protocol)
+        try:
+            sink = await Sink.from_environment(
+                context.environ,
+                context.program,
+                clock=context.wall,
+                outlets=context.outlets,
+                pid=context.pid,
+            )
+        except SinkError as error:
+            raise Refusal("\n".join(error.lines)) from error
+        return cls(sink, name)
 
     def close(self) -> None:
         self._sink.close()

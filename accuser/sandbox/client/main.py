@@ -10,6 +10,7 @@ and the nonces that blocks commit to are not kept, since nobody reveals them.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -80,8 +81,6 @@ _OPTIONS: Final = tuple(map(_with_protocols, GLOBAL_OPTIONS))
 
 def main(program: str, arguments: Sequence[str]) -> int:
     """Run one command; return the exit status."""
-    import os
-
     try:
         return trio.run(
             partial(
@@ -112,6 +111,7 @@ async def execute(program: str, arguments: Sequence[str], system: System) -> int
         connect_to=system.connect_to,
         wall=system.wall,
         outlets=system.outlets,
+        pid=system.pid,
     )
 
 
@@ -136,6 +136,7 @@ async def run(
     connect_to: Callable[[str], Connect | None] = by_tcp,
     wall: Callable[[], float] = time.time,
     outlets: Outlets | None = None,
+    pid: int | None = None,
 ) -> int:
     """Run one command; return the exit status.
 
@@ -148,6 +149,7 @@ async def run(
         connect_to: gives what opens connections to the server at a URL; None for TCP.
         wall: seconds since the epoch.
         outlets: ways out for events; by default those of the process.
+        pid: the program's id; by default that of the process.
     """
     name = PurePath(program).name
     try:
@@ -157,9 +159,7 @@ async def run(
             config = client_config(options, environ, media_type="any")
         except ConfigError as error:
             raise cli.failure(error.lines) from error
-        context = _context(
-            options, config, stdout, stderr, environ, name, connect_to, wall, outlets or Outlets()
-        )
+        context = _context(options, config, stdout, stderr, environ, name, connect_to, wall, outlets, pid)
         if config.deprecated and not options["no-base-dir-warnings"]:
             context.warning("Warning: the --addr --port --tls options are now deprecated; use --endpoint")
         protocol, cli = await _commands(context, cli, options["protocol"])
@@ -197,7 +197,8 @@ def _context(
     program: str,
     connect_to: Callable[[str], Connect | None],
     wall: Callable[[], float],
-    outlets: Outlets,
+    outlets: Outlets | None,
+    pid: int | None,
 ) -> Context:
     untold = HttpClient(config.endpoint, connect=connect_to(config.endpoint))
     told: Told | None = "timings" if options["timings"] else "requests" if options["log-requests"] else None
@@ -223,7 +224,8 @@ def _context(
         program=program,
         connect_to=connect_to,
         wall=wall,
-        outlets=outlets,
+        outlets=outlets or Outlets(),
+        pid=pid or os.getpid(),
         confirmations=config.confirmations,
     )
 

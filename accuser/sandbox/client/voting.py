@@ -42,7 +42,7 @@ async def vote(context: Context, kind: Vote, keys: Sequence[Key], protocol: str,
     verb = _VERBS[kind].capitalize()
     context.message("\n  ".join([f"{verb}ing for:", *lines]))
     chain_id = await context.get(f"/chains/{context.chain}/chain_id")
-    events = BakingEvents(context, protocol)
+    events = await BakingEvents.of(context, protocol)
     try:
         for pkh, operation in signed_votes(context, kind, head, predecessor, slots, chain_id, force=force):
             await _inject(context, events, kind, operation, slots.keys[pkh], pkh, chain_id)

@@ -123,8 +123,13 @@ async def _run(program: str, arguments: Arguments, system: System) -> int:
     ensure_data_dir(data_dir)
     lock = lock_data_dir(data_dir)
     try:
-        sink = Sink.from_environment(
-            system.environ, program, default=default, clock=system.wall, outlets=system.outlets
+        sink = await Sink.from_environment(
+            system.environ,
+            program,
+            default=default,
+            clock=system.wall,
+            outlets=system.outlets,
+            pid=system.pid,
         )
         try:
             path = data_dir / IDENTITY_FILE

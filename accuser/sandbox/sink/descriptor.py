@@ -6,8 +6,11 @@ left alone: a pipe is written in pieces that fit once it is writable.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import stat
+import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -86,6 +89,45 @@ class Outlets:
     """Standard output (1) and standard error (2)."""
     pipe: Callable[[str], NamedPipe | None] = no_pipe
     """The named pipe of that path, where it is one in memory; it is closed by whoever asked."""
+
+
+async def opened(path: str, flags: int, mode: int) -> int:
+    """Open a file to write. A FIFO that nobody reads makes this wait, and no other task.
+
+    Raises ``OSError``.
+    """
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK, mode)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        fd = await _opened_when_read(path, flags)
+    # Our own description of a pipe: no other process sees the mode.
+    os.set_blocking(fd, not stat.S_ISFIFO(os.fstat(fd).st_mode))
+    return fd
+
+
+async def _opened_when_read(path: str, flags: int) -> int:
+    lock, left, done = threading.Lock(), False, list[int]()
+
+    def wait() -> int:
+        fd = os.open(path, flags)
+        with lock:
+            if left:
+                os.close(fd)
+            else:
+                done.append(fd)
+        return fd
+
+    try:
+        return await trio.to_thread.run_sync(wait, abandon_on_cancel=True)
+    except BaseException:
+        # The thread waits on, for a reader of nobody's.
+        with lock:
+            left = True
+            for fd in done:
+                os.close(fd)
+        raise
 
 
 def say(number: int, text: str) -> None:

@@ -2,19 +2,17 @@
 
 Each event goes to the sinks one after the other, the last activated first; a sink that fails
 hides the event from the rest. A path is opened once, at the start: a FIFO that nobody reads makes
-the process wait there. A full pipe makes the emitter wait, not the program.
+whoever starts wait there. A full pipe makes the emitter wait, not the program.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import re
 import socket
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,7 +21,7 @@ from typing import Final
 
 import trio
 
-from .descriptor import NamedPipe, Outlet, Outlets
+from .descriptor import NamedPipe, Outlet, Outlets, opened
 from .item import item
 from .item import unbreakable as unbreakable
 from .uri import Format, SinkUri, SinkUriError, Target, parse, path_of, sanitized, scheme
@@ -49,19 +47,18 @@ class SinkWriteError(Exception):
 class Output:
     """One activated sink."""
 
-    def __init__(self, uri: SinkUri, clock: Callable[[], float], outlets: Outlets) -> None:
+    def __init__(self, uri: SinkUri, clock: Callable[[], float], outlets: Outlets, pid: int) -> None:
         self.uri: Final = uri
+        self._clock = clock
+        self._pid = pid
         self._day = ""
-        self._waits = False
         self._fd = -1
         self._pipe: NamedPipe | None = None
         self._shared: Outlet | None = None
-        if uri.target is not Target.PATH:
+        if uri.target is Target.PATH:
+            self._shared = self._pipe = outlets.pipe(uri.path)
+        else:
             self._shared = outlets.standard(1 if uri.target is Target.STDOUT else 2)
-            return
-        self._shared = self._pipe = outlets.pipe(uri.path)
-        if self._pipe is None:
-            self._fd = self._open(first_of=clock())
 
     @property
     def is_path(self) -> bool:
@@ -75,24 +72,22 @@ class Output:
             return False
         return self._shared.isatty() and os.environ.get("TERM") != "dumb"
 
-    def _open(self, *, first_of: float) -> int:
+    async def open(self) -> None:
+        """Open its file, if it has one of its own, before anything is written. Raises ``OSError``."""
+        if self._shared is not None:
+            return
         path = Path(self.uri.path)
         if self.uri.create_dirs:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - takes microseconds
         name = self.uri.path
         if self.uri.daily_logs is not None:
             # Upstream's quirk: the first file of a rotation has the date and not the process id.
-            self._day = _day(first_of)
+            self._day = _day(self._clock())
             name = _before_extension(name, self._day)
         elif self.uri.with_pid:
-            name = _before_extension(name, str(os.getpid()))
+            name = _before_extension(name, str(self._pid))
         how = os.O_TRUNC if self.uri.fresh else os.O_APPEND
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, self.uri.mode)
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            # Our own description of the pipe: no other process sees the mode.
-            os.set_blocking(fd, False)
-            self._waits = True
-        return fd
+        self._fd = await opened(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, self.uri.mode)
 
     async def write(self, data: bytes, at: float) -> None:
         """Write an item. Raises ``OSError``; one for a closed descriptor is swallowed."""
@@ -110,26 +105,11 @@ class Output:
                 except trio.ClosedResourceError:
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
 
-    def write_first(self, data: bytes) -> None:
-        """Write an item without the event loop; waits as long as it takes."""
-        if self._pipe is not None:
-            self._pipe.write_now(data)
-            return
-        if self._waits:
-            os.set_blocking(self._fd, True)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
-        finally:
-            if self._waits:
-                os.set_blocking(self._fd, False)
-
     def _rotate(self, at: float) -> None:
         if self.uri.daily_logs is None or (day := _day(at)) == self._day:
             return
         base = self.uri.path
-        base = _before_extension(base, str(os.getpid())) if self.uri.with_pid else base
+        base = _before_extension(base, str(self._pid)) if self.uri.with_pid else base
         os.close(self._fd)
         self._day = day
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -163,8 +143,10 @@ class Sink:
         clock: Callable[[], float] = time.time,
         hostname: str = "",
         outlets: Outlets | None = None,
+        pid: int | None = None,
     ) -> None:
         self._outputs = list(outputs)
+        self._pid = os.getpid() if pid is None else pid
         self._clock = clock
         self._hostname = hostname
         self._outlets = Outlets() if outlets is None else outlets
@@ -172,7 +154,7 @@ class Sink:
         self._stderr = self._outlets.standard(2)
 
     @classmethod
-    def from_environment(
+    async def from_environment(
         cls,
         environ: Mapping[str, str],
         program: str,
@@ -180,11 +162,12 @@ class Sink:
         default: tuple[str, ...] = DEFAULT,
         clock: Callable[[], float] = time.time,
         outlets: Outlets | None = None,
+        pid: int | None = None,
     ) -> Sink:
         """Activate the sinks of ``MAVRYK_EVENTS_CONFIG``, then the default ones.
 
-        Opening a FIFO waits for a reader. The first item, ``uri_loaded_from_env.v0``, is written
-        before this returns; it does not go to the default sinks.
+        A FIFO that nobody reads makes this wait, and no other task. The first item,
+        ``uri_loaded_from_env.v0``, is written before this returns; it does not go to the default sinks.
 
         Args:
             environ: the environment of the process.
@@ -192,21 +175,22 @@ class Sink:
             default: the URIs of the program's own sinks, or of its configuration file.
             clock: gives the time-stamps, in seconds since the epoch.
             outlets: the ways out of the program; by default those of the process.
+            pid: its id, which names of files may have; by default that of the process.
 
         Raises:
             SinkError: a URI is wrong, or its file cannot be opened.
         """
         hostname = environ.get("MAVRYK_EVENT_HOSTNAME")
         hostname = socket.gethostname() if hostname is None else hostname
-        sink = cls(clock=clock, hostname=hostname, outlets=outlets)
+        sink = cls(clock=clock, hostname=hostname, outlets=outlets, pid=pid)
         try:
             if (configuration := environ.get(VARIABLE)) is not None:
                 for uri in re.split("[ \n\t]+", configuration.strip(" \n\t")):
                     for each in [uri] if scheme(uri) else _uris_of_file(path_of(uri)) if uri else []:
-                        sink.activate(each)
-                sink._announce(configuration)
+                        await sink.activate(each)
+                await sink._announce(configuration)
             for uri in default:
-                sink.activate(uri)
+                await sink.activate(uri)
         except SinkUriError as error:
             sink.close()
             raise SinkError(str(error)) from error
@@ -218,9 +202,11 @@ class Sink:
             raise
         return sink
 
-    def activate(self, uri: str) -> None:
+    async def activate(self, uri: str) -> None:
         """Add a sink. Raises ``SinkUriError`` and ``OSError``."""
-        self._outputs.insert(0, Output(parse(uri), self._clock, self._outlets))
+        output = Output(parse(uri), self._clock, self._outlets, self._pid)
+        await output.open()
+        self._outputs.insert(0, output)
 
     async def replace(self, uris: Sequence[str]) -> None:
         """Close the sinks, all but a log on standard output as `SHORT_STDOUT` has it; activate these.
@@ -239,33 +225,27 @@ class Sink:
             if output not in kept:
                 output.close()
         for uri in uris:
-            new = parse(uri)
-            make = functools.partial(Output, new, self._clock, self._outlets)
-            # Only a FIFO makes the opening wait.
-            waits = new.target is Target.PATH and stat.S_ISFIFO(_mode(new.path))
-            self._outputs.insert(
-                0, await trio.to_thread.run_sync(make, abandon_on_cancel=True) if waits else make()
-            )
+            await self.activate(uri)
 
-    def _announce(self, configuration: str) -> None:
+    async def _announce(self, configuration: str) -> None:
         section = ("internal_event_unix",)
         value = {"uri_loaded_from_env.v0": {"variable": VARIABLE, "value": configuration}}
         for output in self._outputs:
             if output.uri.takes(section, Level.NOTICE):
                 try:
-                    output.write_first(
-                        item(
-                            output.uri.format,
-                            hostname=self._hostname,
-                            at=self._clock(),
-                            section=section,
-                            event=value,
-                            name="uri_loaded_from_env",
-                            text="Loaded URIs from environment",
-                        )
+                    at = self._clock()
+                    data = item(
+                        output.uri.format,
+                        hostname=self._hostname,
+                        at=at,
+                        section=section,
+                        event=value,
+                        name="uri_loaded_from_env",
+                        text="Loaded URIs from environment",
                     )
+                    await output.write(data, at)
                 except OSError as error:
-                    self._stderr.write_now(_not_sent("uri_loaded_from_env", error))
+                    await self._tell(_not_sent("uri_loaded_from_env", error))
                     return
 
     async def emit(
@@ -364,13 +344,6 @@ def _uris_of_file(path: str) -> list[str]:
 def _before_extension(path: str, insert: str) -> str:
     stem, extension = os.path.splitext(path)
     return f"{stem}-{insert}{extension}"
-
-
-def _mode(path: str) -> int:
-    try:
-        return os.stat(path).st_mode
-    except OSError:
-        return 0
 
 
 def _day(at: float) -> str:
