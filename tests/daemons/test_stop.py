@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -16,6 +17,8 @@ from accuser import (
     Accuser,
     Daemon,
     DaemonExited,
+    Node,
+    NotRunning,
     Protocol,
     SpawnFailed,
     TerminatedBeforeEvent,
@@ -338,3 +341,13 @@ async def test_a_stop_after_the_exit_gives_the_outputs_no_more_time(
         finally:
             os.kill(holder, signal.SIGKILL)
     assert daemon.exit_status == 127
+
+
+@pytest.mark.mavryk(toolchains=["memory", "sandbox"])
+async def test_a_node_that_ends_takes_no_notice_of_more_signals(node: Node) -> None:
+    exited = node.expect_exit()
+    with contextlib.suppress(NotRunning):
+        while True:
+            node.signal(signal.SIGTERM)
+            await trio.lowlevel.checkpoint()
+    assert await exited == 127

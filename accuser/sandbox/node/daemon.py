@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -141,18 +141,22 @@ async def _run(program: str, arguments: Arguments, system: System) -> int:
             else:
                 identity = Identity.read(path)
             setup = Setup(config, identity, data_dir, is_new, None if given is None else Path(given))
-            return await _run_until_signal(program, setup, sink, system)
+            async with system.signals() as signals:
+                return await _run_until_signal(program, setup, sink, system, signals)
         finally:
             sink.close()
     finally:
         os.close(lock)
 
 
-async def _run_until_signal(program: str, setup: Setup, sink: Sink, system: System) -> int:
+async def _run_until_signal(
+    program: str, setup: Setup, sink: Sink, system: System, signals: AsyncIterator[int]
+) -> int:
+    # Only the first one is taken: as upstream's, a node that ends takes no other notice of them.
     received, latest = 0, math.inf
     failed: StartError | ConfigError | None = None
     node: Node | None = None
-    async with system.signals() as signals, trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
 
         @trio.lowlevel.enable_ki_protection
         async def watch() -> None:

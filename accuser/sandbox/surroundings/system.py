@@ -76,7 +76,10 @@ class System(Protocol):
     async def listen(self, host: str, port: int) -> list[Listening]: ...
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
-        """SIGTERM and SIGINT as they come, instead of what they do by default."""
+        """SIGTERM and SIGINT as they come, in place of what they do by default.
+
+        With the block the program ends, in its own way: what comes later does nothing.
+        """
 
     def ended_by_signals(self, last_words: Callable[[int], None]) -> AbstractContextManager[None]:
         """At SIGTERM or SIGINT say the last words, and end at once with status 127."""
@@ -118,8 +121,16 @@ class OwnProcess:
 
     @asynccontextmanager
     async def signals(self) -> AsyncGenerator[AsyncIterator[int]]:
-        with trio.open_signal_receiver(*STOPPING) as signals:
-            yield signals
+        try:
+            with trio.open_signal_receiver(*STOPPING) as signals:
+                try:
+                    yield signals
+                finally:
+                    # Trio raises again what was not taken, when the default is back.
+                    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        finally:
+            for number in STOPPING:
+                signal.signal(number, signal.SIG_IGN)
 
     @contextmanager
     def ended_by_signals(self, last_words: Callable[[int], None]) -> Iterator[None]:
