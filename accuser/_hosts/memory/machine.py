@@ -118,7 +118,7 @@ class InProcess(OnThisDisk):
         from ...sandbox.surroundings.task import knows
 
         if not knows(binary):
-            raise BinaryNotFound(binary, ("the programs of the sandbox",))
+            raise BinaryNotFound(binary, ("the programs of the sandbox",), in_sandbox=False)
         return (binary,)
 
     async def run(

@@ -40,7 +40,7 @@ from .network import Listener, Network
 from .system import SIGNALLED, STOPPING, Listening
 
 _STOPS: Final = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
-_IGNORED: Final = {signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE}
+_IGNORED: Final = {signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE, signal.SIGXFSZ}
 """By default, or by Python."""
 
 
