@@ -67,6 +67,9 @@ async def test_a_file_that_cannot_be_executed(tmp_path: Path) -> None:
         async with open_accuser(Protocol.BOREAS, NO_NODE, path=path):
             pytest.fail("it cannot run")
     assert caught.value.command[0] == str(path)
+    cause = caught.value.__cause__
+    assert isinstance(cause, PermissionError)
+    assert cause.__traceback__ is None  # a report would have all of `subprocess`
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ async def spawn(
             variables = guard.environment(environment)
             process, unforked = await _start(command, variables, forked, by or forks, guard)
     except EXHAUSTED as error:
-        raise SpawnFailed(command, str(error) or type(error).__name__) from error
+        raise _spawn_failed(command, error) from error
     looks = _looks()
     child = Child(process, None, guard, looks, unforked)
     try:
@@ -258,11 +258,17 @@ async def spawn(
         looks.begin(child)
     except EXHAUSTED as error:
         await child.aclose()
-        raise SpawnFailed(command, str(error) or type(error).__name__) from error
+        raise _spawn_failed(command, error) from error
     except BaseException:
         await child.aclose()
         raise
     return child
+
+
+def _spawn_failed(command: tuple[str, ...], error: Exception) -> SpawnFailed:
+    # Its text says all; where in `subprocess` it was raised would fill a report of pytest with that.
+    error.__traceback__ = None
+    return SpawnFailed(command, str(error) or type(error).__name__)
 
 
 async def _start(
