@@ -90,9 +90,10 @@ async def test_programs_wait_where_a_server_has_much_to_do() -> None:
         assert (forked, forks.pid) == ([True] * 40, first)
 
 
-@pytest.mark.skipif(os.cpu_count() == 1, reason="there is one processor")
 async def test_other_processors_mean_another_server() -> None:
     usual = os.sched_getaffinity(0)
+    if len(usual) == 1:
+        pytest.skip("there is one processor")
     with forking() as forks:
         assert await is_forked(forks)
         first = forks.pid
@@ -134,7 +135,7 @@ async def test_a_server_that_does_not_load_in_time_is_not_tried_again(tmp_path: 
         assert forks.refusal == "what forks them takes longer than 1 s to load"
         await is_not_forked(forks)
         assert forks.pid is None
-    assert not loads.exists() or loads.read_text() == "."
+    assert not loads.exists() or len(loads.read_text()) <= 1  # it may be ended before it wrote
 
 
 async def test_a_server_of_the_user_that_its_owner_was_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:

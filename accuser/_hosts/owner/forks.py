@@ -8,7 +8,7 @@ Invariants:
    descriptors and guard are ours alone.
 2. The guardian knows of it before it runs anything; should we be gone first, it ends by itself.
 3. The server is replaced when it is gone, does not answer, or was started under other circumstances
-   (user, locale, Python's variables) than a program is to have.
+   (user, privileges, namespaces, locale, Python's variables) than a program is to have.
 """
 
 from __future__ import annotations
