@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from accuser import SANDBOX
 from accuser._hosts import embedded
@@ -136,6 +136,12 @@ async def test_a_server_that_does_not_load_in_time_is_not_tried_again(tmp_path: 
         await is_not_forked(forks)
         assert forks.pid is None
     assert not loads.exists() or len(loads.read_text()) <= 1  # it may be ended before it wrote
+
+
+async def test_a_clock_that_jumps_is_not_taken_for_a_slow_server(autojump_clock: MockClock) -> None:
+    with forking(patience=10.0) as forks:
+        await is_forked(forks)
+        assert forks.refusal is None
 
 
 async def test_a_server_of_the_user_that_its_owner_was_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
