@@ -9,6 +9,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -97,6 +98,10 @@ def limits() -> Iterator[Finding]:
         yield Finding("/proc", "ok", "what processes use can be told")
     else:
         yield Finding("/proc", "warning", "not there: no statistics of daemons", "Linux has it")
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        text = "SIGCHLD is ignored, by whoever started this: no exit status is kept, and each seems to be 0"
+        fix = "in Python, before trio runs: signal.signal(signal.SIGCHLD, signal.SIG_DFL)"
+        yield Finding("signals", "warning", text, fix)
 
 
 def places() -> Iterator[Finding]:

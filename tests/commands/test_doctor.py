@@ -166,6 +166,16 @@ def test_a_system_without_descriptors_of_processes(monkeypatch: pytest.MonkeyPat
     assert (told.grade, told.text) == ("warning", f"not there: exits are looked for every {POLL * 1000:g} ms")
 
 
+async def test_exit_statuses_that_are_not_kept() -> None:
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    words = [sys.executable, "-c", ignoring, *COMMAND, "doctor", "--json"]
+    done = await trio.run_process(words, capture_stdout=True, check=False)
+    assert grades(json.loads(done.stdout)["findings"], "signals") == ["warning"]
+
+
 async def test_too_few_open_files() -> None:
     command = 'ulimit -n "$0" && exec "$@"'
     for number, grade in (("200", "problem"), ("512", "warning")):
