@@ -55,7 +55,7 @@ Exit status:
 @click.option(
     "--timeout",
     "seconds",
-    type=Seconds(0.1, endless=True),
+    type=Seconds(0.1),
     default=10.0,
     metavar="SECONDS",
     show_default=True,

@@ -29,17 +29,15 @@ class Seconds(click.FloatRange):
     Args:
         min: the least.
         min_open: whether it must be more than that.
-        endless: whether infinity is one, for no limit.
     """
 
-    def __init__(self, min: float = 0, *, min_open: bool = False, endless: bool = False) -> None:
+    def __init__(self, min: float = 0, *, min_open: bool = False) -> None:
         super().__init__(min=min, min_open=min_open)
-        self._endless = endless
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
         seconds = float(super().convert(value, param, context))
         # NaN is in every range: no comparison finds it outside.
-        if math.isnan(seconds) or (math.isinf(seconds) and not self._endless):
+        if math.isnan(seconds):
             self.fail(f"{value!r} is no number of seconds", param, context)
         return seconds
 

@@ -173,7 +173,7 @@ docs/production.md tells how to run it as a service.""",
 )
 @click.option(
     "--grace",
-    type=Seconds(endless=True),
+    type=Seconds(),
     default=30.0,
     metavar="SECONDS",
     show_default=True,

@@ -137,7 +137,7 @@ async def test_what_it_records_can_be_played_back(tmp_path: Path) -> None:
         (("--metrics", "nonsense"), 2, "'nonsense' is no HOST:PORT; one looks like 127.0.0.1:9100"),
         (("--metrics", "127.0.0.1:99999"), 2, "is no HOST:PORT"),
         (("--restarts", "-1"), 2, "'-1' is neither 'forever' nor a number from 0 on"),
-        (("--restart-max-delay", "inf"), 2, "'inf' is no number of seconds"),
+        (("--restart-max-delay", "inf"), 2, "max_delay must be a number from 0 on, and is inf"),
         (("--grace", "nan"), 2, "'--grace': 'nan' is no number of seconds"),
         (("--max-silence", "nan"), 2, "'--max-silence': 'nan' is no number of seconds"),
         (("--preserved-levels", "-1"), 2, "-1 is not in the range"),
