@@ -109,20 +109,22 @@ class _Server:
 
     async def ask_for(self, wanted: bytes, descriptors: list[int], patience: float) -> bool:
         """Ask for a program; False if it is gone, or does not read. Raises `OSError` if that is refused."""
-        file = os.fdopen(os.memfd_create("program"), "wb")  # noqa: ASYNC231 - it is no place on a disk
-        with file, trio.move_on_after(patience):
-            file.write(wanted)
-            file.seek(0)
-            while True:
-                try:
-                    socket.send_fds(self.socket, [REQUEST], [file.fileno(), *descriptors])
-                    return True
-                except OSError as error:
-                    if error.errno in _GONE:
-                        return False
-                    if error.errno not in _FULL:
-                        raise
-                await trio.sleep(POLL)  # nothing tells of what other runs and processes do
+        file = os.memfd_create("program")
+        try:
+            os.pwrite(file, wanted, 0)  # who reads it begins where it stands
+            with trio.move_on_after(patience):
+                while True:
+                    try:
+                        socket.send_fds(self.socket, [REQUEST], [file, *descriptors])
+                        return True
+                    except OSError as error:
+                        if error.errno in _GONE:
+                            return False
+                        if error.errno not in _FULL:
+                            raise
+                    await trio.sleep(POLL)  # nothing tells of what other runs and processes do
+        finally:
+            os.close(file)
         return False
 
     def is_alive(self) -> bool:
@@ -306,7 +308,7 @@ class Forks:
             if late and not server.has_answered:
                 # Another one would take as long.
                 self._refusal = f"what forks them takes longer than {self._patience:g} s to load"
-        except trio.Cancelled:  # noqa: ASYNC103 - told again at the next checkpoint
+        except trio.Cancelled:  # noqa: ASYNC103 - `_fork` looks for it when there is an answer
             # An answer that nobody takes would be a child that nobody reaps.
             with trio.move_on_after(CANCELLED, shield=True) as scope:
                 await trio.lowlevel.wait_readable(ours)
