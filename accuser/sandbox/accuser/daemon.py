@@ -26,7 +26,7 @@ from ..rpc.client import Rpc
 from ..rpc.error_text import laid_out
 from ..rpc.request import RpcFailed
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
-from ..surroundings.system import OwnProcess, System
+from ..surroundings.system import OwnProcess, System, open_sink
 from . import pidfile
 from .client_daemon import COMMIT, VERSION, Console, Life, NodeLost, Unexpected
 from .denunciation import DEFAULT_PRESERVED_LEVELS
@@ -175,14 +175,7 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
         system.write(2, warning)
     sinks = DEFAULT if config.internal_events is None else config.internal_events
     try:
-        sink = await Sink.from_environment(
-            system.environ,
-            program,
-            default=sinks,
-            clock=system.wall,
-            outlets=system.outlets,
-            pid=system.pid,
-        )
+        sink = await open_sink(system, program, sinks)
     except SinkError as error:
         lines = "".join(f"  {line}\n" for line in error.lines)
         raise Exit(1, stderr=f"Fatal error:\n{lines}") from error

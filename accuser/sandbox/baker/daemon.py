@@ -33,7 +33,7 @@ from ..client.wallet import Wallet, WalletError
 from ..rpc.client import Rpc
 from ..rpc.request import RpcFailed
 from ..sink.sink import DEFAULT, Level, Sink, SinkError
-from ..surroundings.system import OwnProcess, System
+from ..surroundings.system import OwnProcess, System, open_sink
 from . import votefile
 from .events import Events
 from .loop import Baker
@@ -247,14 +247,7 @@ async def _execute(program: str, arguments: Sequence[str], system: System, life:
         warning = "Warning:  the --addr --port --tls options are now deprecated; use --endpoint instead\n"
         system.write(2, warning)
     try:
-        sink = await Sink.from_environment(
-            system.environ,
-            program,
-            default=_sinks(protocol, config),
-            clock=system.wall,
-            outlets=system.outlets,
-            pid=system.pid,
-        )
+        sink = await open_sink(system, program, _sinks(protocol, config))
     except SinkError as error:
         lines = "".join(f"  {line}\n" for line in error.lines)
         raise Exit(1, stderr=f"Fatal error:\n{lines}") from error

@@ -31,6 +31,7 @@ from ..surroundings.system import (
     Listening,
     OwnProcess,
     System,
+    open_sink,
 )
 from . import arguments as node_arguments
 from . import commands as node_commands
@@ -123,14 +124,7 @@ async def _run(program: str, arguments: Arguments, system: System) -> int:
     ensure_data_dir(data_dir)
     lock = lock_data_dir(data_dir)
     try:
-        sink = await Sink.from_environment(
-            system.environ,
-            program,
-            default=default,
-            clock=system.wall,
-            outlets=system.outlets,
-            pid=system.pid,
-        )
+        sink = await open_sink(system, program, default)
         try:
             path = data_dir / IDENTITY_FILE
             is_new = not path.exists()

@@ -26,6 +26,7 @@ import trio
 from ..._http.client import Connect
 from ..sink.descriptor import Outlets
 from ..sink.descriptor import say as say_at_once
+from ..sink.sink import Sink
 
 SIGNALLED: Final = 127
 """Exit status of what is ended by SIGTERM or SIGINT, as of every program of upstream's that uses
@@ -83,6 +84,13 @@ class System(Protocol):
 
     def ended_by_signals(self, last_words: Callable[[int], None]) -> AbstractContextManager[None]:
         """At SIGTERM or SIGINT say the last words, and end at once with status 127."""
+
+
+async def open_sink(system: System, program: str, default: tuple[str, ...]) -> Sink:
+    """The sink of a program in its surroundings; ``default`` and errors as of `Sink.from_environment`."""
+    return await Sink.from_environment(
+        system.environ, program, default=default, clock=system.wall, outlets=system.outlets, pid=system.pid
+    )
 
 
 @attrs.define(eq=False)
