@@ -1,7 +1,7 @@
 """Text of daemons, files and servers on a terminal or in a log, where it must not do more than be read.
 
 And what must not be read there: passwords, tokens and secret keys. The root of the errors stands here: its
-text is such text, and a program that raises one error of few need not load all.
+text is such text, and a program that raises few need not load all.
 """
 
 from __future__ import annotations
