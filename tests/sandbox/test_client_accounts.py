@@ -55,7 +55,9 @@ async def _transferred(w: World, *wait: str, blocks: int) -> str:
 
 
 @pytest.mark.parametrize("wait", [(), ("-w", "0")])
-async def test_a_transfer_is_simulated_injected_and_awaited(tmp_path: Path, wait: tuple[str, ...]) -> None:
+async def test_a_transfer_is_simulated_injected_and_awaited(
+    tmp_path: Path, wait: tuple[str, ...], autojump_clock: trio.testing.MockClock
+) -> None:
     async with world(tmp_path) as w:
         await w.activate()
         w.node.synchronisation.is_bootstrapped = True

@@ -1,4 +1,7 @@
-"""The client's votes: what it checks itself, what it tries on the node, and what it tells."""
+"""The client's votes: what it checks itself, what it tries on the node, and what it tells.
+
+By a clock that stands still while anything is computed: a client whose node is slow says that it waits.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+
+from trio.testing import MockClock
 
 from accuser._mavryk.codec.crypto import ACTIVATOR, BOOTSTRAP
 from tests.support.clients import Outcome, World, bake, world
@@ -33,7 +38,7 @@ def failed(stdout: str, complaint: str) -> Outcome:
     return Outcome(1, stdout, f"Fatal error:\n  {complaint}\n")
 
 
-async def test_proposals_are_tried_injected_and_not_awaited(tmp_path: Path) -> None:
+async def test_proposals_are_tried_injected_and_not_awaited(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with voting(tmp_path) as w:
         branch = w.head.hash
         outcome = await propose(w, DEMO, OTHER)
@@ -79,7 +84,7 @@ async def test_proposals_that_the_client_refuses(tmp_path: Path) -> None:
         assert w.pending() == []
 
 
-async def test_proposals_that_the_node_refuses(tmp_path: Path) -> None:
+async def test_proposals_that_the_node_refuses(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with voting(tmp_path) as w:
         await propose(w, DEMO)
         await bake(w, "bootstrap1", "--minimal-timestamp")
@@ -99,7 +104,7 @@ async def test_what_is_forced_is_told_and_tried(tmp_path: Path) -> None:
         assert (outcome.status, len(w.pending())) == (0, 1)
 
 
-async def test_ballots(tmp_path: Path) -> None:
+async def test_ballots(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with voting(tmp_path) as w:
         ballot = ("submit", "ballot", "for")
         early = "Not in Exploration or Promotion period"
