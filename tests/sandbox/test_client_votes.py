@@ -38,7 +38,9 @@ def failed(stdout: str, complaint: str) -> Outcome:
     return Outcome(1, stdout, f"Fatal error:\n  {complaint}\n")
 
 
-async def test_proposals_are_tried_injected_and_not_awaited(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_proposals_are_tried_injected_and_not_awaited(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     async with voting(tmp_path) as w:
         branch = w.head.hash
         outcome = await propose(w, DEMO, OTHER)
