@@ -1,4 +1,4 @@
-"""Forks the sandbox's programs for one owner, which has not to wait for their imports.
+"""Forks the sandbox's programs for one owner, which waits for their imports only once.
 
 Started by path: ``python -P PATH DESCRIPTOR PADDING``. The descriptor is a socket; each message on it asks
 for one program, and brings six descriptors: a file with what it is to find, as JSON, a control socket, its
@@ -73,10 +73,6 @@ def main(descriptor: int, program: Callable[[], int] = run, title: str = TITLE) 
         program: what each fork runs, with its ``sys.argv``; returns the exit status.
         title: that ``ps`` shows of this process.
     """
-    for module in sorted(set(MODULES.values())):
-        importlib.import_module(f"accuser.sandbox.{module}")
-    gc.collect()
-    gc.freeze()  # else the first collection of each program would copy all of this
     _retitle((title,))
     requests = socket.socket(fileno=descriptor)
     while True:
@@ -98,6 +94,7 @@ def _forked(
     try:
         with open(descriptors[0], encoding="utf-8", closefd=False) as file:
             wanted = json.load(file)
+        _load(wanted["words"][1])
         if _clone() == 0:
             requests.close()
             return lambda: _become(program, wanted, descriptors, control)
@@ -105,6 +102,15 @@ def _forked(
         _answer(control, 0, error.errno or errno.EIO)
     control.close()
     return None
+
+
+def _load(program: str) -> None:
+    """Import what the program of this name needs, unless one has needed it before."""
+    module = MODULES.get(Path(program).name)
+    if module is not None and f"accuser.sandbox.{module}" not in sys.modules:
+        importlib.import_module(f"accuser.sandbox.{module}")
+        gc.collect()
+        gc.freeze()  # else the first collection of each program would copy all of this
 
 
 def _clone() -> int:
