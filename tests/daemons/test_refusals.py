@@ -61,11 +61,11 @@ class Asynchronous:
         return value
 
 
-async def coroutine(value: object) -> object:  # noqa: ASYNC124 - its kind is what is tested
+async def coroutine(value: object) -> object:  # noqa: RUF029 - its kind is what is tested
     return value
 
 
-async def generator(value: object) -> AsyncIterator[object]:  # noqa: ASYNC124 - as above
+async def generator(value: object) -> AsyncIterator[object]:  # noqa: RUF029 - as above
     yield value
 
 
@@ -156,7 +156,7 @@ async def test_a_client_without_a_toolchain_takes_that_of_its_node() -> None:
 async def test_a_restart_raises_what_the_preparation_raised(tmp_path: Path, error: Exception) -> None:
     starts = 0
 
-    async def prepare() -> None:  # noqa: ASYNC124 - the interface
+    async def prepare() -> None:  # noqa: RUF029 - the interface
         nonlocal starts
         starts += 1
         if starts == 2:

@@ -152,7 +152,7 @@ def test_an_executable_that_ends_before_it_is_ready_is_found() -> None:
 
 
 def test_an_accuser_that_ends_by_itself_is_found(monkeypatch: Patch) -> None:
-    async def watch(self: loop.Accuser, *given: Any) -> Any:  # noqa: ASYNC124 - a method's place
+    async def watch(self: loop.Accuser, *given: Any) -> Any:  # noqa: RUF029 - a method's place
         return RpcFailed([], "it ends")
 
     monkeypatch.setattr(loop.Accuser, "_watch", watch)

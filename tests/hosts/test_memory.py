@@ -85,7 +85,7 @@ async def test_there_are_ports_for_any_number_of_nodes() -> None:
 async def test_a_program_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from accuser.sandbox.node import daemon
 
-    async def broken(*_: object, **__: object) -> None:  # noqa: ASYNC124 - the interface
+    async def broken(*_: object, **__: object) -> None:  # noqa: RUF029 - the interface
         raise RuntimeError("a fault of the sandbox")
 
     monkeypatch.setattr(daemon, "serve", broken)

@@ -133,7 +133,7 @@ async def test_blocks_that_were_rejected(tmp_path: Path, monkeypatch: pytest.Mon
         assert await admin(w, "list", "rejected", "blocks") == "No invalid blocks.\n"
         block = w.head.hash
 
-        async def answer(self: Context, path: str) -> object:  # noqa: ASYNC124 - of the type that is wanted
+        async def answer(self: Context, path: str) -> object:  # noqa: RUF029 - of the type that is wanted
             # The sandbox's own node forgets what it has refused.
             assert path == "/chains/main/invalid_blocks"
             errors = [{"kind": "permanent", "id": "proto.002-PtBoreas.invalid_fitness"}]

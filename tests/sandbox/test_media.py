@@ -148,7 +148,7 @@ async def failed_or_answered(raw: bytes) -> Any:
         await ours.send_eof()
         return theirs
 
-    async def on_retry(attempt: int, delay: float, body: str) -> None:  # noqa: ASYNC124 - of the type that is wanted
+    async def on_retry(attempt: int, delay: float, body: str) -> None:  # noqa: RUF029 - of the type that is wanted
         raise AssertionError("no gateway is bad here")
 
     rpc = Rpc(HttpClient(URL, connect=connect), "binary", on_retry)
@@ -208,7 +208,7 @@ def test_a_pidfile_is_locked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     ],
 )
 async def test_words_of_failed_connections(cause: OSError, text: str) -> None:
-    async def connect() -> trio.abc.Stream:  # noqa: ASYNC124 - of the type that is wanted
+    async def connect() -> trio.abc.Stream:  # noqa: RUF029 - of the type that is wanted
         raise OSError("all attempts to connect failed") from cause
 
     error = await _failure(connect)
@@ -232,7 +232,7 @@ async def test_words_of_a_connection_that_is_reset() -> None:
 
 
 async def _failure(connect: Callable[[], Awaitable[trio.abc.Stream]]) -> RpcFailed:
-    async def on_retry(attempt: int, delay: float, body: str) -> None:  # noqa: ASYNC124 - of the type that is wanted
+    async def on_retry(attempt: int, delay: float, body: str) -> None:  # noqa: RUF029 - of the type that is wanted
         raise AssertionError("nothing answers")
 
     with pytest.raises(RpcFailed) as caught:

@@ -22,7 +22,7 @@ WAYS: list[Callable[[], Pair]] = [lambda: connected(None), trio.testing.memory_s
 URL = "http://127.0.0.1:8732"
 
 
-async def echo(request: Request) -> Answer | Feed:  # noqa: ASYNC124 - a handler
+async def echo(request: Request) -> Answer | Feed:  # noqa: RUF029 - a handler
     """Answer as the path wants."""
     match request.path:
         case ("status", code):
@@ -50,7 +50,7 @@ async def both_ways(ask: Callable[[HttpClient], Any], **options: Any) -> list[An
     for pair in WAYS:
         async with trio.open_nursery() as nursery:
 
-            async def connect(  # noqa: ASYNC124 - what makes connections
+            async def connect(  # noqa: RUF029 - what makes connections
                 pair: Callable[[], Pair] = pair, nursery: trio.Nursery = nursery
             ) -> trio.abc.Stream:
                 ours, theirs = pair()
@@ -120,7 +120,7 @@ async def test_a_server_that_is_gone_is_reported_in_the_same_words(told: tuple[T
     for pair, is_handed in zip(WAYS, (True, False), strict=True):
         ours, theirs = pair()
 
-        async def connect(  # noqa: ASYNC124 - what makes connections
+        async def connect(  # noqa: RUF029 - what makes connections
             ours: trio.abc.Stream = ours,
         ) -> trio.abc.Stream:
             return ours
@@ -148,7 +148,7 @@ async def test_who_reads_bytes_gets_those_of_the_message_and_may_answer_in_bytes
     for pair in WAYS:
         ours, theirs = pair()
 
-        async def connect(  # noqa: ASYNC124 - what makes connections
+        async def connect(  # noqa: RUF029 - what makes connections
             ours: trio.abc.Stream = ours,
         ) -> trio.abc.Stream:
             return ours
