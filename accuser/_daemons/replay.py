@@ -20,7 +20,7 @@ from .._unwrap import plain_errors
 from .observed import Observed
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Lull(trio.abc.Instrument):
     """Waits until no other task can go on.
 

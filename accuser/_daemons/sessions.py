@@ -71,7 +71,7 @@ class Settings:
     handlers: Handlers
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Sessions:
     settings: Settings
     event_level: EventLevel = attrs.field(default="info", init=False)

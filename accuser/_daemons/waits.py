@@ -89,7 +89,7 @@ def awaited(
     return wait_for
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Waits:
     """The waits for what one daemon writes."""
 

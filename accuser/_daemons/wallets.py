@@ -42,7 +42,7 @@ def write_wallet(folder: Path) -> None:
             write_private(folder / name, text)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class WalletThere:
     """The wallet of a client that runs on a machine whose files are not here."""
 

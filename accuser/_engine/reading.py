@@ -24,7 +24,7 @@ from .transcript import Transcript
 MAX_LINE: Final = 1024 * 1024
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Reading:
     """Reads a daemon's events and outputs, each in a task of its own."""
 

@@ -52,7 +52,7 @@ STOP_GRACE: Final = 30.0
 EVENTS_VARIABLE: Final = "MAVRYK_EVENTS_CONFIG"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Session(Transcript):
     """One run. `run` is called once; everything else may be asked at any time."""
 

@@ -75,7 +75,7 @@ class Restart:
     """Why it ended, or could not be started, in one line; None where the status says all that is known."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Supervisor:
     """Counts the restarts of one run."""
 

@@ -19,7 +19,7 @@ SPARE: Final = 64
 """Deadlines of waits that have ended may stay, as many as those that have not, and so many more."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Timekeeper:
     """Ends waits whose time is over; `stop` lets it go when the last of them has ended.
 

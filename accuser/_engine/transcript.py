@@ -59,7 +59,7 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Handlers:
     """The callbacks of a daemon; they outlive its sessions."""
 
@@ -70,7 +70,7 @@ class Handlers:
     restarts: list[Callable[[Restart], object]] = attrs.field(factory=list)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Transcript:
     """The histories of one session, and who is told as they grow."""
 

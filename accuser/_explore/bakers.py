@@ -51,7 +51,7 @@ _VOTES: Final[tuple[VoteKind, ...]] = ("preattestation", "attestation")
 _FEES: Final = Fees()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Directory:
     """The watermarks of one base directory: the last level and round of each kind, by delegate."""
 
@@ -78,7 +78,7 @@ class Signed:
     round: int
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Living:
     """A baker of the network: its automaton, its keys, and what waits to be done."""
 

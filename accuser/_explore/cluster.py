@@ -67,7 +67,7 @@ def _connected(address: str) -> Any:
         raise ClusterUnavailable(f"the scheduler {address} cannot be reached: {error}") from error
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Cluster:
     address: str
     client: Any

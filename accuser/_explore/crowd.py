@@ -20,7 +20,7 @@ _MOST: Final = 10_000
 """Things that bakers may do at one time: more would never end."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Crowd:
     """The bakers of a network. Times are seconds of its links."""
 

@@ -42,7 +42,7 @@ class Opened:
     query: dict[str, list[str]]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Door:
     """The way of one accuser to its node.
 

@@ -78,7 +78,7 @@ def arguments(watcher: Watcher) -> tuple[str, ...]:
     return (*levels, *(("--keep-alive",) if watcher.keep_alive else ()))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class InMemory:
     """An accuser of the sandbox as a task. Its clock is trio's, which jumps ahead when all wait."""
 
@@ -155,7 +155,7 @@ _START: Final = 20.0
 """Seconds for which an accuser may sleep before it is ready: it looks for its node now and then."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AsProcess:
     """An accuser as a process, in real time, by the public interface."""
 

@@ -59,7 +59,7 @@ class Verdict:
     """The decisions that the rules had to take."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Judge:
     """Judges one life of an accuser.
 
@@ -107,7 +107,7 @@ class Judge:
         return iter(itertools.permutations(full)) if len(full) > 1 else iter([full])
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Trial:
     """One way in which it may have gone."""
 

@@ -16,7 +16,7 @@ class Recorded(NamedTuple):
     denounced: str | None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Memory:
     """Whoever preserves P levels forgets what lies more than P below the highest, now and then."""
 

@@ -51,7 +51,7 @@ _PATIENCE: Final = 12.0
 """Seconds in which an accuser looks again for a node that was lost."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Player:
     schedule: Schedule
     executable: Executable | None

@@ -35,7 +35,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Results:
     """The results of a search, in a folder, in the order in which they came."""
 

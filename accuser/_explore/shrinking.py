@@ -47,7 +47,7 @@ def _kinds(outcome: Outcome) -> frozenset[str]:
     return frozenset(map(kind_of, outcome.violations))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Shrinker:
     """Looks for the smallest schedule that still shows something.
 
@@ -116,7 +116,7 @@ def shrink(outcome: Outcome, executable: Executable | None = None, plays: int | 
     return search.run()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Search:
     outcome: Outcome
     executable: Executable | None

@@ -16,7 +16,7 @@ Deed = tuple[str, str, int, int]
 """``block``, ``attestation`` or ``preattestation``; the delegate; level and round."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Signatures:
     """All of a network."""
 

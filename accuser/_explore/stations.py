@@ -40,7 +40,7 @@ class Quality:
     loss: float = 0.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Station:
     """A node, which may be down."""
 
@@ -111,7 +111,7 @@ class _Message:
 NEVER: Final = float("inf")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Links:
     """What is under way between nodes, and when it arrives."""
 

@@ -17,7 +17,7 @@ EXPLORER = "explorer"
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Transcript:
     """``now`` gives seconds since the beginning."""
 

@@ -39,7 +39,7 @@ class Before:
     mempool: bool
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Watching:
     """One accuser, from its first life to its last."""
 

@@ -31,7 +31,7 @@ _GRACE: Final = 40.0
 """Seconds in which a worker that is to end has ended, or is ended the hard way: a play may hang."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Orders:
     """The lists of seeds that come, read by a thread of their own, which notices at once that no more do."""
 

@@ -45,7 +45,7 @@ class WorkersDie(Exception):
     """Workers die again and again, so that the search comes to nothing."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Worker:
     process: subprocess.Popen[bytes]
     left: list[int] = attrs.field(factory=list, init=False)
@@ -100,7 +100,7 @@ class _Worker:
         self.process.stdout.close()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Workers:
     """So many processes at most. They are stopped, and their daemons before them, when the block is left."""
 

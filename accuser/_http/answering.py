@@ -23,7 +23,7 @@ class TooLarge(Exception):
     """A request's body exceeds what is taken."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class InBytes:
     """Requests and answers as bytes, one after the other.
 
@@ -120,7 +120,7 @@ def _head(status: int, fields: Fields) -> h11.Response:
     return h11.Response(status_code=status, headers=list(fields), reason=reason)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Whole:
     """One request that was handed over, and its answer.
 

@@ -25,7 +25,7 @@ from .messages import (
 )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Exchange:
     """A request, and what has come of its answer.
 

@@ -66,7 +66,7 @@ def _without_slash(url: str) -> str:
     return url.rstrip("/")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class HttpClient:
     """A client of one server.
 
@@ -186,7 +186,7 @@ class HttpClient:
             raise NodeUnreachable(url=self.url, reason=str(error) or repr(error)) from error
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Chunks:
     """The chunks of an answer, as an iterator."""
 

@@ -93,7 +93,7 @@ class Answer:
     """More of them."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Feed:
     """The items of one stream, from those who make them to the one client that reads them.
 

@@ -104,7 +104,7 @@ def failure_told(error: str, message: str, place: tuple[str, ...], recording: Re
     )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class StepBlock:
     """A step that may be the length of a block; see `step`."""
 

@@ -171,7 +171,7 @@ opened: Final[list[Recording]] = []
 """The recordings of this process that are open."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Recorder:
     """Writes down one session of one daemon; does nothing without a recording."""
 

@@ -21,7 +21,7 @@ EXCERPT: Final = 256
 PEEK: Final = 4096
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Framer:
     """Cuts a stream into blocks of whole lines, each line at most ``max_line`` bytes long.
 

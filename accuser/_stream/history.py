@@ -68,7 +68,7 @@ class Late(Exception):
     """The time of a wait is over."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Shared:
     """A watch of several waiters whose own are equal: the first one's speaks for all."""
 
@@ -79,7 +79,7 @@ class _Shared:
     """Index of the first record of those that it was offered last."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class History(Generic[R]):
     """Records of one session, bounded in bytes.
 

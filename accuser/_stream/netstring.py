@@ -36,7 +36,7 @@ _MARGIN: Final = 64
 """More than the bytes of a length, a colon and `ITEM_START`: a beginning that was cut is in these."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class NetstringFramer:
     """Cuts a stream of netstrings into blocks of lines; see `Framer`, whose interface it has.
 

@@ -46,7 +46,7 @@ def event_of(event: Event) -> Any:
     return event
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Watch(Generic[T]):
     """A search for ``count`` items.
 

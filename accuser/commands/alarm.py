@@ -31,7 +31,7 @@ LAST: Final = 5.0
 """Seconds that those which run or wait may take once everything else has ended."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Alarm:
     """Runs a command for each denunciation, with a JSON object on its standard input.
 

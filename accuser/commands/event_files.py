@@ -41,7 +41,7 @@ class Entry:
     daemon: str | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Reader:
     """Takes the bytes as they come, cut anywhere."""
 

@@ -161,7 +161,7 @@ def _time(timestamp: float) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Show:
     """Reads a file, and writes what is wanted of it to standard output."""
 

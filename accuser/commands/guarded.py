@@ -12,7 +12,7 @@ from .._logs import logger
 T = TypeVar("T")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Guarded:
     """Makes handlers whose faults are counted, and logged once."""
 

@@ -17,7 +17,7 @@ UNDER_WAY: Final = (State.NEW.value, State.STARTING.value, State.STOPPING.value)
 """States between the wish for a restart and a new process."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Health:
     """Tells how an accuser is.
 

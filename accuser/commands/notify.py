@@ -15,7 +15,7 @@ _USEC: Final = "WATCHDOG_USEC"
 _PID: Final = "WATCHDOG_PID"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Notifier:
     """Tells a service manager what state the service is in; does nothing where there is none."""
 

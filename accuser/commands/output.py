@@ -24,7 +24,7 @@ PATIENCE: Final = 1.0
 """Seconds that the end of a command waits for its last lines to be taken."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Output:
     """A text stream in front of a descriptor, which a thread of its own writes to.
 

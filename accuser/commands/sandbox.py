@@ -44,7 +44,7 @@ _FORBIDDEN: Final = "it is temporarily not allowed to bake"
 _TROUBLE: Final = frozenset(cls.NAME for cls in CLASSES if cls.LEVEL == "error")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Playground:
     """A node whose protocol is active, its client, and an accuser."""
 

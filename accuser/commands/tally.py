@@ -23,7 +23,7 @@ OTHER: Final = "other"
 _BLOCK_SEEN: Final = BlockSeen.NAME.partition("{")[0]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Tally:
     """Counts. Give `take` every event, and call `note_malformed` for whatever is none."""
 

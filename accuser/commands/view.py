@@ -48,7 +48,7 @@ class _Lines(logging.Handler):
             self._view.say(line, "red")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class View:
     """Tells what an accuser does, as it happens."""
 

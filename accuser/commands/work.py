@@ -143,7 +143,7 @@ class Work:
             await trio.sleep(STATUS)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Begun(trio.TaskStatus[None]):
     """Tells when all of them have been started: one that cannot be is a service that did not begin."""
 

@@ -37,7 +37,7 @@ LARGEST_TEXT: Final = 16 * 1024 * 1024
 _TELLING: Final = re.compile(r"MAVKIT_|MAVRYK_|ACCUSER_|(PATH|TMPDIR|LANG|LC_ALL|PYTHONPATH)$")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Bundle:
     """A folder that is removed when the test has passed."""
 

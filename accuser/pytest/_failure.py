@@ -24,7 +24,7 @@ from ._lines import TITLE
 from ._text import headline, in_full, overview, section, story, summary
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Telling:
     """The report of one test that has failed."""
 

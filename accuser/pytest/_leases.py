@@ -22,7 +22,7 @@ _LONGEST_SOCKET: Final = 100
 """Bytes of the path of a socket; systems take 104 or 108."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Places:
     """Which places are taken, and which hosts are left out. Threads share it."""
 
@@ -115,7 +115,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         """A connection that breaks is the end of a lease, which has been given back."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Lender:
     """The places of a run, lent over a socket of Unix."""
 
@@ -147,7 +147,7 @@ class Lender:
         shutil.rmtree(Path(self.address).parent, ignore_errors=True)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Lease:
     """A place that is taken, until the block ends."""
 

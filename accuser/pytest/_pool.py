@@ -28,7 +28,7 @@ IN_MEMORY: Final = "memory"
 MAVKIT: Final = "mavkit"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pool:
     """The hosts of a run, and the way to their places."""
 

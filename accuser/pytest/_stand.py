@@ -32,7 +32,7 @@ from ._bundle import Bundle
 T = TypeVar("T")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Place:
     release: trio.Event = attrs.field(factory=trio.Event)
     empty: trio.Event = attrs.field(factory=trio.Event)

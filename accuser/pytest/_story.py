@@ -29,7 +29,7 @@ PLACES: Final = 12
 _NO_FAILURES: Final = (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Story:
     """One test; see `follow`."""
 

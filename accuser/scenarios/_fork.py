@@ -69,7 +69,7 @@ class Machines:
     """An executable for the nodes, in place of the toolchain's, wherever they run."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Fork:
     """Two nodes whose chains part, and what comes of it."""
 

@@ -113,7 +113,7 @@ def timeline_data(entries: Iterable[Entry], title: str) -> TimelineData:
     return TimelineData(head, rows.texts)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Rows:
     """The entries, column by column."""
 

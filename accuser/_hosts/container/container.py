@@ -56,7 +56,7 @@ class Facts:
     executables: tuple[str, ...]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Container(SharedTransport):
     """The container, counted by its users."""
 

@@ -21,7 +21,7 @@ from ..owner.workspace import new_folder
 NAMES: Final = ("in", "out", "err")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PipeShell:
     """A shell there, by our ends of its pipes."""
 
@@ -41,7 +41,7 @@ class PipeShell:
             stream.close()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pipes:
     """The three pipes of a shell that is about to be started."""
 

@@ -26,7 +26,7 @@ MODE: Final = 0o640
 """As upstream's harness makes it (``tezt/lib_tezos/daemon.ml``)."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class EventPipe:
     """A FIFO that this object made, with its two descriptors."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...sandbox.surroundings import memory, task
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class MemoryPipe:
     """An event pipe in memory."""
 
@@ -35,7 +35,7 @@ class MemoryPipe:
         await self.reader.aclose()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RunningTask:
     """A daemon that is a task, as a session wants it."""
 

@@ -38,7 +38,7 @@ KILLED: Final = 5.0
 """Seconds that a process may take to vanish after SIGKILL."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Looks:
     """Looks after the guardian while there are children of one run of trio, for all of them together."""
 
@@ -74,7 +74,7 @@ def _looks() -> Looks:
     return Looks()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Child:
     """A running child; its three standard streams are pipes."""
 

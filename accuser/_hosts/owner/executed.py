@@ -13,7 +13,7 @@ from ..runs import once_a_run
 from .reader import Reader
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pipes:
     """The standard streams of a program: our ends, and the program's."""
 
@@ -54,7 +54,7 @@ class Pipes:
             os.close(self.ours.pop())
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Executed:
     """A child that was executed, with the parts of `trio.Process` that are needed."""
 

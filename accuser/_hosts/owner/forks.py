@@ -71,7 +71,7 @@ class CannotFork(Exception):
     """Programs cannot be forked here; ``str()`` says why."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Forked:
     """A child that was forked, with the parts of `trio.Process` that are needed."""
 
@@ -99,7 +99,7 @@ def _pending() -> trio.CapacityLimiter:
     return trio.CapacityLimiter(PENDING)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Server:
     socket: socket.socket
     pid: int

@@ -265,7 +265,7 @@ class Started(Protocol):
     def pid(self) -> int: ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Guard:
     """What the guardian knows of one child process."""
 

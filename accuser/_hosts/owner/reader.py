@@ -15,7 +15,7 @@ DIRECT: Final = 0.001
 """Seconds in which reads go on without a checkpoint, so that others go on soon."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Reader(trio.abc.ReceiveStream):
     """The read end of a pipe, which this object closes.
 

@@ -25,7 +25,7 @@ GRACE: Final = 10
 """Seconds between SIGTERM and SIGKILL for a daemon that lost its owner."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Keeper:
     """The keeper of a daemon there, which holds its event pipe."""
 

@@ -30,7 +30,7 @@ UNANSWERED: Final = 4
 """Pings that a keeper may leave unanswered; a connection may outlive the shell that it serves."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Measured:
     """The keeper's answer to one question for what the daemon uses."""
 
@@ -47,7 +47,7 @@ class Measured:
         self.done.set()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RemoteProcess:
     """A daemon there. What is asked of it goes to the keeper; its streams are the launcher's."""
 

@@ -49,7 +49,7 @@ def script(
     return text
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Reports:
     """The lines that a script writes for us, which begin with its token.
 
@@ -76,7 +76,7 @@ class Reports:
                 return None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Remainder(trio.abc.ReceiveStream):
     """A stream some of whose bytes have been read already."""
 

@@ -126,7 +126,7 @@ class Transport(abc.ABC):
         return await self.fault(detail)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SharedTransport(Transport):
     """A transport whose shells share what the first user opens and the last one closes."""
 

@@ -22,7 +22,7 @@ LEAVE: Final = 5.0
 """Seconds that a script there may take for its last answers: the end of a daemon does not wait longer."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Warden:
     """The warden of a runner; it is started when there is something to hold."""
 

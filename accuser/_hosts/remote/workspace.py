@@ -11,7 +11,7 @@ import attrs
 from ..._files import safe_name
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RemoteWorkspace:
     """A temporary directory there: a name, until the runner makes it."""
 

@@ -50,7 +50,7 @@ _FAULTS: Final = (
 """By the words of ``ssh`` alone: what a shell there says may hold the same ones."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Connection(SharedTransport):
     """The connection to one machine, counted by its users."""
 

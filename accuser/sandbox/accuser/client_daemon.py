@@ -40,7 +40,7 @@ class Unexpected(Exception):
         super().__init__(str(reason))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Life:
     """How far the program has come: what there is to say when it is stopped."""
 

@@ -50,7 +50,7 @@ class _NextBatch:
     batch: _Batch | None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Accuser:
     """The daemon without its process.
 

@@ -29,7 +29,7 @@ async def sleep_until(when: float, wall: Callable[[], float]) -> None:
         await trio.sleep(max(rest, 1e-6))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class BlockMaker:
     """Makes blocks.
 

@@ -95,7 +95,7 @@ def anything(value: object) -> Any:
     return value
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Blocks:
     rpc: Rpc
     _known: OrderedDict[str, _Info] = attrs.field(factory=OrderedDict)

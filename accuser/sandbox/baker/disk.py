@@ -22,7 +22,7 @@ class Incompatible(ValueError):
     """The file is of another form."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class StateFile:
     """The file of one base directory and chain."""
 

@@ -315,7 +315,7 @@ _INFO_SINCE_BOREAS: Final = frozenset({"pqc_reached", "qc_reached"})
 """Of level debug in the others."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Events:
     """Emits the events of one baker.
 

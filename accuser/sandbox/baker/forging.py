@@ -91,7 +91,7 @@ def _preapplied(value: object) -> _Preapplied:
     return _Preapplied(shell, operations)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Forger:
     """Makes and signs for one chain and protocol.
 

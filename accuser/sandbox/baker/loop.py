@@ -25,7 +25,7 @@ from .run import Run
 from .settings import Settings
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Baker:
     """The daemon without its process. ``wall`` gives seconds since the epoch; delays follow trio's clock."""
 

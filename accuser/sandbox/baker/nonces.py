@@ -55,7 +55,7 @@ def _nonce_answer(value: object) -> dict[str, Any]:
     return value
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Nonces:
     """The nonces of one base directory and chain.
 

@@ -17,7 +17,7 @@ KEPT_ROUNDS = 5
 """How many rounds back attestations are kept."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pool:
     """Operations by hash, and one count.
 

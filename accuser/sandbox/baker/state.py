@@ -39,7 +39,7 @@ from .values import (
 )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Automaton:
     """One baker's view of a level and its round.
 

@@ -19,7 +19,7 @@ _DAL_EVERY: Final = 10
 """An attestation without a DAL node is complained of this seldom."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Voter:
     """Votes for proposals.
 

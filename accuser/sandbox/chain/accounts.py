@@ -25,7 +25,7 @@ from .trace import (
 )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Book:
     """What is being changed; `closed` gives the ledger."""
 

@@ -36,7 +36,7 @@ class UnknownBlock(Exception):
     """What was asked for is not there, such as a block; a node answers 404."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Chain:
     """The chain of one network, which begins with its genesis block."""
 

@@ -60,7 +60,7 @@ class Classified:
     error: NodeError | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Mempool:
     """The mempool on top of a chain's head; call `flush` whenever the head changes."""
 

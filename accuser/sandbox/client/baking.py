@@ -67,7 +67,7 @@ class BakeOptions:
     """Whether one is named; it is not asked."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Baker:
     """Bakes on one node for some keys."""
 

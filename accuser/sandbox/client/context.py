@@ -46,7 +46,7 @@ class Text(Protocol):
     def flush(self) -> object: ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Context:
     """The surroundings of one command.
 

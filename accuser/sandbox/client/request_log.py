@@ -21,7 +21,7 @@ Told = Literal["requests", "timings"]
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class LoggedHttp(HttpClient):
     """A client of one server that tells of each request.
 

@@ -126,7 +126,7 @@ def _advise(context: Context, operation: str, branch: str, head: str, end: str) 
     )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Search:
     """For the block of an operation, from its branch to the head and then in what comes."""
 

@@ -52,7 +52,7 @@ class OperationFilter:
         return wanted and entry.kind in self.classes
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pacing:
     """Holds back the blocks of peers while clients go from one stream to the next.
 
@@ -116,7 +116,7 @@ class Pacing:
             self._expected.pop(feed, None)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Feeds:
     """All open streams of a node."""
 

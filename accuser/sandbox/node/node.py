@@ -58,7 +58,7 @@ class NoEvents:
     ) -> None: ...
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Node:
     """One node. ``clock`` gives seconds since the epoch."""
 

@@ -38,7 +38,7 @@ async def open_tcp(point: Point) -> trio.abc.Stream:
     return await trio.open_tcp_stream(point.host, point.port)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PeerNetwork:
     """All that a node has to do with peers.
 

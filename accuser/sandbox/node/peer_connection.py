@@ -41,7 +41,7 @@ MAX_OUTBOX: Final = 64 * 1024 * 1024
 NETWORK_VERSION: Final = {"distributed_db_version": 2, "p2p_version": 1}
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Outbox:
     """Lines for one peer. `push` never waits; too many bytes make it `full` for good."""
 
@@ -75,7 +75,7 @@ class Outbox:
             await self._wake.wait()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Lines:
     """The lines that a stream brings."""
 
@@ -106,7 +106,7 @@ class Lines:
         return None if line is None else read(line)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Connection:
     """An established connection with a peer."""
 

@@ -42,7 +42,7 @@ class Point:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PointInfo:
     """What is known of a point. Times are seconds since the epoch, with the peer that was there."""
 

@@ -101,7 +101,7 @@ def post(path: str, handle: Handle, *parameters: Parameter) -> Route:
     return Route("POST", path, handle, parameters)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Directory:
     """What is below one place in the tree of paths: names, or one variable part."""
 
@@ -120,7 +120,7 @@ def to_stderr(text: str) -> None:
     say(2, text)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Router:
     """The RPCs of a server. ``complain`` is told of what goes wrong in an RPC, and must not wait."""
 

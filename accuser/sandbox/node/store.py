@@ -65,7 +65,7 @@ def lock_data_dir(path: Path) -> int:
     return descriptor
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FileStore:
     """The blocks of a data directory."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import attrs
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Synchronisation:
     """``latency`` is in seconds."""
 

@@ -138,7 +138,7 @@ class Pipe:
         self._wake()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Reader(trio.abc.ReceiveStream):
     pipe: Pipe
     gate: Gate | None = None
@@ -154,7 +154,7 @@ class Reader(trio.abc.ReceiveStream):
         self.close()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Connection(HandingStream):
     incoming: Pipe
     outgoing: Pipe

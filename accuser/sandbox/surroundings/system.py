@@ -93,7 +93,7 @@ async def open_sink(system: System, program: str, default: tuple[str, ...]) -> S
     )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class OwnProcess:
     """The system of a program that has a process to itself."""
 

@@ -49,7 +49,7 @@ def knows(program: str) -> bool:
     return program in MODULES
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Outlet:
     """The writing end of a pipe, as a sink or a console wants it."""
 
@@ -84,7 +84,7 @@ class Outlet:
             self.pipe.close_writing()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ProgramTask:
     """A program, its surroundings (a `System`), and what its owner holds of it.
 

@@ -90,7 +90,7 @@ _POST: Final[Mapping[str, Service]] = {
 }
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Place:
     """A place in the tree of paths."""
 
