@@ -19,7 +19,7 @@ _CONTROL_IN_LINES: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029
 """The same but for the line feed."""
 
 
-_SCHEME: Final = r"[a-z][a-z0-9+.-]*://"
+_SCHEME: Final = r"[a-z][a-z0-9+.-]{0,40}://"  # of a limited length, each of which a long word would have
 _CREDENTIALS: Final = re.compile(rf"({_SCHEME})[^\s/?#]*@", re.IGNORECASE)
 
 
