@@ -75,6 +75,8 @@ def run() -> int:
         vars(error)["message"] = printable_lines(error.message)
         error.show(sys.stderr)
         return error.exit_code
+    except SystemExit:
+        raise  # by click, of a Tab that it has answered
     except BaseException as error:  # noqa: ASYNC103 - `told` raises again what is a fault of ours
         # Only now: what knows the errors takes longer to load than the help takes to print.
         from .failing import told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -168,3 +169,23 @@ def test_what_needs_no_command_loads_none(arguments: list[str]) -> None:
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "set()"
+
+
+def test_a_tab_loads_no_more_than_it_needs() -> None:
+    program = """
+import sys
+from accuser.commands import run
+try:
+    run()
+finally:
+    print(*{"trio", "rich", "accuser._errors"} & set(sys.modules), file=sys.stderr)
+"""
+    environment = {**os.environ, "COMP_WORDS": "accuser ev", "COMP_CWORD": "1"}
+    tab = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "_ACCUSER_COMPLETE": "bash_complete"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (tab.stdout, tab.stderr) == ("plain,events\n", "\n")
