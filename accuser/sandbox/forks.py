@@ -9,8 +9,8 @@ Invariants:
    connection of somebody else's.
 2. A program is a child of the owner, not of this process: it is cloned with the parent of this one. So
    this process may die at any moment, and no program is concerned.
-3. A program tells its id on its control socket, and waits there to be told to go on. If the socket ends
-   instead, nobody knows of the program, and it ends too.
+3. A program tells its id on its control socket, and waits there to be told to go on. If it is told
+   otherwise, or the socket ends, nobody knows of the program, and it ends too.
 4. What fails before the program runs is told on the control socket, as an error number.
 """
 
@@ -50,6 +50,7 @@ REPLY: Final = struct.Struct("ii")
 """The id of the process that was made, or 0; an error number, or 0: with both, that process ends."""
 
 GO: Final = b"g"
+STOP: Final = b"s"
 DESCRIPTORS: Final = 6
 TITLE: Final = "accuser: forks the sandbox's programs"
 
@@ -92,8 +93,9 @@ def _forked(
     """Fork; give what the new process is to do, and nothing in this one."""
     control = socket.socket(fileno=os.dup(descriptors[1]))
     try:
-        with open(descriptors[0], encoding="utf-8", closefd=False) as file:
+        with open(descriptors[0], encoding="ascii", closefd=False) as file:
             wanted = json.load(file)
+        wanted["words"] = [received(word) for word in wanted["words"]]
         _load(wanted["words"][1])
         if _clone() == 0:
             requests.close()
@@ -108,7 +110,11 @@ def _load(program: str) -> None:
     """Import what the program of this name needs, unless one has needed it before."""
     module = MODULES.get(Path(program).name)
     if module is not None and f"accuser.sandbox.{module}" not in sys.modules:
-        importlib.import_module(f"accuser.sandbox.{module}")
+        try:
+            importlib.import_module(f"accuser.sandbox.{module}")
+        except OSError as error:
+            # No fault of a fork: as any that an import has, it ends this process.
+            raise ImportError(str(error)) from error
         gc.collect()
         gc.freeze()  # else the first collection of each program would copy all of this
 
@@ -143,6 +149,16 @@ def _place_of_thread_id() -> int:
     words = (ctypes.c_int * 256).from_address(begin)
     found = [index for index, word in enumerate(words) if word == threading.get_native_id()]
     return begin + 4 * found[0] if len(found) == 1 else 0
+
+
+def sent(text: str) -> str:
+    """What is sent of a word or variable: its bytes, since the other side's encoding may be another one."""
+    return os.fsencode(text).decode("latin-1")
+
+
+def received(text: str) -> str:
+    """The word or variable, from what was sent of it."""
+    return os.fsdecode(text.encode("latin-1"))
 
 
 def _answer(control: socket.socket, pid: int, problem: int) -> None:
@@ -188,8 +204,12 @@ def _take_over(wanted: dict[str, Any], descriptors: list[int]) -> None:
             signal.signal(number, usual)
     signal.pthread_sigmask(signal.SIG_SETMASK, wanted["blocked"])
     os.environ.clear()
-    os.environ.update(wanted["environment"])
+    for variable, value in wanted["environment"].items():
+        os.environ[received(variable)] = received(value)
     random.seed()
+    # The order in which trio runs tasks is drawn, too, so that nobody relies on one.
+    if (order := getattr(sys.modules.get("trio._core._run"), "_r", None)) is not None:
+        order.seed()
     _retitle(tuple(wanted["words"][1:]))
 
 
@@ -222,7 +242,7 @@ def _retitle(words: tuple[str, ...]) -> None:
     name = os.fsencode(Path(words[0]).name)[:15]
     _libc.prctl(PR_SET_NAME, ctypes.c_char_p(name), 0, 0, 0)
     try:
-        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return
     begin, end = int(fields[45]), int(fields[46])  # arg_start, arg_end: proc_pid_stat(5)

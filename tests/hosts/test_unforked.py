@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -39,6 +40,44 @@ def refuse():
 
 forks._clone = refuse
 forks.main(int(sys.argv[1]))
+"""
+
+UNLOADED = """
+import importlib, sys
+from accuser.sandbox import forks
+
+usual = importlib.import_module
+
+def load(name):
+    if name.endswith("client.main"):
+        raise PermissionError(13, "Permission denied")
+    return usual(name)
+
+importlib.import_module = load
+forks.main(int(sys.argv[1]))
+"""
+
+ORDERS = """
+import sys, trio
+from accuser.sandbox import forks
+
+async def main():
+    order = []
+
+    async def note(number):
+        order.append(number)
+
+    for _ in range(40):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(note, 0)
+            nursery.start_soon(note, 1)
+    print(*order)
+
+def program():
+    trio.run(main)
+    return 0
+
+forks.main(int(sys.argv[1]), program)
 """
 
 
@@ -209,3 +248,45 @@ async def test_where_clones_are_refused_programs_are_executed(tmp_path: Path, nu
         assert not await is_forked(forks)
         assert os.strerror(number) in str(forks.refusal)
         assert state_of(forks.pid) == "Z"
+
+
+async def test_an_import_that_fails_is_no_refusal(tmp_path: Path) -> None:
+    program = tmp_path / "unloaded.py"
+    program.write_text(UNLOADED)
+    with forking(program) as forks:
+        assert not await is_forked(forks)
+        assert forks.refusal is None
+
+
+async def test_each_draws_the_order_of_its_tasks(tmp_path: Path) -> None:
+    program = tmp_path / "orders.py"
+    program.write_text(ORDERS)
+    command, orders = SANDBOX.command("mavkit-client"), []
+    with forking(program) as forks:
+        for _ in range(2):
+            one = await spawn(command, dict(os.environ), embedded.arguments(command), by=forks)
+            orders.append((await ended(one))[1])
+            await one.aclose()
+    assert orders[0] != orders[1]
+    assert len(orders[0].split()) == 80
+
+
+async def test_a_cancelled_start_does_not_wait_for_who_has_a_copy_of_the_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, copies = socket.socketpair, contextlib.ExitStack()
+
+    def pair(*arguments: int) -> tuple[socket.socket, socket.socket]:
+        ours, theirs = usual(*arguments)
+        copies.enter_context(ours.dup())  # as a fork of the owner has one
+        return ours, theirs
+
+    with copies, forking() as forks:
+        assert await is_forked(forks)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socketpair", pair)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(is_forked, forks)
+                await wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+        assert await is_forked(forks)

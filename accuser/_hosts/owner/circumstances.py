@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from ...sandbox.forks import PYTHONS_OWN
+from ...sandbox.forks import PYTHONS_OWN, sent
 
 _EARLY: Final = ("GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYTHON", "SSL_", "TZ")
 
@@ -19,7 +19,7 @@ _LIMITS: Final = [getattr(resource, name) for name in dir(resource) if name.star
 
 _PROC: Final = "/proc/thread-self"
 _NAMESPACES: Final = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts")
-_KEPT: Final = (b"Cap", b"Cpus_allowed:", b"NoNewPrivs:", b"Seccomp")
+_KEPT: Final = (b"Cap", b"Cpus_allowed:", b"NoNewPrivs:", b"Seccomp", b"THP_enabled:")
 """Lines of its status about what a process cannot be told to be, or does not get back."""
 
 _NOT_THERE: Final = (FileNotFoundError, NotADirectoryError, PermissionError)
@@ -41,7 +41,9 @@ def circumstances_for(environment: Mapping[str, str]) -> object:
         os.getsid(0),
         os.getpriority(os.PRIO_PROCESS, 0),
         _namespaces(),
+        resource.getrlimit(resource.RLIMIT_STACK),  # the size of the stacks of threads is read from it once
         _told("oom_score_adj"),
+        _told("personality"),
         [line for line in _told("status").splitlines() if line.startswith(_KEPT)],
         early(environment),
     )
@@ -76,14 +78,13 @@ def facts_for(words: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
     ignored = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
     limits = {number: resource.getrlimit(number) for number in _LIMITS}
     facts = {
-        "words": words,
-        "environment": dict(environment),
+        "words": [sent(word) for word in words],
+        "environment": {sent(name): sent(value) for name, value in environment.items()},
         "umask": _umask(),
         "limits": limits,
         "ignored": ignored,
         "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     }
-    # Surrogates stand for bytes that are no UTF-8; JSON escapes them.
     return json.dumps(facts).encode()
 
 

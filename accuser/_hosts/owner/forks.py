@@ -30,7 +30,7 @@ from typing import Final
 import attrs
 import trio
 
-from ...sandbox.forks import GO, REPLY, REQUEST
+from ...sandbox.forks import GO, REPLY, REQUEST, STOP
 from ..host import inherited
 from ..runs import once_a_run
 from .circumstances import circumstances_for, early, facts_for, working_directory
@@ -267,7 +267,9 @@ class Forks:
                 self._refusal = "a clone with the parent's parent is not our child here"
                 raise CannotFork(self._refusal) from None
             except BaseException:
-                ours.close()  # so that it ends
+                # So that it ends, also where a fork of this process has a copy of the socket.
+                with contextlib.suppress(OSError):
+                    ours.send(STOP)
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)  # noqa: ASYNC222 - it is told to end, and has nothing to do
                 raise
@@ -314,8 +316,9 @@ class Forks:
                 await trio.lowlevel.wait_readable(ours)
         if scope.cancelled_caught:
             self._drop(server)
-            # Its copy of the other end is closed now: there is an end, or a program that answers.
-            with trio.CancelScope(shield=True):
+            # Its copy of the other end is closed now: there is an end, or a program that answers, unless a
+            # fork of this process has a copy.
+            with trio.move_on_after(CANCELLED, shield=True):
                 await trio.lowlevel.wait_readable(ours)
 
     def _current(self, circumstances: object, environment: Mapping[str, str]) -> _Server:
