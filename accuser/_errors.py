@@ -322,10 +322,13 @@ class Lagged(AccuserError):
 
     daemon: str
     missed: int
+    kind: str = "events"
+    """Of the records: events, or lines, of whose outputs the last MiB is kept."""
 
     def __str__(self) -> str:
-        lost = f"{self.daemon}: {counted(self.missed, 'record')} left the history before they were read"
-        return f"{lost}; read faster, or give the daemon a larger history"
+        lost = f"{self.daemon}: {counted(self.missed, self.kind[:-1])} left the history before they were read"
+        larger = ", or give the daemon a larger history" if self.kind == "events" else ""
+        return f"{lost}; read faster{larger}"
 
 
 @attrs.define(eq=False, str=False, repr=False, slots=False)

@@ -42,17 +42,19 @@ class WaitReport:
     """In a sequence: what met the steps before, as JSON, cut."""
     taken: int = 0
     """How many of those that came the filter took, where the wait was for more."""
+    malformed: int = 0
+    """How many pieces of what the session wrote as events were none."""
 
     def lines(self, daemon: str, names: str) -> list[str]:
         """The report as lines of text, for the message of an error."""
-        process = "was never started" if self.pid is None else f"is process {self.pid}, {self.state}"
+        process = f"is process {self.pid}, {self.state}" if self.pid is not None else self._without_process()
         if self.status is not None:
             process += f", {describe_status(self.status)}"
         said = [f"{daemon} {process}"]
         if self.seen and self.filtered:
             end = ":" if len(self.misses) == self.seen else "; the last:" if self.misses else ""
             came = f"{_came(self.seen, names)} came since the wait began"
-            said += [f"{came}; {self._filtered()}{end}", *(f"  {miss}" for miss in self.misses)]
+            said += [f"{came}; {self._filtered(names)}{end}", *(f"  {miss}" for miss in self.misses)]
         elif self.seen:
             said.append(f"{_came(self.seen, names)} came since the wait began")
         elif names:
@@ -63,8 +65,10 @@ class WaitReport:
             said.append(f"{_came(self.before, names)} came shortly before the wait began")
         if self.last_events:
             said += ["the last events:", *(f"  {event}" for event in self.last_events)]
-        else:
+        elif self.pid is not None and not self.malformed:
             said.append("it has written no event at all; is its event sink open?")
+        if self.malformed:
+            said.append(self._malformed())
         if self.last_lines:
             said += ["the last output:", *(f"  {line}" for line in self.last_lines)]
         return said
@@ -80,30 +84,42 @@ class WaitReport:
         if self.seen and self.filtered:
             last = _cut(self.misses[-1], FACT_LENGTH) if self.misses else "(not kept)"
             which = "it was" if self.seen == 1 else "the last was"
-            return [f"{self.seen} came, but {self._filtered()}; {which} {last}"]
+            return [f"{self.seen} came, but {self._filtered(names)}; {which} {last}"]
         if self.seen:
             return [f"{self.seen} came, and more were waited for"]
         if self.before:
             return [f"{self.before} came shortly before the wait began, and none since"]
         if self.last_events:
             return [f"none came; the last event was {_cut(self.last_events[-1], FACT_LENGTH)}"]
+        if self.malformed:
+            return [f"no event came at all; {self._malformed()}"]
         if self.last_lines:
             return [f"no event came at all; the last line was: {_cut(self.last_lines[-1], FACT_LENGTH)}"]
         return ["no event came at all, and no line of output"]
 
-    def _filtered(self) -> str:
+    def _malformed(self) -> str:
+        were = "was no event" if self.malformed == 1 else "were no events"
+        return f"{counted(self.malformed, 'piece')} of its event stream {were}; `on_malformed` has each"
+
+    def _without_process(self) -> str:
+        return "was never started" if self.state == "not started" else f"is {self.state}"
+
+    def _filtered(self, names: str) -> str:
+        if names.startswith(LINES):  # whose pattern is a filter, too
+            return f"{self.taken or 'none'} of them matched"
         if self.taken:
             return f"the filter took {self.taken} of them"
         return f"the filter returned None for {'it' if self.seen == 1 else 'each'}"
 
 
 FACT_LENGTH: Final = 160
+LINES: Final = "lines of "
 TOO_LATE: Final = "  call expect() before the step that causes the event, or pass since= to look back"
 
 
 def _came(number: int, names: str) -> str:
     """``1 a.v0 event``, ``2 lines of stdout``."""
-    if names.startswith("lines of "):
+    if names.startswith(LINES):
         return counted(number, names.replace("lines", "line", 1), names)
     return counted(number, f"{names} event")
 

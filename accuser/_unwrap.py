@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import trio
 
 from ._errors import AccuserError, DaemonExited, TerminatedBeforeEvent
+
+NURSERY: Final = "Exceptions from Trio nursery"
+"""What trio says of the groups that its nurseries raise."""
 
 
 @contextmanager
@@ -15,12 +19,13 @@ def plain_errors() -> Generator[None]:
     """Raise the one error of a group, bare, if it is the only one that is no cancellation.
 
     Waits that failed because their daemon ended, and what ended it, count as one: a single wait's
-    error with an exit as its cause, else what ended the daemon. Other groups pass unchanged.
+    error with an exit as its cause, else what ended the daemon. Other groups pass unchanged, and one
+    that no nursery has made is an error itself.
     """
     try:
         yield
     except BaseExceptionGroup as group:
-        leaves = [leaf for leaf in leaves_of(group) if not isinstance(leaf, trio.Cancelled)]
+        leaves = [leaf for leaf in _met_by_nurseries(group) if not isinstance(leaf, trio.Cancelled)]
         leaf = _only(leaves)
         if leaf is None:
             raise
@@ -38,6 +43,14 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves_of(inner)
+    else:
+        yield error
+
+
+def _met_by_nurseries(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup) and error.message == NURSERY:
+        for inner in error.exceptions:
+            yield from _met_by_nurseries(inner)
     else:
         yield error
 

@@ -330,7 +330,8 @@ class Observed:
     def on_event(self, handler: Callable[[Event], object]) -> None:
         """Call ``handler``, a plain function, with every event, of this session and of later ones.
 
-        It is called as soon as the event was read, before waiters go on. An exception of it
+        It is called as soon as the event was read, before waiters go on. A wait that it begins sees the
+        events behind that one; a handler that it adds is told from the next read on. An exception of it
         ends the session with `HandlerFailed`.
         """
         self._handlers.events.append(_plain(handler))

@@ -11,6 +11,7 @@ from .._checks import check_seconds
 from .._engine.explain import short
 from .._engine.waits import Expectation, limited
 from .._errors import AccuserError, EventTimeout, TerminatedBeforeEvent
+from .._unwrap import plain_errors
 from .observed import Observed
 from .waits import WAIT_TIMEOUT
 
@@ -53,7 +54,7 @@ async def wait_for_any(waits: Mapping[D, Any], *, timeout: float | None = WAIT_T
             found.append((daemon, value))
             nursery.cancel_scope.cancel(reason=f"{daemon.name} was the first")
 
-    with limited(timeout) as limit:
+    with limited(timeout) as limit, plain_errors():
         async with trio.open_nursery() as nursery:
             for daemon, expectation in expectations.items():
                 nursery.start_soon(wait, daemon, expectation)
@@ -63,9 +64,9 @@ async def wait_for_any(waits: Mapping[D, Any], *, timeout: float | None = WAIT_T
     if not limit.cancelled_caught:
         raise ends[0]
     assert timeout is not None
-    names = " / ".join(daemon.name for daemon in expectations)
-    first = next(iter(expectations.values()))
-    raise EventTimeout(names, first.label, None, timeout, first.report())
+    late = next(iter(expectations.values())).timed_out(timeout)
+    late.daemon = " / ".join(daemon.name for daemon in expectations)
+    raise late
 
 
 async def retry(

@@ -197,7 +197,7 @@ class Waits:
             what, full=options.get("full", False), unknown=options.get("unknown", False)
         )
         mark = self.since(options.get("since"))
-        label, where = " / ".join(names), options.get("where")
+        label, where = " / ".join(name or "(no name)" for name in names), options.get("where")
         note = f"in the filter for event {label} of {self.name}"
         watch: Watch[Any] = Watch(_set_of(tuple(names)), convert, filter, wanted, note)
         shown = "" if where is None else f" where {where}"
@@ -237,7 +237,7 @@ class Waits:
         seconds = self.seconds(options.get("timeout", DEFAULT))
         deadline = trio.current_time() + (math.inf if seconds is None else seconds)
         mark = self.since(options.get("since"))
-        values = []
+        first, values = mark.events, []
         for number, step in enumerate(steps, 1):
             what, choose = step if isinstance(step, tuple) else (step, None)
             left = max(0.0, deadline - trio.current_time())
@@ -247,9 +247,12 @@ class Waits:
             if "where" not in options:
                 step_options["where"] = f"it is step {number} of {len(steps)}"
             expectation = self.expect(what, choose, None, step_options)
+            expectation.begun = first
             try:
                 values.append(await expectation)
             except (EventTimeout, TerminatedBeforeEvent) as error:
+                if isinstance(error, EventTimeout) and seconds is not None:
+                    error.seconds = seconds
                 _tell_steps(error, values)
                 raise
             mark = expectation.end

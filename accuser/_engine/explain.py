@@ -17,15 +17,23 @@ LOOKED_AT: Final = 50
 VALUE_LENGTH: Final = 200
 
 
-def explain(session: Transcript, history: History[Any], watch: Watch[Any], begun: int) -> WaitReport:
-    """Look at what has come last, for a wait that began at the index ``begun``."""
+def explain(
+    session: Transcript, history: History[Any], watch: Watch[Any], start: int, begun: int
+) -> WaitReport:
+    """Look at what has come last, for a wait from the index ``start`` on.
+
+    ``begun`` is where the whole began of which it is a step: what is between is of neither side.
+    """
     before: list[Any] = []
     since: list[Any] = []
     # The newest part alone: a thousand waits may fail at once, and each explains itself.
     for index, record in history.read(history.hot_index):
         named = history.name_of is None or history.name_of(record) in watch.names
         if named and not isinstance(record, Malformed):
-            (before if index < begun else since).append(record)
+            if index < begun:
+                before.append(record)
+            elif index >= start:
+                since.append(record)
     return WaitReport(
         state=session.state.value,
         pid=session.pid,
@@ -38,6 +46,7 @@ def explain(session: Transcript, history: History[Any], watch: Watch[Any], begun
         last_lines=session.tail(),
         filtered=watch.filter is not None,
         taken=len(watch.taken),
+        malformed=session.malformed,
     )
 
 
@@ -65,9 +74,11 @@ def _takes(watch: Watch[Any], record: Any) -> bool:
     try:
         (item,) = converted(watch.convert, (record,))
         return watch.filter is None or watch.filter(item) is not None
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: ASYNC103 - of a plain function
         # The filter is asked for the sake of the message alone, and may not be made for this.
-        return False
+        return False  # noqa: ASYNC104 - as above
 
 
 def short(value: object) -> str:
@@ -79,4 +90,4 @@ def short(value: object) -> str:
 def status_report(session: Transcript) -> WaitReport:
     """Report for a wait that looked for no event of a name."""
     nothing: Watch[Any] = Watch(frozenset(), lambda record: record, None, 1, "")
-    return explain(session, session.events, nothing, 0)
+    return explain(session, session.events, nothing, 0, 0)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter, length_hint
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -102,6 +102,8 @@ class Transcript:
 
     _head: bytes = attrs.field(default=b"", init=False)
     """The first bytes of standard error."""
+    _untold: Iterator[Any] | None = attrs.field(default=None, init=False)
+    """The events that handlers have not been told of, while they are."""
 
     def __attrs_post_init__(self) -> None:
         self.events = History(decode_block, self.events_limit, attrgetter("name"), _names_of)
@@ -112,6 +114,11 @@ class Transcript:
     def running(self) -> bool:
         """Whether it has begun and not ended."""
         return self.state not in (State.NEW, State.ENDED)
+
+    @property
+    def next_event(self) -> int:
+        """Index of the event that comes next; for a handler, of the one behind that which it is told of."""
+        return self.events.next_index - (0 if self._untold is None else length_hint(self._untold))
 
     def tail(self) -> tuple[str, ...]:
         """The last lines of standard error, or of standard output if there are none."""
@@ -144,16 +151,20 @@ class Transcript:
         ):
             self.become_ready()
         handlers = self.handlers.events
-        if type(records) is Mixed:
-            handlers = handlers.copy()
-            for record in records:
-                if isinstance(record, Malformed):
-                    self._report(record)
-                else:
-                    for handler in handlers:
-                        self.call(handler, record, _event_told(record))
-        elif handlers:
-            self._tell(handlers, records, _event_told)
+        left = self._untold = iter(records)
+        try:
+            if type(records) is Mixed:
+                handlers = handlers.copy()
+                for record in left:
+                    if isinstance(record, Malformed):
+                        self._report(record)
+                    else:
+                        for handler in handlers:
+                            self.call(handler, record, _event_told(record))
+            elif handlers:
+                self._tell(handlers, left, _event_told)
+        finally:
+            self._untold = None
 
     def _tell(
         self, handlers: list[Callable[[Any], object]], items: Iterable[Any], what: Callable[[Any], str]
@@ -298,7 +309,7 @@ def _line_told(line: str) -> str:
     return f"the line {line[:120]!r}"
 
 
-def _names_of(records: Sequence[Record]) -> set[str]:
+def _names_of(records: Sequence[Record]) -> set[str | None]:
     # The keys of all payloads, without a step of Python for each: for an event with a name that is
     # the name, and what other payloads add is no event's name.
     try:

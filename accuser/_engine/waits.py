@@ -65,7 +65,7 @@ class Mark:
     @classmethod
     def now(cls, session: Transcript) -> Mark:
         """What comes from now on."""
-        return cls(session, session.events.next_index, session.stdout.next_index, session.stderr.next_index)
+        return cls(session, session.next_event, session.stdout.next_index, session.stderr.next_index)
 
     def __repr__(self) -> str:
         return f"<Mark in {self.session.name} after {self.events} events>"
@@ -98,13 +98,15 @@ class Expectation(Generic[T]):
     _session: Transcript = attrs.field(init=False)
     _history: History[Any] = attrs.field(init=False)
     _next: int = attrs.field(init=False)
+    begun: int = attrs.field(init=False)
+    """Index of the first event of what it is a step of: by default, its own."""
     _searching: bool = attrs.field(default=False, init=False)
     _others: trio.lowlevel.ParkingLot | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = self._mark.session
         self._history = getattr(self._session, self._source)
-        self._next = getattr(self._mark, self._source)
+        self._next = self.begun = getattr(self._mark, self._source)
 
     def __repr__(self) -> str:
         where = "" if self._where is None else f" where {self._where}"
@@ -167,12 +169,16 @@ class Expectation(Generic[T]):
                     await self._others.park()
                 await self._go_on(None, math.inf)
             if limit.cancelled_caught:
-                raise self._timed_out()
+                raise self._late()
         return self._result(self._watch.taken)
 
-    def _timed_out(self) -> EventTimeout:
+    def _late(self) -> EventTimeout:
         assert self._seconds is not None
-        return timed_out(self._session, self._label, self._noun, self._where, self._seconds, self._report())
+        return self.timed_out(self._seconds)
+
+    def timed_out(self, seconds: float) -> EventTimeout:
+        """The error for that it was not fulfilled within so many seconds."""
+        return timed_out(self._session, self._label, self._noun, self._where, seconds, self._report())
 
     def _found(self) -> bool:
         return self._watch.complete or self._look_back()
@@ -188,7 +194,7 @@ class Expectation(Generic[T]):
                 except Late:
                     # If a block around it is cancelled, too, that is what counts, as of any scope in another.
                     await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC120 - the time-out is then none
-                    raise self._timed_out() from None
+                    raise self._late() from None
                 finally:
                     self._next = self._watch.left
             if not self._watch.complete:
@@ -211,7 +217,8 @@ class Expectation(Generic[T]):
         return False
 
     def _report(self) -> WaitReport:
-        return explain(self._session, self._history, self._watch, getattr(self._mark, self._source))
+        start = getattr(self._mark, self._source)
+        return explain(self._session, self._history, self._watch, start, self.begun)
 
     async def absent(self, within: float) -> None:
         """Wait ``within`` seconds for what must not come.
@@ -259,10 +266,11 @@ async def events_from(mark: Mark) -> AsyncGenerator[Event]:
     history = session.events
     with history.follow():
         while True:
-            for records in history.read_blocks(index):
+            for together, before in history.read_blocks(index):
                 # The consumer may have been away for long.
                 check_lag(session.name, history, index)
-                if type(records) is Mixed:
+                records = together[before:] if before else together
+                if type(together) is Mixed:
                     for record in records:
                         if isinstance(record, Event):
                             yield record  # noqa: ASYNC119 - what is left undone is a count
@@ -366,4 +374,4 @@ def terminated(
 def check_lag(daemon: str, history: History[Any], index: int) -> None:
     """Raise `Lagged` if records from ``index`` on have left the history."""
     if (missed := history.first_index - index) > 0:
-        raise Lagged(daemon, missed)
+        raise Lagged(daemon, missed, "events" if history.name_of else "lines")

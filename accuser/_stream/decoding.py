@@ -103,8 +103,11 @@ def _items(lines: Sequence[bytes], size: int = _STEP_BYTES) -> list[Record] | No
     if size > LONG:
         return None
     try:
-        # Nearly all lines are so short that their nesting need not be looked at.
-        if size > _CHECKED_FROM and max(map(len, lines)) > _CHECKED_FROM and any(map(too_deep, lines)):
+        # Nearly all lines are so short that nothing of them need be looked at.
+        longest = max(map(len, lines)) if size > _CHECKED_FROM else size
+        if longest > _CHECKED_FROM and any(map(too_deep, lines)):
+            return None
+        if longest > MAX_MARKS and any(map(too_costly, lines)):
             return None
         return [item.item for item in map(decode_item, lines)]
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -333,7 +336,10 @@ def _decode_large_numbers(piece: bytes) -> Event | None:
     The sink writes the largest float so, rounded up to 16 digits (recorded events ``23-numbers``).
     """
     try:
-        item = msgspec.convert(json.loads(piece, parse_constant=_refuse), Item).item
+        # Strictly UTF-8, as elsewhere: `json` would let halves of surrogate pairs pass.
+        found = json.loads(piece.decode(), parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()
+        item = msgspec.convert(found, Item).item
         return item if math.isfinite(item.timestamp) else None
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None

@@ -84,9 +84,9 @@ class Malformed:
     reason: str
 
     @property
-    def name(self) -> str:
-        """Empty: it names no event."""
-        return ""
+    def name(self) -> None:
+        """None: it is no event, not even one without a name."""
+        return None
 
 
 Record = Event | Malformed

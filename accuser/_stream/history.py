@@ -41,7 +41,7 @@ HOT_BYTES: Final = 256 * 1024
 R = TypeVar("R")
 
 
-def _no_names(records: Sequence[object]) -> set[str]:
+def _no_names(records: Sequence[object]) -> set[str | None]:
     return {""}
 
 
@@ -74,7 +74,8 @@ class _Shared:
 
     watch: Watch[Any]
     key: Hashable
-    waiters: dict[trio.lowlevel.Task, Watch[Any]] = attrs.field(factory=dict)
+    waiters: dict[trio.lowlevel.Task, tuple[Watch[Any], int]] = attrs.field(factory=dict)
+    """The watch of each, and how many items more the shared one has seen."""
     offered: int = -1
     """Index of the first record of those that it was offered last."""
 
@@ -86,14 +87,15 @@ class History(Generic[R]):
     Args:
         decode: gives the records of a block of bytes; called again for old blocks.
         limit: bytes that are kept at most.
-        name_of: the name of a record, by which watches find it; None if all have the name ``""``.
-        names_of: all their names, or more than those, as fast as can be.
+        name_of: the name of a record, by which watches find it, or None for one that nobody can watch for;
+            itself None if all have the name ``""``.
+        names_of: all their names but ``""``, or more than those, as fast as can be.
     """
 
     _decode: Callable[[bytes], Sequence[R]]
     limit: int
-    name_of: Callable[[R], str] | None = None
-    _names_of: Callable[[Sequence[R]], set[str]] = _no_names
+    name_of: Callable[[R], str | None] | None = None
+    _names_of: Callable[[Sequence[R]], set[str | None]] = _no_names
     next_index: int = attrs.field(default=0, init=False)
     """Index that the next record will have; the number of records published so far."""
     closed: bool = attrs.field(default=False, init=False)
@@ -103,7 +105,7 @@ class History(Generic[R]):
     _hot_size: int = attrs.field(default=0, init=False)
     _followers: int = attrs.field(default=0, init=False)
     _parked: dict[trio.lowlevel.Task, None] = attrs.field(factory=dict, init=False)
-    _watches: dict[str, dict[Hashable, _Shared]] = attrs.field(factory=dict, init=False)
+    _watches: dict[str | None, dict[Hashable, _Shared]] = attrs.field(factory=dict, init=False)
     _offering: int = attrs.field(default=-1, init=False)
     """Index of the first record of those that are being offered; -1 if none are."""
 
@@ -167,7 +169,7 @@ class History(Generic[R]):
         self.closed = True
         while self._watches:
             shared = next(iter(next(iter(self._watches.values())).values()))
-            self._resolve(shared)
+            self._resolve(shared, shared.watch)
         self._wake()
 
     def read(self, index: int) -> Iterator[tuple[int, R]]:
@@ -180,14 +182,14 @@ class History(Generic[R]):
             for offset in range(max(index - block.first, 0), block.count):
                 yield block.first + offset, records[offset]
 
-    def read_blocks(self, index: int) -> Iterator[Sequence[R]]:
+    def read_blocks(self, index: int) -> Iterator[tuple[Sequence[R], int]]:
         """Give the records from ``index`` on that are there now, as they came together.
 
-        The next ones may have left the history by the time that they are asked for.
+        With those that did are others before them, and with all how many these are. The next ones may have
+        left the history by the time that they are asked for.
         """
         for block in list(self._blocks_from(index)):
-            records = self._records(block)
-            yield records[index - block.first :] if index > block.first else records
+            yield self._records(block), max(index - block.first, 0)
 
     @contextlib.contextmanager
     def follow(self) -> Iterator[None]:
@@ -226,7 +228,8 @@ class History(Generic[R]):
             shared = _Shared(watch, key)
             for name in watch.names:
                 self._watches.setdefault(name, {})[key] = shared
-        shared.waiters[task] = watch
+        ahead = shared.watch.seen - watch.seen
+        shared.waiters[task] = watch, ahead
         watch.left = self.next_index
 
         def leave() -> bool:
@@ -235,8 +238,12 @@ class History(Generic[R]):
             # A filter may cancel a wait whose turn has not come.
             passed_over = self._offering not in (-1, shared.offered)
             watch.left = self._offering if passed_over else self.next_index
+            watch.seen = shared.watch.seen - ahead
             if not shared.waiters:
                 self._forget(shared)
+            elif shared.watch is watch:
+                # Its own goes on as its own, where it is awaited again.
+                shared.watch = watch.successor()
             return True
 
         def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
@@ -263,7 +270,7 @@ class History(Generic[R]):
         elif len(records) == 1:  # as nearly always, unless the daemon writes very fast
             offered = list(self._watches.get(self.name_of(records[0]), {}).values())
         else:
-            wanted = self._watches.keys() & self._names_of(records)
+            wanted = self._watches.keys() & {"", *self._names_of(records)}
             found = {id(shared): shared for name in wanted for shared in self._watches[name].values()}
             offered = list(found.values())
         known: dict[Hashable, tuple[Sequence[int], Sequence[Any]]] = {}
@@ -286,10 +293,10 @@ class History(Generic[R]):
             try:
                 completed = watch.offer(indexes, items)
             except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
-                self._resolve(shared, error)
+                self._resolve(shared, watch, error)
             else:
                 if completed:
-                    self._resolve(shared)
+                    self._resolve(shared, watch)
 
     def _of(
         self, names: frozenset[str], first: int, records: Sequence[R]
@@ -301,13 +308,14 @@ class History(Generic[R]):
         return [i for i, _ in found], [record for _, record in found]
 
     @trio.lowlevel.enable_ki_protection
-    def _resolve(self, shared: _Shared, error: BaseException | None = None) -> None:
+    def _resolve(self, shared: _Shared, spoke: Watch[Any], error: BaseException | None = None) -> None:
+        """Wake all waiters of a shared watch, for each of whom ``spoke`` has spoken."""
         self._forget(shared)
         waiters, shared.waiters = shared.waiters, {}
-        left = self.next_index if error is None else shared.watch.left
-        for task, watch in waiters.items():
+        left, seen = self.next_index if error is None else spoke.left, spoke.seen
+        for task, (watch, ahead) in waiters.items():
             watch.left = left
-            watch.taken, watch.index, watch.seen = shared.watch.taken, shared.watch.index, shared.watch.seen
+            watch.taken, watch.index, watch.seen = spoke.taken, spoke.index, seen - ahead
             if error is None:
                 trio.lowlevel.reschedule(task)
             else:

@@ -6,7 +6,7 @@ publisher from then on. It takes as many as it was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from operator import attrgetter, length_hint
 from types import CoroutineType, FunctionType
 from typing import Any, Final, Generic, TypeVar
@@ -65,7 +65,7 @@ class Watch(Generic[T]):
     note: str
     taken: list[T] = attrs.field(factory=list, init=False)
     seen: int = attrs.field(default=0, init=False)
-    """How many items were offered."""
+    """How many items were offered, up to the one that completed it or whose filter failed."""
     index: int = attrs.field(default=-1, init=False)
     """Index of the record that completed it."""
     left: int = attrs.field(default=0, init=False)
@@ -75,6 +75,12 @@ class Watch(Generic[T]):
     def complete(self) -> bool:
         """Whether everything that was wanted has been taken."""
         return len(self.taken) >= self.count
+
+    def successor(self) -> Watch[T]:
+        """One that goes on for the others that it spoke for; see `key`."""
+        other: Watch[T] = Watch(self.names, self.convert, self.filter, self.count, self.note)
+        other.seen = self.seen
+        return other
 
     def offer(self, indexes: Sequence[int], items: Sequence[Any]) -> bool:
         """Offer items in order; stop with the one that completes it. Return whether one did.
@@ -101,12 +107,12 @@ class Watch(Generic[T]):
         except StopIteration as error:
             # A coroutine would make an error of it that does not say so.
             failure = RuntimeError("a filter raised StopIteration")
-            self._failed(failure, indexes[len(items) - length_hint(left) - 1])
+            self._failed(failure, indexes, left)
             raise failure from error
         except BaseException as error:
-            self._failed(error, indexes[len(items) - length_hint(left) - 1])
+            self._failed(error, indexes, left)
             raise
-        return self._completed(indexes[len(items) - length_hint(left) - 1])
+        return self._completed(indexes[self._asked(indexes, left) - 1])
 
     def _offer_checked(self, indexes: Sequence[int], items: Sequence[Any]) -> bool:
         """Offer items one by one, up to the first one that could not be converted."""
@@ -114,15 +120,21 @@ class Watch(Generic[T]):
         for index, item in zip(indexes, items, strict=True):
             if isinstance(item, Failed):
                 self.seen += 1
-                self._failed(item.error, index)
+                self._failed(item.error, (index,), iter(()))
                 raise item.error
             if self.offer((index,), (item,)):
                 return True
         return False
 
-    def _failed(self, error: BaseException, index: int) -> None:
+    def _failed(self, error: BaseException, indexes: Sequence[int], left: Iterator[Any]) -> None:
         error.add_note(self.note)
-        self.left = index + 1
+        self.left = indexes[self._asked(indexes, left) - 1] + 1
+
+    def _asked(self, indexes: Sequence[int], left: Iterator[Any]) -> int:
+        """How many were offered of so many, of which some are left."""
+        rest = length_hint(left)
+        self.seen -= rest
+        return len(indexes) - rest
 
     def _completed(self, index: int) -> bool:
         # A filter may have led to another look at the same items.

@@ -13,7 +13,7 @@ import trio
 
 from accuser._engine.interrupt import on_interrupt
 from accuser._engine.session import Session
-from accuser._unwrap import plain_errors
+from accuser._unwrap import NURSERY, plain_errors
 from accuser.testing import ScriptedDaemon
 
 ROOT = Path(__file__).parent.parent.parent
@@ -131,4 +131,4 @@ async def test_a_thread_that_gets_no_signals_listens_for_none() -> None:
 
 def test_two_interrupts_are_one() -> None:
     with pytest.raises(KeyboardInterrupt), plain_errors():
-        raise BaseExceptionGroup("both", [KeyboardInterrupt(), KeyboardInterrupt()])
+        raise BaseExceptionGroup(NURSERY, [KeyboardInterrupt(), KeyboardInterrupt()])

@@ -120,6 +120,36 @@ def test_a_step_costs_little_and_cutting_never_matters(
     assert [record for part in [*parts, cut.finish()] for record in decode_block(part)] == whole
 
 
+def costly(count: int) -> bytes:
+    return GOOD.replace(b":1}", b":[" + b",".join([b"1"] * count) + b"]}") + b"\n"
+
+
+def test_how_much_is_too_much_does_not_depend_on_what_comes_with_it() -> None:
+    for count, kinds in ((60_000, [Event]), (70_000, [Malformed]), (300_000, [Malformed])):
+        item = costly(count)
+        few = GOOD + b"\n"
+        for before, behind in (
+            (b"", b""),
+            (b"", b"x\n"),
+            (b"x\n", b""),
+            (few * 1000, few * 1000),
+            (few, few),
+        ):
+            block = before + item + behind
+            (record,) = decode_block(item)
+            assert [type(record)] == kinds
+            assert decode_block(block) == [*decode_block(before), record, *decode_block(behind)]
+            for raw, records in decode_steps(block):
+                assert decode_block(raw) == records
+
+
+@pytest.mark.parametrize("text", [rb'"\ud800"', b'"\xed\xa0\x80"'])
+def test_halves_of_surrogate_pairs_are_no_text_beside_any_number(text: bytes) -> None:
+    for number in (b"1", b"1e400"):
+        (record,) = decode_block(GOOD.replace(b":1}", b":[%s,%s]}" % (number, text)) + b"\n")
+        assert isinstance(record, Malformed)
+
+
 @pytest.mark.parametrize(
     "block",
     [
