@@ -17,6 +17,7 @@ import contextlib
 import logging
 import math
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -193,8 +194,12 @@ class Session(Transcript):
 
     async def _killed(self, child: Process) -> bool:
         self.signal(signal.SIGKILL)
-        with trio.move_on_after(UNKILLABLE):
-            await child.wait_exited()
+        until, late = time.monotonic() + UNKILLABLE, True
+        while late:
+            with trio.move_on_after(UNKILLABLE) as limit:
+                await child.wait_exited()
+            # A clock of trio that jumps says nothing of a process.
+            late = limit.cancelled_caught and time.monotonic() < until
         if child.has_exited():
             return True
         why = getattr(child, "refusal", None) or "it has not ended by SIGKILL, as in a system call that hangs"
