@@ -121,8 +121,15 @@ class Stand:
         opened: T = await self._nursery.start(self._hold, opening)
         return opened
 
+    async def _end(self, daemon: Daemon) -> None:
+        """Stop a daemon, in its block, which keeps the files of one that fails."""
+        await daemon.terminate()
+        if self.bundle.was_killed(daemon):
+            assert daemon.exit_status is not None
+            raise DaemonExited(daemon.name, daemon.exit_status, daemon.last_lines)
+
     async def _hold(self, opening: AbstractAsyncContextManager[T], task_status: trio.TaskStatus[T]) -> None:
-        place, holder, was_running = None, None, False
+        place, holder = None, None
         try:
             async with opening as opened:
                 place = _Place()
@@ -131,15 +138,13 @@ class Stand:
                 task_status.started(opened)
                 try:
                     await place.release.wait()
-                    was_running = holder is not None and holder.running
+                    if holder is not None and holder.running:
+                        await self._end(holder)
                 finally:
                     if isinstance(opened, Node):
                         self.bundle.keep_files_of(opened)
                     if isinstance(opened, Node | Client) and self._has_failed:
                         self.bundle.keep_volume_of(opened)
-            if was_running and holder is not None and self.bundle.was_killed(holder):
-                assert holder.exit_status is not None
-                raise DaemonExited(holder.name, holder.exit_status, holder.last_lines)
         except Exception as error:
             if place is None:
                 raise  # to whoever asked for it

@@ -206,6 +206,22 @@ def test_an_exit_that_nobody_asked_for_fails_the_test_whatever_it_does(project: 
     assert len(project.bundles) == 8
 
 
+NODE_DIES = """\
+import signal
+
+
+async def test_it(node):
+    node.signal(signal.SIGKILL)
+"""
+
+
+def test_the_files_of_a_node_that_died_when_the_test_had_ended_are_kept(project: Project) -> None:
+    project.write(test_node=NODE_DIES)
+    project.pytest().count(failed=1)
+    (bundle,) = project.bundles
+    assert (bundle / "node1" / "node1" / "version.json").is_file()
+
+
 BAKES = """\
 async def test_lives(node, baker, accuser):
     await node.wait_for_level(4)
