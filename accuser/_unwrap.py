@@ -13,14 +13,17 @@ from ._errors import AccuserError, DaemonExited, TerminatedBeforeEvent
 NURSERY: Final = "Exceptions from Trio nursery"
 """What trio says of the groups that its nurseries raise."""
 
+_OF_NOBODY: Final = (NURSERY, "errors in async test and trio fixtures")
+"""The same, and pytest-trio: groups that nobody has made on purpose."""
+
 
 @contextmanager
 def plain_errors() -> Generator[None]:
     """Raise the one error of a group, bare, if it is the only one that is no cancellation.
 
     Waits that failed because their daemon ended, and what ended it, count as one: a single wait's
-    error with an exit as its cause, else what ended the daemon. Other groups pass unchanged, and one
-    that no nursery has made is an error itself.
+    error with an exit as its cause, else what ended the daemon. Other groups pass unchanged; one that
+    somebody has made is an error itself.
     """
     try:
         yield
@@ -48,7 +51,7 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def _met_by_nurseries(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup) and error.message == NURSERY:
+    if isinstance(error, BaseExceptionGroup) and error.message in _OF_NOBODY:
         for inner in error.exceptions:
             yield from _met_by_nurseries(inner)
     else:

@@ -305,14 +305,19 @@ class Client:
             raise CommandFailed(command, 1, "", f"Error:\n  {secrets.hide(str(error))}\n") from None
 
     async def trust_address(self, peer: Node) -> None:
-        """Make the node trust the address of ``peer``; private nodes talk to nobody else."""
+        """Make the node trust the address of ``peer``; private nodes talk to nobody else.
+
+        Raises:
+            ValueError: ``peer`` is of another world, as a node in memory for one that is a process.
+        """
         await self.admin("trust", "address", await self._address_of(peer))
 
     async def connect_address(self, peer: Node) -> None:
-        """Connect the node to ``peer``."""
+        """Connect the node to ``peer``. Raises as `trust_address` does."""
         await self.admin("connect", "address", await self._address_of(peer))
 
     async def _address_of(self, peer: Node) -> str:
+        check_reach(self.node.toolchain if isinstance(self.node, Node) else self.toolchain, peer.toolchain)
         text = peer.net_address_from(self.node.runner if isinstance(self.node, Node) else None)
         host, _, port = text.rpartition(":")
         with suppress(ValueError):

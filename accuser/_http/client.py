@@ -9,6 +9,8 @@ Mavkit's daemons do (recorded run ``19-connections``).
 from __future__ import annotations
 
 import json
+import os
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -183,7 +185,10 @@ class HttpClient:
                 raise
             return tls
         except (OSError, ValueError, trio.BrokenResourceError) as error:
-            raise NodeUnreachable(url=self.url, reason=str(error) or repr(error)) from error
+            # Of trio's attempts, one for each address, there is but one reason as a rule.
+            attempts = error.__cause__.exceptions if isinstance(error.__cause__, ExceptionGroup) else [error]
+            reasons = dict.fromkeys(map(_reason, attempts))
+            raise NodeUnreachable(url=self.url, reason="; ".join(reasons)) from error
 
 
 @attrs.define(eq=False, repr=False)
@@ -210,3 +215,10 @@ def closed_at_once(stream: trio.abc.Stream) -> bool:
     if close is not None:
         close()
     return close is not None
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, and of one of the system what the number does, without the address beside it."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror | ssl.SSLError):
+        return f"[Errno {error.errno}] {os.strerror(error.errno)}"
+    return str(error) or repr(error)

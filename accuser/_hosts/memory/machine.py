@@ -173,7 +173,7 @@ class InProcess(OnThisDisk):
         check_expressible(path)
         pipes = self._world().pipes
         if str(path) in pipes:
-            raise EventPipeError(path, "is in use: another daemon writes to it")
+            raise EventPipeError(path, "is in use: somebody reads from it")
         pipe = pipes[str(path)] = Pipe()
         return MemoryPipe(path, pipe, Reader(pipe), lambda: pipes.pop(str(path), None))
 

@@ -10,7 +10,7 @@ from ..._mavryk.codec.crypto import UNENCRYPTED, Key
 from ..._mavryk.protocol import GENESIS_PROTOCOL, Protocol
 from ..cli.clic import Cli, Invocation
 from ..cli.usage import usage
-from .context import Context
+from .context import Context, Refusal
 from .wallet import HASHES, PUBLIC_KEYS, ROLLUPS, SECRET_KEYS, WalletError
 
 UNDERSTOOD: Final = (GENESIS_PROTOCOL, *(protocol.hash for protocol in Protocol))
@@ -135,7 +135,10 @@ def _output(context: Context, path: str, text: str) -> None:
     if path == "-":
         context.message(text)
     else:
-        Path(path).write_text(f"{text}\n", encoding="utf-8")
+        try:
+            Path(path).write_text(f"{text}\n", encoding="utf-8")
+        except OSError as error:
+            raise Refusal(f"{path}: {error.strerror}") from error
 
 
 async def _ask_wallet(

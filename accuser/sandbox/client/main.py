@@ -11,12 +11,11 @@ and the nonces that blocks commit to are not kept, since nobody reveals them.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import attrs
 import trio
@@ -82,22 +81,22 @@ _OPTIONS: Final = tuple(map(_with_protocols, GLOBAL_OPTIONS))
 def main(program: str, arguments: Sequence[str]) -> int:
     """Run one command; return the exit status."""
     try:
-        return trio.run(
-            partial(
-                run,
-                arguments,
-                program=program,
-                stdout=sys.stdout,
-                stderr=sys.stderr,
-                environ=os.environ,
+        with _utf_8(1) as stdout, _utf_8(2) as stderr:
+            return trio.run(
+                partial(run, arguments, program=program, stdout=stdout, stderr=stderr, environ=os.environ)
             )
-        )
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output is gone; the interpreter must not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+
+
+def _utf_8(number: int) -> TextIO:
+    """An output of this process, in UTF-8 whatever the locale, as upstream."""
+    lines = 1 if number == 2 else -1  # standard error a line at a time, as usual
+    return open(number, "w", lines, encoding="utf-8", errors="surrogateescape", closefd=False)
 
 
 async def execute(program: str, arguments: Sequence[str], system: System) -> int:

@@ -20,6 +20,7 @@ from ..chain.trace import (
 )
 from ..sink.sink import Level
 from ..surroundings.hosts import normal_host
+from ..surroundings.memory import Connection as InMemory
 from .node import Node
 from .peer_connection import Connection, Lines
 from .peer_messages import Hello, PeerMessageError, Refusal, Welcome, write
@@ -250,4 +251,4 @@ def _remote_host(stream: trio.abc.Stream) -> str:
 def _remote_port(stream: trio.abc.Stream) -> int:
     if isinstance(stream, trio.SocketStream):
         return int(stream.socket.getpeername()[1])
-    return 0
+    return stream.port if isinstance(stream, InMemory) else 0

@@ -159,6 +159,8 @@ class Connection(HandingStream):
     incoming: Pipe
     outgoing: Pipe
     gate: Gate | None = None
+    port: int = 0
+    """Of who connected, for whom was connected to."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What is there; nothing at the end."""

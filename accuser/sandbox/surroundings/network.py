@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable
@@ -15,8 +16,12 @@ from .hosts import normal_host
 from .memory import Connection, Gate, connected
 
 EVERYWHERE: Final = ("0.0.0.0", "::")
+HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Whom one reaches who connects to everywhere."""
 FIRST_FREE_PORT: Final = 49_152
 """For who listens on port 0."""
+PORTS_OF_CONNECTING: Final = range(32_768, FIRST_FREE_PORT)
+"""Of who connects, one after the other."""
 
 
 class Listener(HandingListener):
@@ -77,6 +82,7 @@ class Network:
     def __init__(self) -> None:
         self._listeners: dict[tuple[str, int], Listener] = {}
         self._free_port = FIRST_FREE_PORT
+        self._ports = itertools.cycle(PORTS_OF_CONNECTING)
 
     def listen(
         self, host: str, port: int, gate: Gate | None, own: Callable[[Connection], object]
@@ -105,10 +111,12 @@ class Network:
 
     def connect(self, host: str, port: int, gate: Gate | None = None) -> Connection:
         """Connect to who listens there. Raises ``ConnectionRefusedError`` where nobody does."""
-        listener = self._find(normal_host(host), port)
+        normal = normal_host(host)
+        listener = self._find(HERE.get(normal, normal), port)
         if listener is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         ours, theirs = connected(gate)
+        theirs.port = next(self._ports)
         listener.arrive(theirs)
         return ours
 

@@ -34,7 +34,7 @@ SIGNALLED: Final = 127
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _DONE: Final = signal.SIGUSR1
-"""Sent to the thread that waits for signals, and to nobody else, when it is not needed any more."""
+"""Sent to the thread that waits for signals when it is not needed any more."""
 
 
 @attrs.frozen
@@ -148,11 +148,19 @@ class OwnProcess:
         thread blocks in opening a pipe that nobody reads.
         """
 
+        over = threading.Event()
+
         def wait() -> None:
-            number = signal.sigwait({*STOPPING, _DONE})
-            if number != _DONE:
-                last_words(number)
-                os._exit(SIGNALLED)
+            while not over.is_set():
+                number = signal.sigwait({*STOPPING, _DONE})
+                if number != _DONE:
+                    last_words(number)
+                    os._exit(SIGNALLED)
+                if not over.is_set():
+                    # Somebody else's: let it do what it does by default.
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {_DONE})
+                    os.kill(os.getpid(), _DONE)
+                    signal.pthread_sigmask(signal.SIG_BLOCK, {_DONE})
 
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, _DONE})
         # The thread has the mask of this moment.
@@ -162,6 +170,7 @@ class OwnProcess:
             yield
         finally:
             assert thread.ident is not None
+            over.set()
             signal.pthread_kill(thread.ident, _DONE)
             thread.join()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
