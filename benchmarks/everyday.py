@@ -25,6 +25,8 @@ MORE = 9
 
 FORKS = "ACCUSER_SANDBOX_FORKS"
 NODE = ("--synchronisation-threshold 0",)
+TAB = {"_ACCUSER_COMPLETE": "bash_complete", "COMP_WORDS": "accuser ev", "COMP_CWORD": "1"}
+"""What the completion of bash sets."""
 
 TEST = """
 from accuser import Accuser, Client, Node
@@ -41,6 +43,8 @@ def measure_everyday(_: Writer) -> list[Row]:
     demo = ("-m", "accuser", "demo")
     rows = [
         _against_import("accuser --help", ("-m", "accuser", "--help"), most=1.5),
+        _against_import("a Tab after accuser", ("-m", "accuser"), TAB, most=1.5),
+        _against_import("from accuser import Accuser", ("-c", "from accuser import Accuser")),
         _against_import("accuser demo", demo, most=20),
         _against_import("accuser demo, programs executed", demo, {FORKS: "no"}),
         trio.run(_commands, True),
