@@ -189,6 +189,7 @@ class Waits:
         count: int | None,
         options: WaitOptions,
         seconds: float | None,
+        begun: int | None = None,
     ) -> Expectation[Any]:
         wanted = _wanted(count, options.get("nth"))
         if filter is not None:
@@ -203,7 +204,7 @@ class Waits:
         shown = "" if where is None else f" where {where}"
         log(logging.DEBUG, self.name, self.color, f"Waiting for event [{label}]{shown}")
         result = _last if count is None else list
-        return Expectation(mark, "events", watch, label, label, where, seconds, result)
+        return Expectation(mark, "events", watch, label, label, where, seconds, result, begun)
 
     def expect_line(
         self,
@@ -243,11 +244,11 @@ class Waits:
             left = max(0.0, deadline - trio.current_time())
             step_options = options.copy()
             step_options["since"] = mark
-            step_options["timeout"] = None if left == math.inf else left
             if "where" not in options:
                 step_options["where"] = f"it is step {number} of {len(steps)}"
-            expectation = self.expect(what, choose, None, step_options)
-            expectation.begun = first
+            expectation = self._expect(
+                what, choose, None, step_options, None if left == math.inf else left, first
+            )
             try:
                 values.append(await expectation)
             except (EventTimeout, TerminatedBeforeEvent) as error:

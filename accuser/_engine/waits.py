@@ -95,18 +95,18 @@ class Expectation(Generic[T]):
     _where: str | None
     _seconds: float | None
     _result: Callable[[list[Any]], T]
+    _begun: int | None = None
+    """Index of the first event of what it is a step of; None if it is none."""
     _session: Transcript = attrs.field(init=False)
     _history: History[Any] = attrs.field(init=False)
     _next: int = attrs.field(init=False)
-    begun: int = attrs.field(init=False)
-    """Index of the first event of what it is a step of: by default, its own."""
     _searching: bool = attrs.field(default=False, init=False)
     _others: trio.lowlevel.ParkingLot | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = self._mark.session
         self._history = getattr(self._session, self._source)
-        self._next = self.begun = getattr(self._mark, self._source)
+        self._next = getattr(self._mark, self._source)
 
     def __repr__(self) -> str:
         where = "" if self._where is None else f" where {self._where}"
@@ -218,7 +218,8 @@ class Expectation(Generic[T]):
 
     def _report(self) -> WaitReport:
         start = getattr(self._mark, self._source)
-        return explain(self._session, self._history, self._watch, start, self.begun)
+        begun = start if self._begun is None else self._begun
+        return explain(self._session, self._history, self._watch, start, begun)
 
     async def absent(self, within: float) -> None:
         """Wait ``within`` seconds for what must not come.
