@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import stat
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,22 +12,17 @@ from typing import Final
 
 import attrs
 import click
-import trio
 
 from .._errors import RecordingError
 from .._logs import wants_color
 from .._stream.event import Event, Malformed
 from ..events import find
-from .ending import until_stopped
 from .event_files import Entry, Kind, Reader
 from .file_faults import START, Unreadable, guess, reading, tell_what_does_not_occur
 from .text import compact, printable
 
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "fatal")
 READ_SIZE: Final = 256 * 1024
-
-LOOK: Final = 0.25
-"""Seconds between two looks at a file that may have grown, which nothing in Python tells of."""
 
 MOST: Final = 10_000
 """How many names are kept: a file may be endless, and of names alone."""
@@ -201,63 +194,6 @@ class Show:
             raise Unreadable(f"there is no event in {self.path}: {told}")
         self.seen.tell(str(self.path))
 
-    async def follow(self, descriptor: int) -> None:
-        """Show everything, and go on with what is added, until cancelled.
-
-        A file that has become shorter is read again from its start; so is another one that has taken its
-        place, after the rest of the old one.
-        """
-        position = 0
-        while True:
-            try:
-                data = os.read(descriptor, READ_SIZE)
-            except BlockingIOError:
-                data = b""  # a pipe whose writer has nothing to say
-            if data:
-                position += len(data)
-                self.write(self.reader.feed(data))
-                await trio.lowlevel.checkpoint()
-                continue
-            opened = os.fstat(descriptor)
-            if stat.S_ISREG(opened.st_mode) and opened.st_size < position:
-                position, self.reader = os.lseek(descriptor, 0, os.SEEK_SET), Reader(self.path)
-            elif self._was_replaced(opened):
-                self.write(self.reader.finish())
-                position, self.reader = 0, Reader(self.path)
-                # One that cannot be read yet is looked at again.
-                with contextlib.suppress(OSError):
-                    following = _open(self.path)
-                    os.dup2(following, descriptor, inheritable=False)
-                    os.close(following)
-            await trio.sleep(LOOK)
-
-    def _was_replaced(self, opened: os.stat_result) -> bool:
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            return False  # it was moved away, and the next one is not there yet
-        if stat.S_ISDIR(found.st_mode):
-            return False
-        return (found.st_dev, found.st_ino) != (opened.st_dev, opened.st_ino)
-
-    async def follow_from_its_start(self) -> None:
-        """As `follow`, of a file that need not be there yet."""
-        while True:
-            try:
-                descriptor = _open(self.path)
-                break
-            except FileNotFoundError:
-                await trio.sleep(LOOK)
-        try:
-            await self.follow(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _open(path: Path) -> int:
-    # Not to wait for the writer of a named pipe, which may never come.
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-
 
 @click.command(
     short_help="Show the events in a file.",
@@ -330,7 +266,10 @@ def events(
             show.to_the_end(sys.stdin.fileno())
             return
         if follow:
-            until_stopped(show.follow_from_its_start)
+            # Only now: trio takes longer to load than a file takes to be shown.
+            from .following import follow_until_stopped
+
+            follow_until_stopped(show)
             return
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -189,3 +189,9 @@ finally:
         check=True,
     )
     assert (tab.stdout, tab.stderr) == ("plain,events\n", "\n")
+
+
+@pytest.mark.parametrize("command", ["compare", "completion", "events", "timeline"])
+def test_what_reads_files_loads_no_trio(command: str) -> None:
+    program = f"import sys, accuser.commands.{command}; sys.exit('trio' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
