@@ -151,9 +151,12 @@ class Transcript:
         ):
             self.become_ready()
         handlers = self.handlers.events
+        mixed = type(records) is Mixed
+        if not (handlers or mixed):
+            return
         left = self._untold = iter(records)
         try:
-            if type(records) is Mixed:
+            if mixed:
                 handlers = handlers.copy()
                 for record in left:
                     if isinstance(record, Malformed):
@@ -161,7 +164,7 @@ class Transcript:
                     else:
                         for handler in handlers:
                             self.call(handler, record, _event_told(record))
-            elif handlers:
+            else:
                 self._tell(handlers, left, _event_told)
         finally:
             self._untold = None

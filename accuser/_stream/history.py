@@ -270,7 +270,9 @@ class History(Generic[R]):
         elif len(records) == 1:  # as nearly always, unless the daemon writes very fast
             offered = list(self._watches.get(self.name_of(records[0]), {}).values())
         else:
-            wanted = self._watches.keys() & {"", *self._names_of(records)}
+            there = self._names_of(records)
+            there.add("")
+            wanted = self._watches.keys() & there
             found = {id(shared): shared for name in wanted for shared in self._watches[name].values()}
             offered = list(found.values())
         known: dict[Hashable, tuple[Sequence[int], Sequence[Any]]] = {}
