@@ -96,7 +96,7 @@ def _forked(
         with open(descriptors[0], encoding="ascii", closefd=False) as file:
             wanted = json.load(file)
         wanted["words"] = [received(word) for word in wanted["words"]]
-        _load(wanted["words"][1])
+        _load(*wanted["words"][1:2])
         if _clone() == 0:
             requests.close()
             return lambda: _become(program, wanted, descriptors, control)
@@ -106,7 +106,7 @@ def _forked(
     return None
 
 
-def _load(program: str) -> None:
+def _load(program: str = "") -> None:
     """Import what the program of this name needs, unless one has needed it before."""
     module = MODULES.get(Path(program).name)
     if module is not None and f"accuser.sandbox.{module}" not in sys.modules:

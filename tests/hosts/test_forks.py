@@ -1,4 +1,4 @@
-"""Programs of the sandbox that are forked from a process that has imported what they need."""
+"""Programs of the sandbox that are forked from a process that imports what they need."""
 
 from __future__ import annotations
 

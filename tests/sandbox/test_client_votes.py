@@ -1,6 +1,7 @@
 """The client's votes: what it checks itself, what it tries on the node, and what it tells.
 
-By a clock that stands still while anything is computed: a client whose node is slow says that it waits.
+Whole outputs are compared under a clock that stands still while anything is computed: a client whose node is
+slow says that it waits.
 """
 
 from __future__ import annotations

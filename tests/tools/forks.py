@@ -25,7 +25,7 @@ from accuser._hosts.owner.ports import lock_file
 from tests.support.proc import children, descriptors
 
 LONGEST: Final = 0.6
-"""Seconds between two kills, at most; a server has imported what it needs after about half of that."""
+"""Seconds between two kills, at most; a server has imported what a client needs after about half of that."""
 
 NODE: Final = ("--synchronisation-threshold 0", "--private-mode", "--connections 0")
 

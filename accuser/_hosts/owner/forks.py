@@ -1,6 +1,6 @@
 """Programs of the sandbox as children that were forked, not executed, so that they need not import.
 
-One small process, `accuser.sandbox.forks`, has imported what they need, and clones itself into a child
+One small process, `accuser.sandbox.forks`, imports what they need, and clones itself into a child
 of this process. Where that cannot be, who asked is told so, and executes the program.
 
 Invariants:
@@ -255,6 +255,7 @@ class Forks:
                 asked = await server.ask_for(wanted, [theirs.fileno(), folder, *pipes.theirs], self._patience)
             pipes.given()
             if not asked or (pid := await self._reply(server, ours)) is None:
+                _stop(ours)  # one that is late
                 self._drop(server)
                 return None
             try:
@@ -264,12 +265,11 @@ class Forks:
                 with contextlib.suppress(OSError):  # it was killed just now, as its status tells
                     ours.send(GO)
             except ChildProcessError:
+                _stop(ours)
                 self._refusal = "a clone with the parent's parent is not our child here"
                 raise CannotFork(self._refusal) from None
             except BaseException:
-                # So that it ends, also where a fork of this process has a copy of the socket.
-                with contextlib.suppress(OSError):
-                    ours.send(STOP)
+                _stop(ours)
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)  # noqa: ASYNC222 - it is told to end, and has nothing to do
                 raise
@@ -318,7 +318,7 @@ class Forks:
             self._drop(server)
             # Its copy of the other end is closed now: there is an end, or a program that answers, unless a
             # fork of this process has a copy.
-            with trio.move_on_after(CANCELLED, shield=True):
+            with trio.move_on_after(self._patience, shield=True):
                 await trio.lowlevel.wait_readable(ours)
 
     def _current(self, circumstances: object, environment: Mapping[str, str]) -> _Server:
@@ -353,6 +353,12 @@ class Forks:
         server, self._server = self._server, None
         if server is not None:
             server.socket.close()
+
+
+def _stop(ours: socket.socket) -> None:
+    """Have a program end that waits to be told, though a fork of ours may have a copy of the socket."""
+    with contextlib.suppress(OSError):
+        ours.send(STOP)
 
 
 def _adopted(pid: int, pipes: Pipes) -> Forked:

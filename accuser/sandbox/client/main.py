@@ -95,8 +95,12 @@ def main(program: str, arguments: Sequence[str]) -> int:
 
 def _utf_8(number: int) -> TextIO:
     """An output of this process, in UTF-8 whatever the locale, as upstream."""
-    lines = 1 if number == 2 else -1  # standard error a line at a time, as usual
-    return open(number, "w", lines, encoding="utf-8", errors="surrogateescape", closefd=False)
+    # Standard error a line at a time, and whatever is in it, as usual.
+    lines, errors = (1, "backslashreplace") if number == 2 else (-1, "surrogateescape")
+    try:
+        return open(number, "w", lines, encoding="utf-8", errors=errors, closefd=False)
+    except OSError:
+        return open(os.devnull, "w", encoding="utf-8")  # it is closed
 
 
 async def execute(program: str, arguments: Sequence[str], system: System) -> int:

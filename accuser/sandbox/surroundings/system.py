@@ -148,7 +148,7 @@ class OwnProcess:
         thread blocks in opening a pipe that nobody reads.
         """
 
-        over = threading.Event()
+        over, told = threading.Event(), threading.Event()
 
         def wait() -> None:
             while not over.is_set():
@@ -161,6 +161,7 @@ class OwnProcess:
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, {_DONE})
                     os.kill(os.getpid(), _DONE)
                     signal.pthread_sigmask(signal.SIG_BLOCK, {_DONE})
+            told.wait()  # who has ended cannot be sent a signal
 
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, _DONE})
         # The thread has the mask of this moment.
@@ -172,5 +173,6 @@ class OwnProcess:
             assert thread.ident is not None
             over.set()
             signal.pthread_kill(thread.ident, _DONE)
+            told.set()
             thread.join()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
