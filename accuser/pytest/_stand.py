@@ -121,15 +121,15 @@ class Stand:
         opened: T = await self._nursery.start(self._hold, opening)
         return opened
 
-    async def _end(self, daemon: Daemon) -> None:
-        """Stop a daemon, in its block, which keeps the files of one that fails."""
+    async def _was_killed(self, daemon: Daemon) -> bool:
+        """Stop a daemon, in its block; whether it had died already, and its files are kept."""
         await daemon.terminate()
-        if self.bundle.was_killed(daemon):
-            assert daemon.exit_status is not None
-            raise DaemonExited(daemon.name, daemon.exit_status, daemon.last_lines)
+        if killed := self.bundle.was_killed(daemon):
+            daemon.keep_directory()
+        return killed
 
     async def _hold(self, opening: AbstractAsyncContextManager[T], task_status: trio.TaskStatus[T]) -> None:
-        place, holder = None, None
+        place, holder, killed = None, None, False
         try:
             async with opening as opened:
                 place = _Place()
@@ -138,13 +138,16 @@ class Stand:
                 task_status.started(opened)
                 try:
                     await place.release.wait()
-                    if holder is not None and holder.running:
-                        await self._end(holder)
+                    killed = holder is not None and holder.running and await self._was_killed(holder)
                 finally:
                     if isinstance(opened, Node):
                         self.bundle.keep_files_of(opened)
                     if isinstance(opened, Node | Client) and self._has_failed:
                         self.bundle.keep_volume_of(opened)
+            if killed and holder is not None:
+                # Behind the block, which raises the same where the daemon's own end has told of it.
+                assert holder.exit_status is not None
+                raise DaemonExited(holder.name, holder.exit_status, holder.last_lines)
         except Exception as error:
             if place is None:
                 raise  # to whoever asked for it

@@ -208,18 +208,27 @@ def test_an_exit_that_nobody_asked_for_fails_the_test_whatever_it_does(project: 
 
 NODE_DIES = """\
 import signal
+import time
 
 
 async def test_it(node):
     node.signal(signal.SIGKILL)
+
+
+async def test_it_later(node):
+    node.signal(signal.SIGKILL)
+    time.sleep(0.05)  # it is gone, and nothing has seen it
 """
 
 
 def test_the_files_of_a_node_that_died_when_the_test_had_ended_are_kept(project: Project) -> None:
     project.write(test_node=NODE_DIES)
-    project.pytest().count(failed=1)
-    (bundle,) = project.bundles
-    assert (bundle / "node1" / "node1" / "version.json").is_file()
+    ended = project.pytest()
+    ended.count(failed=2)
+    assert "error 1 of 2" not in ended.output
+    assert len(project.bundles) == 2
+    for bundle in project.bundles:
+        assert (bundle / "node1" / "node1" / "version.json").is_file()
 
 
 BAKES = """\
