@@ -102,11 +102,13 @@ class WaitReport:
         return f"{counted(self.malformed, 'piece')} of its event stream {were}; `on_malformed` has each"
 
     def _without_process(self) -> str:
+        if self.state == "ended":
+            return "ended before it had a process"
         return "was never started" if self.state == "not started" else f"is {self.state}"
 
     def _filtered(self, names: str) -> str:
-        if names.startswith(LINES):  # whose pattern is a filter, too
-            return f"{self.taken or 'none'} of them matched"
+        if names.startswith(LINES) and not self.taken:  # whose pattern is a filter, too
+            return "it was not taken" if self.seen == 1 else "none of them was taken"
         if self.taken:
             return f"the filter took {self.taken} of them"
         return f"the filter returned None for {'it' if self.seen == 1 else 'each'}"

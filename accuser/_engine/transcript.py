@@ -102,8 +102,8 @@ class Transcript:
 
     _head: bytes = attrs.field(default=b"", init=False)
     """The first bytes of standard error."""
-    _untold: Iterator[Any] | None = attrs.field(default=None, init=False)
-    """The events that handlers have not been told of, while they are."""
+    _untold: tuple[History[Any], Iterator[Any]] | None = attrs.field(default=None, init=False)
+    """Where handlers are told of what was read, and what they have not been told of."""
 
     def __attrs_post_init__(self) -> None:
         self.events = History(decode_block, self.events_limit, attrgetter("name"), _names_of)
@@ -115,10 +115,10 @@ class Transcript:
         """Whether it has begun and not ended."""
         return self.state not in (State.NEW, State.ENDED)
 
-    @property
-    def next_event(self) -> int:
-        """Index of the event that comes next; for a handler, of the one behind that which it is told of."""
-        return self.events.next_index - (0 if self._untold is None else length_hint(self._untold))
+    def next_index(self, history: History[Any]) -> int:
+        """Index of the record that comes next; for a handler, of the one behind that which it is told of."""
+        told, left = self._untold or (None, ())
+        return history.next_index - (length_hint(left) if told is history else 0)
 
     def tail(self) -> tuple[str, ...]:
         """The last lines of standard error, or of standard output if there are none."""
@@ -154,7 +154,7 @@ class Transcript:
         mixed = type(records) is Mixed
         if not (handlers or mixed):
             return
-        left = self._untold = iter(records)
+        left = self._to_tell(self.events, records)
         try:
             if mixed:
                 handlers = handlers.copy()
@@ -168,6 +168,11 @@ class Transcript:
                 self._tell(handlers, left, _event_told)
         finally:
             self._untold = None
+
+    def _to_tell(self, history: History[Any], records: Sequence[Any]) -> Iterator[Any]:
+        left = iter(records)
+        self._untold = history, left
+        return left
 
     def _tell(
         self, handlers: list[Callable[[Any], object]], items: Iterable[Any], what: Callable[[Any], str]
@@ -199,10 +204,14 @@ class Transcript:
             lines = decode_lines(block) if lines is None else lines
             history.publish(block, len(lines), lines)
             self.recorder.lines(stream, lines)
-            if self._awaits_line(stream) or _LOGGER.isEnabledFor(logging.DEBUG):
-                self._take_each(stream, lines)
-            elif handlers := getattr(self.handlers, stream):
-                self._tell(handlers, lines, _line_told)
+            left = self._to_tell(history, lines)
+            try:
+                if self._awaits_line(stream) or _LOGGER.isEnabledFor(logging.DEBUG):
+                    self._take_each(stream, left)
+                elif handlers := getattr(self.handlers, stream):
+                    self._tell(handlers, left, _line_told)
+            finally:
+                self._untold = None
         else:
             history.publish(block, block.count(b"\n") + (block[-1:] != b"\n"), None)
         if stream == "stderr" and len(self._head) < HEAD_BYTES:
@@ -210,7 +219,7 @@ class Transcript:
         tail = block[-TAIL_BYTES:]
         self._tails[stream] = tail if len(tail) == TAIL_BYTES else (self._tails[stream] + tail)[-TAIL_BYTES:]
 
-    def _take_each(self, stream: Stream, lines: list[str]) -> None:
+    def _take_each(self, stream: Stream, lines: Iterable[str]) -> None:
         """Log each line, and look whether it says that the daemon is ready, before handlers have it."""
         handlers: list[Callable[[str], object]] = getattr(self.handlers, stream).copy()
         for line in lines:

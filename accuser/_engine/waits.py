@@ -65,7 +65,8 @@ class Mark:
     @classmethod
     def now(cls, session: Transcript) -> Mark:
         """What comes from now on."""
-        return cls(session, session.next_event, session.stdout.next_index, session.stderr.next_index)
+        come = session.next_index
+        return cls(session, come(session.events), come(session.stdout), come(session.stderr))
 
     def __repr__(self) -> str:
         return f"<Mark in {self.session.name} after {self.events} events>"

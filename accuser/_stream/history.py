@@ -78,6 +78,8 @@ class _Shared:
     """The watch of each, and how many items more the shared one has seen."""
     offered: int = -1
     """Index of the first record of those that it was offered last."""
+    seen_before: int = -1
+    """While it is asked for several waiters, what it had seen before that; else -1."""
 
 
 @attrs.define(eq=False, repr=False)
@@ -239,6 +241,9 @@ class History(Generic[R]):
             passed_over = self._offering not in (-1, shared.offered)
             watch.left = self._offering if passed_over else self.next_index
             watch.seen = shared.watch.seen - ahead
+            if shared.seen_before >= 0 and shared.watch is not watch:
+                # By the filter itself, before it was asked about all: it is not known what would have been.
+                watch.left, watch.seen = self._offering, shared.seen_before - ahead
             if not shared.waiters:
                 self._forget(shared)
             elif shared.watch is watch:
@@ -292,6 +297,7 @@ class History(Generic[R]):
                     chosen = ((first,), records) if len(records) == 1 else self._of(names, first, records)
                     known[look] = (chosen[0], converted(convert, chosen[1]))
                 indexes, items = known[look]
+            shared.seen_before = watch.seen if len(shared.waiters) > 1 else -1
             try:
                 completed = watch.offer(indexes, items)
             except BaseException as error:  # noqa: ASYNC103 - no checkpoint, no Cancelled
@@ -299,6 +305,7 @@ class History(Generic[R]):
             else:
                 if completed:
                     self._resolve(shared, watch)
+            shared.seen_before = -1
 
     def _of(
         self, names: frozenset[str], first: int, records: Sequence[R]
@@ -316,8 +323,8 @@ class History(Generic[R]):
         waiters, shared.waiters = shared.waiters, {}
         left, seen = self.next_index if error is None else spoke.left, spoke.seen
         for task, (watch, ahead) in waiters.items():
-            watch.left = left
-            watch.taken, watch.index, watch.seen = spoke.taken, spoke.index, seen - ahead
+            watch.left, watch.index, watch.seen = left, spoke.index, seen - ahead
+            watch.taken = spoke.taken.copy()  # who is told of an error may go on alone
             if error is None:
                 trio.lowlevel.reschedule(task)
             else:

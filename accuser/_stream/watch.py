@@ -93,6 +93,7 @@ class Watch(Generic[T]):
         ask = self.filter
         if ask is None:
             wanted = self.count - len(self.taken)
+            self.seen -= max(0, len(items) - wanted)
             self.taken += items[:wanted]
             return len(items) >= wanted and self._completed(indexes[wanted - 1])
         left = iter(items)
