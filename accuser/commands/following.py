@@ -13,7 +13,7 @@ import trio
 
 from .ending import until_stopped
 from .event_files import Reader
-from .events import READ_SIZE, Show
+from .showing import READ_SIZE, Show
 
 LOOK: Final = 0.25
 """Seconds between two looks at a file that may have grown, which nothing in Python tells of."""

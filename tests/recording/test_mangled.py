@@ -19,7 +19,7 @@ from accuser import CompareRules, RecordingError, compare, replay
 from accuser._recording.reader import read_entries
 from accuser.commands import cli
 from accuser.commands.event_files import Reader
-from accuser.commands.events import Style
+from accuser.commands.showing import Style
 from accuser.pytest._bundle import _write_logs
 from accuser.pytest._facts import facts_of
 from accuser.timeline import timeline_page, timeline_trace
